@@ -1,0 +1,104 @@
+"""The command line: bridgekit list | run PAGE | claims | doctor."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable
+
+from bridgekit import __version__, claims, pages
+from bridgekit.errors import BridgekitError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it worked, 2 for bad input or a page that failed, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's kill cleans up as Ctrl-C does
+    try:
+        options.command(options)
+    except BridgekitError as error:
+        print(f"bridgekit: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nbridgekit: interrupted; what stood in place before still does", file=sys.stderr)
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    parser = argparse.ArgumentParser(prog="bridgekit", description="The book's pages, one by one.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, what: Callable, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=what)
+        return sub
+
+    listing = command("list", show_pages, "the pages, their parameters and what each profile sets")
+    run = command("run", run_page, "execute one page: a notebook, its figures and its record")
+    ledger = command("claims", show_claims, "the papers' claims and what the reference runs say of them")
+    command("doctor", show_doctor, "what this machine can do")
+    for sub in (listing, ledger):
+        sub.add_argument("--json", action="store_true", help="for machines")
+    run.add_argument("page", metavar="PAGE")
+    run.add_argument("--profile", default="quick", help="smoke, quick (the default) or paper")
+    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set one parameter; repeatable")
+    run.add_argument("--out", metavar="DIR", help="a folder for the results, instead of figures/PROFILE/PAGE")
+    run.add_argument("--lines", action="store_true", help="progress in lines, not in one that changes")
+    return parser
+
+
+def show_pages(options: argparse.Namespace) -> None:
+    """`bridgekit list`."""
+    profiles = pages.profiles()
+    facts = [
+        {
+            "page": page,
+            "title": pages.title(page),
+            "parameters": {p.name: {"type": p.type, "default": p.default} for p in pages.declared(page).values()},
+            "profiles": {profile: pages.resolve(page, profile) for profile in profiles},
+        }
+        for page in pages.names()
+    ]
+    if options.json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    for fact in facts:
+        print(f"{fact['page']}: {fact['title']}")
+        for name, parameter in fact["parameters"].items():
+            others = {profile: values[name] for profile, values in fact["profiles"].items()}
+            changed = ", ".join(f"{k} {v!r}" for k, v in others.items() if v != parameter["default"])
+            print(f"  {name}: {parameter['type']} = {parameter['default']!r}" + (f"  ({changed})" if changed else ""))
+
+
+def run_page(options: argparse.Namespace) -> None:
+    """`bridgekit run PAGE`."""
+    values = pages.parse(options.page, options.set)
+    live = sys.stderr.isatty() and not options.lines
+    print(pages.run(options.page, options.profile, values, options.out, live=live))
+
+
+def show_claims(options: argparse.Namespace) -> None:
+    """`bridgekit claims`."""
+    verdicts = claims.ledger(pages.root())
+    if options.json:
+        print(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2, ensure_ascii=False))
+        return
+    for verdict in verdicts:
+        print(f"{verdict.claim.id:4} {verdict.verdict:15} {verdict.claim.statement} ({verdict.reason})")
+
+
+def show_doctor(options: argparse.Namespace) -> None:
+    """`bridgekit doctor`."""
+    from bridgekit import doctor
+
+    for what, finding in doctor.report():
+        print(f"{what:23} {finding}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

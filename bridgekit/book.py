@@ -1,0 +1,124 @@
+"""The book from its executed pages: Jupyter Book's source tree, the HTML, and the guard against shortcuts.
+
+    python -m bridgekit.book quick        builds _build/html from the pages executed at profile quick
+
+Jupyter Book executes nothing here: `assemble` puts executed notebooks, plain pages and the figures they name
+side by side under _build/source, and `build` makes every warning an error. The module is also a Sphinx
+extension, named in _config.yml, which stops a build of the bare sources with one message.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bridgekit import keys, pages
+from bridgekit.errors import BridgekitError
+
+MARK = ".assembled"
+FIGURE = re.compile(r"\.\./figures/[\w./-]*\w")  # as a page in book/ names a file of figures/
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+
+
+def _sources(home: Path) -> Iterator[Path]:
+    """Everything under book/ that goes into the book as it is: plain pages, _toc.yml, references, images."""
+    executed = {home / "book" / f"{page}.md" for page in pages.names()}
+    for path in sorted((home / "book").rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(home).parts)
+        if path.is_file() and path not in executed and not hidden:
+            yield path
+
+
+def _figures(home: Path, texts: list[str]) -> list[Path]:
+    """The files of figures/ that pages name."""
+    named = sorted({name for text in texts for name in FIGURE.findall(text)})
+    missing = [name for name in named if not (home / "book" / name).is_file()]
+    if missing:
+        raise BridgekitError(f"a page shows {missing[0]}, which is not there (relative to book/)")
+    return [(home / "book" / name).resolve() for name in named]
+
+
+def _texts(home: Path) -> list[str]:
+    """The Markdown of all pages, executed or not."""
+    return [path.read_text() for path in sorted((home / "book").rglob("*.md"))]
+
+
+def key(profile: str) -> str:
+    """What the HTML depends on, beside the executed pages' own keys: all of it by content."""
+    home = pages.root()
+    own = [Path(__file__), *_sources(home), *_figures(home, _texts(home)), home / "_config.yml"]
+    return keys.digest(profile, {page: pages.key(page, profile) for page in pages.names()}, *own)
+
+
+def assemble(profile: str) -> Path:
+    """Make _build/source anew from the pages executed at `profile`; returns it.
+
+    A notebook that was executed from something else than what stands here now is removed, with an error.
+    """
+    home = pages.root()
+    source, drawn = home / "_build" / "source", home / "_build" / "figures"
+    for folder in (source, drawn):
+        shutil.rmtree(folder, ignore_errors=True)
+    for page in pages.names():
+        _copy(_current(home, page, profile), source / f"{page}.ipynb")
+    for path in _sources(home):
+        _copy(path, source / path.relative_to(home / "book"))
+    for path in _figures(home, _texts(home)):
+        _copy(path, drawn / path.relative_to(home / "figures"))
+    (source / MARK).touch()
+    return source
+
+
+def _copy(path: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, to)
+
+
+def _current(home: Path, page: str, profile: str) -> Path:
+    """The page's executed notebook, once it is sure that it is this page's, at this profile."""
+    notebook = home / "_build" / "notebooks" / profile / f"{page}.ipynb"
+    if not notebook.is_file():
+        raise BridgekitError(f"{page} has not been executed: run `bridgekit run {page} --profile {profile}`")
+    made = json.loads(notebook.read_text())["metadata"].get("bridgekit", {})
+    if made.get("key") != pages.key(page, profile):
+        notebook.unlink()
+        raise BridgekitError(f"{page} had been executed from another version of it; removed. Run `make book` again")
+    return notebook
+
+
+def build(profile: str) -> Path:
+    """Assemble the pages and build the HTML; returns _build/html/index.html, or raises and leaves no HTML.
+
+    Always from nothing: a doctree that a failed build leaves would hide its warnings from the next one.
+    """
+    home = pages.root()
+    work, html = home / "_build" / "book", home / "_build" / "html"
+    for folder in (work, html):
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        command = ["build", str(assemble(profile)), "--config", str(home / "_config.yml"), "--path-output", str(work)]
+        command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
+        done = subprocess.run(command, cwd=home)
+        if done.returncode:
+            raise BridgekitError("the book has warnings, and each of them is an error: see the lines above")
+        (work / "_build" / "html").rename(html)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return html / "index.html"
+
+
+def setup(app) -> dict[str, bool]:
+    """Sphinx's entry point: stop unless the source folder is one that `assemble` made."""
+    if not (Path(app.srcdir) / MARK).is_file():
+        raise SystemExit("bridgekit: these are the book's sources, not yet executed. Run `make book`.")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+if __name__ == "__main__":
+    try:
+        print(f"book: {build(sys.argv[1])}")
+    except BridgekitError as error:
+        raise SystemExit(f"bridgekit: {error}") from error

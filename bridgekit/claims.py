@@ -1,0 +1,284 @@
+"""The claims ledger: what the papers state, the criterion fixed beforehand, the verdict from run records.
+
+``claims.yml`` holds statements and criteria only. Verdict, value and interval are computed here, and only the
+committed reference records ``figures/paper/<page>/record.json`` decide. A record carries the hash of every
+criterion it was made under: a criterion that changed afterwards shows as *not run*.
+"""
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .errors import BridgekitError
+from .records import metric_values, nearest, read_record
+
+REPRODUCED, NOT, PARTLY, UNDECIDED, NOT_RUN = "reproduced", "not reproduced", "partly", "undecided", "not run"
+VERDICTS = (REPRODUCED, PARTLY, UNDECIDED, NOT, NOT_RUN)
+SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_CLAIM_KEYS = ("id", "paper", "place", "statement", "page", "criterion")
+_BOUNDS = ("above", "below", "within")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One measurable condition: the metric's true value lies in the open (``within``: closed) range."""
+
+    metric: str
+    bound: str  # above, below or within
+    target: tuple[float, float]  # (-inf, x) for below, (x, inf) for above
+
+    def __str__(self) -> str:
+        low, high = self.target
+        number = {"above": f"{low:g}", "below": f"{high:g}", "within": f"[{low:g}, {high:g}]"}[self.bound]
+        return f"{self.metric} {self.bound} {number}"
+
+    def decide(self, values: np.ndarray) -> "Measured":
+        """The verdict of this condition over one value per seed, (n,)."""
+        mean, low, high = interval(values)
+        lost = int((~np.isfinite(values)).sum())
+        if math.isnan(mean) or 2 * lost > values.size:
+            verdict = UNDECIDED
+        elif self._wholly_inside(low, high):
+            verdict = REPRODUCED
+        elif self._wholly_outside(low, high):
+            verdict = NOT
+        else:
+            verdict = UNDECIDED
+        return Measured(self, mean, low, high, values.size, lost, verdict)
+
+    def _wholly_inside(self, low: float, high: float) -> bool:
+        if self.bound == "within":
+            return self.target[0] <= low and high <= self.target[1]
+        return self.target[0] < low and high < self.target[1]
+
+    def _wholly_outside(self, low: float, high: float) -> bool:
+        if self.bound == "within":
+            return high < self.target[0] or low > self.target[1]
+        return high <= self.target[0] or low >= self.target[1]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A condition measured: mean and 95 % interval over ``n`` values, ``lost`` of them not finite."""
+
+    part: Part
+    mean: float
+    low: float
+    high: float
+    n: int
+    lost: int
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of a paper and the criterion that decides it; no ``parts``: no page decides it yet."""
+
+    id: str
+    paper: str
+    place: str
+    statement: str
+    page: str
+    text: str
+    parts: tuple[Part, ...]
+
+    @property
+    def hash(self) -> str:
+        """Fingerprint of the criterion: its text (white space folded) and its parts, nothing else."""
+        parts = [[part.metric, part.bound, *(repr(float(x)) for x in part.target)] for part in self.parts]
+        content = json.dumps([" ".join(self.text.split()), parts], ensure_ascii=False)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim with its verdict, the reason for it in words, and the measurements behind it."""
+
+    claim: Claim
+    verdict: str
+    reason: str
+    measured: tuple[Measured, ...] = ()
+
+    def as_dict(self) -> dict:
+        """For machines: plain JSON types, None for what is not finite."""
+        claim = self.claim
+        parts = [
+            {
+                "metric": item.part.metric,
+                "criterion": str(item.part),
+                "verdict": item.verdict,
+                "mean": _number(item.mean),
+                "interval": [_number(item.low), _number(item.high)],
+                "n": item.n,
+                "lost": item.lost,
+            }
+            for item in self.measured
+        ]
+        facts = {key: getattr(claim, key) for key in ("id", "paper", "place", "statement", "page", "hash")}
+        return {
+            **facts,
+            "criterion": claim.text,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "parts": parts,
+        }
+
+
+def interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean and two-sided 95 % t-interval of the finite values among ``values``, (n,).
+
+    A single value (a quadrature, say) is its own interval. One survivor of several seeds has an infinite
+    interval; no survivor at all gives NaN.
+    """
+    values = np.asarray(values, dtype=float)
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return math.nan, math.nan, math.nan
+    mean = float(finite.mean())
+    if finite.size == 1:
+        return (mean, mean, mean) if values.size == 1 else (mean, -math.inf, math.inf)
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(finite.size - 1, 0.975) * finite.std(ddof=1) / math.sqrt(finite.size))
+    return mean, mean - half, mean + half
+
+
+def combine(verdicts: list[str]) -> str:
+    """The verdict over several parts."""
+    if all(verdict == REPRODUCED for verdict in verdicts):
+        return REPRODUCED
+    if REPRODUCED in verdicts:
+        return PARTLY
+    return NOT if NOT in verdicts else UNDECIDED
+
+
+def judge(claim: Claim, record: dict) -> Verdict:
+    """What ``record`` says about ``claim``, whichever run it is (only reference records decide)."""
+    if not claim.parts:
+        return Verdict(claim, NOT_RUN, "no page decides it yet")
+    made_under = record["criteria"].get(claim.id)
+    if made_under != claim.hash:
+        changed = "a different criterion" if made_under else "no criterion for this claim"
+        return Verdict(claim, NOT_RUN, f"the record of {claim.page} was made under {changed}: run it again")
+    lacking = [part.metric for part in claim.parts if part.metric not in record["metrics"]]
+    if lacking:
+        return Verdict(claim, NOT_RUN, f"the record of {claim.page} lacks {', '.join(lacking)}")
+    measured = tuple(part.decide(metric_values(record, part.metric)) for part in claim.parts)
+    verdict = combine([item.verdict for item in measured])
+    return Verdict(claim, verdict, _reason(measured), measured)
+
+
+def _reason(measured: tuple[Measured, ...]) -> str:
+    counts = [(sum(item.verdict == verdict for item in measured), verdict) for verdict in VERDICTS]
+    met = ", ".join(f"{count} {verdict}" for count, verdict in counts if count)
+    lost = sum(item.lost for item in measured)
+    return f"{met} of {len(measured)}" + (f"; {lost} values not finite" if lost else "")
+
+
+def ledger(root: Path) -> list[Verdict]:
+    """A verdict for every claim in ``claims.yml``, from the committed reference records alone."""
+    claims = load(root)
+    records = {}
+    for page in {claim.page for claim in claims if claim.parts}:
+        path = Path(root) / "figures" / "paper" / page / "record.json"
+        if path.exists():
+            records[page] = read_record(path)
+    verdicts = []
+    for claim in claims:
+        if claim.parts and claim.page not in records:
+            verdicts.append(Verdict(claim, NOT_RUN, f"no reference run of {claim.page} is committed"))
+        else:
+            verdicts.append(judge(claim, records.get(claim.page, {})))
+    return verdicts
+
+
+def of_page(root: Path, page: str) -> list[Claim]:
+    """The claims that ``page`` decides, in the ledger's order; none where there is no ``claims.yml``."""
+    if not (Path(root) / "claims.yml").exists():
+        return []
+    return [claim for claim in load(root) if claim.page == page and claim.parts]
+
+
+def load(root: Path) -> list[Claim]:
+    """Read and check ``claims.yml``; BridgekitError names the entry and what is wrong with it."""
+    import yaml
+
+    path = Path(root) / "claims.yml"
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BridgekitError(
+            f"the claims ledger {path} cannot be read: {error}. Restore it (git checkout)."
+        ) from error
+    if not isinstance(entries, list):
+        raise BridgekitError(f"the claims ledger {path} must be a list of claims.")
+    claims = [_claim(entry, f"claims.yml, entry {place}") for place, entry in enumerate(entries, 1)]
+    ids = [claim.id for claim in claims]
+    twice = sorted({name for name in ids if ids.count(name) > 1})
+    if twice:
+        raise BridgekitError(f"claims.yml has the id {', '.join(twice)} twice: each claim needs its own.")
+    return claims
+
+
+def _claim(entry, where: str) -> Claim:
+    _check_keys(entry, _CLAIM_KEYS, where)
+    where = f"claims.yml, claim {entry['id']}"
+    for key in _CLAIM_KEYS[:-1]:
+        if not isinstance(entry[key], str) or not entry[key].strip():
+            raise BridgekitError(f"{where}: {key} must be a text that is not empty.")
+    criterion = entry["criterion"]
+    _check_keys(criterion, ("text", "parts"), f"{where}, criterion")
+    if not isinstance(criterion["text"], str) or not isinstance(criterion["parts"], list):
+        raise BridgekitError(f"{where}: criterion.text must be a text and criterion.parts a list.")
+    parts = tuple(_part(part, where) for part in criterion["parts"])
+    texts = {key: " ".join(entry[key].split()) for key in _CLAIM_KEYS[:-1]}
+    return Claim(**texts, text=" ".join(criterion["text"].split()), parts=parts)
+
+
+def _check_keys(entry, known: tuple[str, ...], where: str) -> None:
+    if not isinstance(entry, dict):
+        raise BridgekitError(f"{where} must be a mapping with the keys {', '.join(known)}.")
+    for key in entry:
+        if key not in known:
+            raise BridgekitError(f"{where}: unknown key {key!r}." + nearest(key, known))
+    lacking = [key for key in known if key not in entry]
+    if lacking:
+        raise BridgekitError(f"{where}: {', '.join(lacking)} missing.")
+
+
+def _part(entry, where: str) -> Part:
+    if not isinstance(entry, dict) or len(entry) != 2 or "metric" not in entry:
+        raise BridgekitError(
+            f"{where}: a part is {{metric: name, above | below | within: bound}}, not {entry!r}."
+        )
+    metric = entry["metric"]
+    if not isinstance(metric, str) or not SNAKE_CASE.fullmatch(metric):
+        raise BridgekitError(f"{where}: the metric's name {metric!r} is not snake_case.")
+    (bound,) = (key for key in entry if key != "metric")
+    if bound not in _BOUNDS:
+        raise BridgekitError(f"{where}: unknown key {bound!r}." + nearest(bound, _BOUNDS))
+    return Part(metric, bound, _target(bound, entry[bound], f"{where}, {metric}"))
+
+
+def _target(bound: str, given, where: str) -> tuple[float, float]:
+    numbers = given if bound == "within" and isinstance(given, list) else [given]
+    right = all(isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x) for x in numbers)
+    if not right or len(numbers) != (2 if bound == "within" else 1):
+        raise BridgekitError(
+            f"{where}: {bound} needs {'[low, high]' if bound == 'within' else 'a number'}, not {given!r} "
+            "(YAML reads 1e-6 as a text: write 1.0e-6)."
+        )
+    if bound == "within" and numbers[0] > numbers[1]:
+        raise BridgekitError(f"{where}: within {given!r} is upside down.")
+    return {"above": (numbers[0], math.inf), "below": (-math.inf, numbers[0]), "within": tuple(numbers)}[
+        bound
+    ]
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,101 @@
+"""What the data sets share: the data root, decoded pixels, and one checksummed cache file for each."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import io
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+SPLITS = ("train", "test")
+TEST_EVERY = 5
+_FORMAT = b"bridgekit-cache-1"
+
+
+class Pixels(NamedTuple):
+    """Decoded images: ``x`` (N, C, H, W) uint8 from 0 to ``top``, ``y`` (N,) int64 into ``classes``."""
+
+    x: np.ndarray
+    y: np.ndarray
+    classes: tuple[str, ...]
+    top: int = 255
+
+    def fingerprint(self) -> str:
+        """16 hex digits of the SHA-256 of everything in here."""
+        digest = hashlib.sha256(repr((self.x.shape, self.classes, self.top)).encode())
+        digest.update(np.ascontiguousarray(self.x))
+        digest.update(self.y.astype("<i8"))
+        return digest.hexdigest()[:16]
+
+
+def data_root(root: str | Path | None = None) -> Path:
+    """Where real data lies: ``root`` if given, else ``$BRIDGEKIT_DATA``, else ``~/.cache/bridgekit``."""
+    return Path(root or os.environ.get("BRIDGEKIT_DATA") or "~/.cache/bridgekit").expanduser()
+
+
+def held_out(rank: int) -> bool:
+    """Where no split is given, every fifth image of a class (counted by ``rank`` from 0) is a test image."""
+    return rank % TEST_EVERY == TEST_EVERY - 1
+
+
+def unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    """The message for a name that does not exist, with the nearest that do."""
+    close = difflib.get_close_matches(name, known, n=2, cutoff=0.4)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return f"Unknown {kind} {name!r}.{hint} Known: {', '.join(known)}."
+
+
+def cached(root: Path, key: str, decode: Callable[[], Pixels]) -> Pixels:
+    """``decode()``, kept under ``<root>/cache``; a damaged cache file is not trusted but built again."""
+    path = cache_path(root, key)
+    pixels = _read(path)
+    if pixels is None:
+        pixels = decode()
+        _keep(path, pixels)
+    return pixels
+
+
+def cache_path(root: Path, key: str) -> Path:
+    """The cache's file for ``key``: a line with format and SHA-256, then a NumPy archive."""
+    return root / "cache" / f"{key}.pixels"
+
+
+def _read(path: Path) -> Pixels | None:
+    try:
+        head, _, body = path.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    if head != _head(body):
+        return None
+    with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
+        return Pixels(arrays["x"], arrays["y"], tuple(arrays["classes"].tolist()), int(arrays["top"]))
+
+
+def _keep(path: Path, pixels: Pixels) -> None:
+    body = io.BytesIO()
+    np.savez(body, **pixels._replace(classes=np.array(pixels.classes))._asdict())
+    try:
+        write_atomically(path, _head(body.getvalue()) + b"\n" + body.getvalue())
+    except OSError:
+        return  # a data root that cannot be written (shared, full) costs time, not the result
+
+
+def _head(body: bytes) -> bytes:
+    return _FORMAT + b" " + hashlib.sha256(body).hexdigest().encode()
+
+
+def write_atomically(path: Path, body: bytes) -> None:
+    """Write beside ``path``, then rename: a reader sees the whole file or none. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        part.write_bytes(body)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,170 @@
+"""What a game is: frozen data that says who moves, on what, and by which loss.
+
+A **game** holds networks, players and phases. A **phase** is a tuple of turns played in order each round. A
+**turn** makes one shared forward pass and returns one loss per **player**; a player is the networks whose
+parameters it alone may move, and its optimiser's settings. ``bridgekit.training.fit`` plays any game.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from bridgekit.distributions import Mixture
+from bridgekit.errors import BridgekitError
+
+
+class Draw(Protocol):
+    """A source of randomness. ``chunk`` draws many rounds at once; ``take`` turns one round's draw into a batch."""
+
+    def chunk(self, rounds: int, generator: torch.Generator) -> Tensor: ...
+
+    def take(self, drawn: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Standard normal noise of ``shape``, batch axis first."""
+
+    shape: tuple[int, ...]
+
+    def chunk(self, rounds: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(rounds, *self.shape, generator=generator, device=generator.device)
+
+    def take(self, drawn: Tensor) -> Tensor:
+        return drawn
+
+
+@dataclass(frozen=True)
+class FromMixture:
+    """``batch`` fresh samples of a mixture in every round: ``(batch, d)``."""
+
+    mixture: Mixture
+    batch: int
+
+    def chunk(self, rounds: int, generator: torch.Generator) -> Tensor:
+        return self.mixture.sample(rounds * self.batch, generator).view(rounds, self.batch, -1)
+
+    def take(self, drawn: Tensor) -> Tensor:
+        return drawn
+
+
+@dataclass(frozen=True)
+class FromTensor:
+    """``batch`` rows of a device-resident tensor, drawn with replacement: ``(batch, ...)``."""
+
+    x: Tensor
+    batch: int
+
+    def chunk(self, rounds: int, generator: torch.Generator) -> Tensor:
+        return torch.randint(len(self.x), (rounds, self.batch), generator=generator, device=generator.device)
+
+    def take(self, drawn: Tensor) -> Tensor:
+        # Only the indices are drawn ahead: a chunk of images would not fit.
+        return self.x[drawn]
+
+
+@dataclass(frozen=True)
+class Player:
+    """The networks that it alone may move, and its Adam's settings."""
+
+    networks: tuple[str, ...]
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.5, 0.999)
+
+
+Losses = Callable[[SimpleNamespace, SimpleNamespace, SimpleNamespace], Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """``losses(nets, batch, now) -> {player: loss}``, each ``(T,)``, or 0-dim in a game without a trials axis.
+
+    ``batch`` holds this round's draws by name, ``now`` the schedule's device scalars. ``moves`` names the
+    players that get a loss; they step together, after all gradients of the turn are known.
+    """
+
+    moves: tuple[str, ...]
+    draws: Mapping[str, Draw]
+    losses: Losses
+
+
+def constant(rounds: int) -> Mapping[str, Tensor]:
+    """The schedule of a phase in which nothing changes."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """``rounds`` rounds of ``turns``. ``schedule(rounds)`` gives each scalar's value per round, ``(rounds,)``.
+
+    On entering, the players in ``fresh`` get a new optimiser, the networks in ``cold`` new weights.
+    """
+
+    name: str
+    rounds: int
+    turns: tuple[Turn, ...]
+    schedule: Callable[[int], Mapping[str, Tensor]] = constant
+    fresh: tuple[str, ...] = ()
+    cold: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Game:
+    """One algorithm: networks (builders that take per-trial generators), players, phases.
+
+    ``settings`` are the builder's arguments; with the name they identify the game, so that a checkpoint of
+    another one is never resumed. ``stacked`` says that tensors carry a leading trials axis.
+    """
+
+    name: str
+    networks: Mapping[str, Callable[[list[torch.Generator]], nn.Module]]
+    players: Mapping[str, Player]
+    phases: tuple[Phase, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    stacked: bool = True
+
+    def __post_init__(self) -> None:
+        owners = [name for player in self.players.values() for name in player.networks]
+        if sorted(owners) != sorted(self.networks):
+            raise ValueError(f"{self.name}: every network needs exactly one owner; got {owners}")
+
+    def phase(self, name: str) -> Phase:
+        """The phase of that name; an unknown one is an error that lists what there is."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        names = ", ".join(p.name for p in self.phases)
+        raise BridgekitError(f"the game {self.name!r} has no phase {name!r}; it has {names}")
+
+    def fingerprint(self) -> str:
+        """A hash of the builder's name and arguments, data included."""
+        text = json.dumps([self.name, _canonical(dict(self.settings))], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    """``value`` as JSON: data by fingerprint or content, never by address."""
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    if hasattr(value, "fingerprint"):
+        return value.fingerprint
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if dataclasses.is_dataclass(value):
+        return {f.name: _canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): _canonical(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_canonical(v) for v in value]
+    if callable(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    raise TypeError(f"a game's settings cannot hold a {type(value).__name__}")

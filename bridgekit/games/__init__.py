@@ -1,0 +1,1 @@
+"""One algorithm of one paper per function: networks + objectives + optimisers = a game."""

@@ -1,0 +1,74 @@
+"""Where a game is played: networks, data and noise, shared by every algorithm that is compared there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from bridgekit.data import Images
+from bridgekit.distributions import Mixture
+from bridgekit.game import Draw, FromMixture, FromTensor, Normal, Player
+from bridgekit.networks import MLP, Critic, DCGANBody, DCGANGenerator, GaussianEncoder
+
+Builder = Callable[[list[torch.Generator]], nn.Module]
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Networks G (generator), E (inference arm), D (discriminator, a logit), with data and prior noise.
+
+    ``event_dims`` is the number of axes of one sample, ``stacked`` says whether tensors carry a trials axis.
+    """
+
+    networks: Mapping[str, Builder]
+    x: Draw
+    z: Normal
+    event_dims: int
+    stacked: bool
+    lr: float
+    betas: tuple[float, float]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def player(self, network: str) -> Player:
+        """A player that moves one network with the arena's Adam."""
+        return Player((network,), self.lr, self.betas)
+
+
+def plane(
+    mixture: Mixture,
+    *,
+    batch: int = 256,
+    hidden: int = 128,
+    depth: int = 3,
+    z: int = 2,
+    lr: float = 1e-3,
+    beta1: float = 0.5,
+) -> Arena:
+    """Two-dimensional data, fresh samples in every round; MLPs with ``depth`` hidden ReLU layers."""
+    settings = dict(locals())
+    d, middle = mixture.means.shape[1], [hidden] * depth
+    networks: dict[str, Builder] = {
+        "G": lambda g: MLP([z, *middle, d], g),
+        "E": lambda g: GaussianEncoder(MLP([d, *middle, 2 * z], g)),
+        "D": lambda g: Critic(MLP([d, *middle, 1], g)),
+    }
+    return Arena(networks, FromMixture(mixture, batch), Normal((batch, z)), 1, True, lr, (beta1, 0.999), settings)
+
+
+def images(
+    dataset: Images, *, batch: int = 128, width: int = 64, z: int = 100, lr: float = 2e-4, beta1: float = 0.5
+) -> Arena:
+    """Images in [-1, 1]; DCGAN networks, E and D mirror G (Radford et al. 2016); one trial at a time."""
+    settings = dict(locals())
+    channels, size = dataset.x.shape[1], dataset.x.shape[-1]
+    networks: dict[str, Builder] = {
+        "G": lambda g: DCGANGenerator(g, z, width, channels, size),
+        "E": lambda g: GaussianEncoder(DCGANBody(g, 2 * z, width, channels, size)),
+        "D": lambda g: Critic(DCGANBody(g, 1, width, channels, size)),
+    }
+    x = FromTensor(dataset.x, batch)
+    return Arena(networks, x, Normal((batch, z)), 3, False, lr, (beta1, 0.999), settings)

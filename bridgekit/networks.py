@@ -1,0 +1,148 @@
+"""The papers' networks. Plane networks carry a leading trials axis; image networks play one trial each.
+
+Every builder takes explicit ``torch.Generator``s (on the CPU), one per trial, so that trial i starts from the
+same weights whether it is trained alone or beside others, on any device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Generators = Sequence[torch.Generator]
+
+
+def _uniform(shape: tuple[int, ...], bound: float, generators: Generators) -> nn.Parameter:
+    """``(T, *shape)`` uniform on [-bound, bound], each trial from its own generator."""
+    draws = [torch.empty(shape).uniform_(-bound, bound, generator=g) for g in generators]
+    return nn.Parameter(torch.stack(draws))
+
+
+class MLP(nn.Module):
+    """T multi-layer perceptrons side by side: ``(T, B, sizes[0]) -> (T, B, sizes[-1])``, ReLU between.
+
+    One batched matrix product a layer plays all trials at once. Weights start as ``torch.nn.Linear``'s do:
+    uniform on +-1/sqrt(fan in).
+    """
+
+    def __init__(self, sizes: Sequence[int], generators: Generators):
+        super().__init__()
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+            bound = 1 / math.sqrt(n_in)
+            self.weights.append(_uniform((n_in, n_out), bound, generators))
+            self.biases.append(_uniform((1, n_out), bound, generators))
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = len(self.weights) - 1
+        for i, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = torch.baddbmm(b, x, w)
+            if i < last:
+                x = F.relu(x)
+        return x
+
+
+class Critic(nn.Module):
+    """A network with one output per sample, as a logit (or critic value) of shape ``(..., B)``."""
+
+    def __init__(self, body: nn.Module):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x).squeeze(-1)
+
+
+class GaussianEncoder(nn.Module):
+    """An inference arm ``q(z|x) = N(mu, diag sigma^2)``: splits ``body``'s outputs into ``(mu, log_sigma)``."""
+
+    def __init__(self, body: nn.Module):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, log_sigma = self.body(x).chunk(2, dim=-1)
+        return mu, log_sigma
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation whose running averages move only while ``tracking`` is set.
+
+    Training always uses the batch's own statistics; the loop sets ``tracking`` for the owner's turn alone, so
+    neither another player's turn nor a probe touches a buffer.
+    """
+
+    tracking = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and not self.tracking:
+            return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
+        return super().forward(x)
+
+
+def _stages(size: int) -> tuple[int, int]:
+    """(stride-2 stages, smallest side) of a DCGAN for ``size`` x ``size`` images: 28 -> (2, 7), 32 -> (3, 4)."""
+    stages, side = 0, size
+    while side % 2 == 0 and side > 4:
+        stages, side = stages + 1, side // 2
+    if stages < 2 or side > 8:
+        raise ValueError(f"a DCGAN halves the image at least twice, to 8 pixels or fewer; {size} does not allow it")
+    return stages, side
+
+
+def _dcgan_init(net: nn.Module, generator: torch.Generator) -> None:
+    """Radford et al. 2016: weights N(0, 0.02), batch-norm gains N(1, 0.02), biases 0."""
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            module.weight.data.normal_(0, 0.02, generator=generator)
+            if module.bias is not None:
+                module.bias.data.zero_()
+        elif isinstance(module, BatchNorm):
+            module.weight.data.normal_(1, 0.02, generator=generator)
+
+
+class DCGANGenerator(nn.Module):
+    """``(B, z) -> (B, channels, size, size)`` in [-1, 1] (Radford et al. 2016), for 28x28, 32x32, 64x64."""
+
+    def __init__(self, generators: Generators, z: int = 100, width: int = 64, channels: int = 1, size: int = 28):
+        super().__init__()
+        stages, self.side = _stages(size)
+        widths = [width * 2 ** (stages - 1 - i) for i in range(stages)]
+        self.first = nn.Linear(z, widths[0] * self.side**2, bias=False)
+        layers: list[nn.Module] = [BatchNorm(widths[0]), nn.ReLU()]
+        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+            layers += [nn.ConvTranspose2d(n_in, n_out, 4, 2, 1, bias=False), BatchNorm(n_out), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh()]
+        self.rest = nn.Sequential(*layers)
+        _dcgan_init(self, generators[0])
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.first(z)
+        return self.rest(x.view(len(x), -1, self.side, self.side))
+
+
+class DCGANBody(nn.Module):
+    """The mirror of :class:`DCGANGenerator`: ``(B, channels, size, size) -> (B, outputs)``.
+
+    With one output it is the discriminator's body, with 2z outputs the inference arm's.
+    """
+
+    def __init__(
+        self, generators: Generators, outputs: int = 1, width: int = 64, channels: int = 1, size: int = 28
+    ):
+        super().__init__()
+        stages, side = _stages(size)
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for i in range(1, stages):
+            n_in, n_out = width * 2 ** (i - 1), width * 2**i
+            layers += [nn.Conv2d(n_in, n_out, 4, 2, 1, bias=False), BatchNorm(n_out), nn.LeakyReLU(0.2)]
+        self.convolutions = nn.Sequential(*layers)
+        self.last = nn.Linear(width * 2 ** (stages - 1) * side**2, outputs)
+        _dcgan_init(self, generators[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.convolutions(x).flatten(1))

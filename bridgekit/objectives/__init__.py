@@ -1,0 +1,1 @@
+"""One function per equation: tensors in, an unreduced tensor out; the game reduces."""

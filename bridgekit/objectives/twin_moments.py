@@ -1,0 +1,166 @@
+r"""Oracles of the twins: exact moments between Gaussians (paper A, Figure 2), and eq 15 from Jacobians.
+
+In the Gaussian case the model is :math:`p = N(\mu, \sigma^2)`, the data :math:`q = N(0, 1)`, the parameters
+:math:`\theta = (\mu, \sigma)` and :math:`L = \log p - \log q`. The one-sample estimators are what autograd makes
+of the surrogates in :mod:`bridgekit.objectives.bridge`; nothing is derived a second time. Their results stack
+the two parameters on a leading axis of size 2: row 0 is d/dmu, row 1 is d/dsigma. Use float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from bridgekit.distributions import normal_log_prob
+from bridgekit.divergences import integrate, log_ratio
+from bridgekit.objectives.bridge import forward_twin, reverse_twin
+
+# Half the width of a quadrature grid in standard deviations of its integrand's Gaussian factor, and its number
+# of points: at a quarter of a standard deviation the trapezoid rule is exact to float64 for our polynomials.
+HALF_WIDTH, POINTS = 12.0, 97
+
+
+def _leaves(*tensors: Tensor) -> list[Tensor]:
+    """Copies that are leaves: the gradient of a sum then holds each element's own derivative."""
+    return [t.detach().clone().requires_grad_() for t in tensors]
+
+
+def forward_estimate(x: Tensor, mu: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:
+    r"""Paper A, eq 10 from one sample ``x ~ q``: autograd of :func:`forward_twin`.
+
+    .. math:: -\tfrac{1}{1-\alpha}\, e^{\alpha L(x)}\,\nabla_\theta\log p_\theta(x)
+
+    The arguments broadcast to a common shape; the result is ``(2, *shape)`` and detached. ``alpha < 1``.
+    """
+    x, mu, sigma, alpha = torch.broadcast_tensors(x, mu, sigma, alpha)
+    mu, sigma = _leaves(mu, sigma)
+    log_p = normal_log_prob(x, mu, sigma.log())
+    f = log_ratio(normal_log_prob(x, 0.0, 0.0), log_p)
+    return torch.stack(torch.autograd.grad(forward_twin(log_p, f, alpha).sum(), (mu, sigma)))
+
+
+def reverse_estimate(eps: Tensor, mu: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:
+    r"""Paper A, eq 11 from one draw ``x = mu + sigma * eps``, ``eps ~ N(0, 1)``: autograd of :func:`reverse_twin`.
+
+    .. math:: \nabla_\theta(\mu+\sigma\epsilon)\; e^{-(1-\alpha)L(x)}\;\partial_x L(x)
+
+    The log-ratio is a frozen function of ``x``, as a discriminator would be: its own dependence on the
+    parameters is detached. Shapes as in :func:`forward_estimate`; ``alpha`` may be 1.
+    """
+    eps, mu, sigma, alpha = torch.broadcast_tensors(eps, mu, sigma, alpha)
+    frozen_mu, frozen_log_sigma = mu.detach(), sigma.detach().log()
+    mu, sigma = _leaves(mu, sigma)
+    x = mu + sigma * eps
+    f = log_ratio(normal_log_prob(x, 0.0, 0.0), normal_log_prob(x, frozen_mu, frozen_log_sigma))
+    return torch.stack(torch.autograd.grad(reverse_twin(f, alpha).sum(), (mu, sigma)))
+
+
+def overlap_precision(sigma: Tensor, power: Tensor) -> Tensor:
+    r"""The precision of the Gaussian :math:`p^k q^{1-k}`, ``k = power``: :math:`k/\sigma^2 + 1 - k`.
+
+    Where it is not positive, :math:`\int p^k q^{1-k}` and every second moment under it is infinite.
+    """
+    return power / sigma**2 + 1 - power
+
+
+def overlap_grid(mu: Tensor, sigma: Tensor, power: Tensor) -> Tensor:
+    """Quadrature points ``(..., POINTS)``, centred and scaled on ``p^k q^(1-k)``, so that no tail is cut off.
+
+    Where that is no Gaussian (its precision is not positive) the points are those of unit precision.
+    """
+    precision = overlap_precision(sigma, power)
+    precision = torch.where(precision > 0, precision, torch.ones_like(precision))
+    t = torch.linspace(-HALF_WIDTH, HALF_WIDTH, POINTS, dtype=precision.dtype, device=precision.device)
+    return (power * mu / sigma**2 / precision).unsqueeze(-1) + precision.rsqrt().unsqueeze(-1) * t
+
+
+def _second_moment(score: Callable[[Tensor], Tensor], mu: Tensor, sigma: Tensor, power: Tensor) -> Tensor:
+    """The integral of ``p^k q^(1-k) score(x)^2``, in log space; infinite where it diverges."""
+    x = overlap_grid(mu, sigma, power)
+    k, m, s = (t.unsqueeze(-1) for t in (power, mu, sigma))
+    log_weight = k * normal_log_prob(x, m, s.log()) + (1 - k) * normal_log_prob(x, 0.0, 0.0)
+    total = integrate(log_weight.exp() * score(x).square(), x)
+    return torch.where(overlap_precision(sigma, power) > 0, total, torch.full_like(total, torch.inf))
+
+
+def forward_moments(mu: Tensor, sigma: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Mean and variance of :func:`forward_estimate` under ``x ~ q`` by quadrature: two tensors ``(2, *shape)``.
+
+    The mean integrates the estimator itself. The second moment is that of the bare score (the estimator at
+    ``alpha = 0``) under :math:`p^{2\alpha}q^{1-2\alpha}/(1-\alpha)^2`, since squared weights overflow in the tails;
+    the variance is infinite where that integral is. A variance far below the squared mean loses digits: its
+    relative error is about ``1e-15 * mean**2 / variance``. ``0 <= alpha < 1``.
+    """
+    mu, sigma, alpha = torch.broadcast_tensors(mu, sigma, alpha)
+    m, s, a = (t.unsqueeze(-1) for t in (mu, sigma, alpha))
+    x = overlap_grid(mu, sigma, alpha)
+    mean = integrate(normal_log_prob(x, 0.0, 0.0).exp() * forward_estimate(x, m, s, a), x)
+    second = _second_moment(lambda x: forward_estimate(x, m, s, torch.zeros_like(a)), mu, sigma, 2 * alpha)
+    return mean, second / (1 - alpha) ** 2 - mean.square()
+
+
+def reverse_moments(mu: Tensor, sigma: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Mean and variance of :func:`reverse_estimate` under ``x ~ p`` by quadrature: two tensors ``(2, *shape)``.
+
+    As :func:`forward_moments`, with the bare path derivative (the estimator at ``alpha = 1``) under
+    :math:`p^{2\alpha-1}q^{2-2\alpha}` for the second moment. ``0 <= alpha <= 1``.
+    """
+    mu, sigma, alpha = torch.broadcast_tensors(mu, sigma, alpha)
+    m, s, a = (t.unsqueeze(-1) for t in (mu, sigma, alpha))
+    x = overlap_grid(mu, sigma, alpha)
+    density = normal_log_prob(x, m, s.log()).exp()
+    mean = integrate(density * reverse_estimate((x - m) / s, m, s, a), x)
+    ones = torch.ones_like(a)
+    second = _second_moment(lambda x: reverse_estimate((x - m) / s, m, s, ones), mu, sigma, 2 * alpha - 1)
+    return mean, second - mean.square()
+
+
+def combination_variance(forward: Tensor, reverse: Tensor, gamma: Tensor | float) -> Tensor:
+    r"""Variance of eq 12's combination of independent estimates: :math:`(1-\gamma)^2 V_F + \gamma^2 V_R`."""
+    return (1 - gamma) ** 2 * forward + gamma**2 * reverse
+
+
+def best_gamma(forward: Tensor, reverse: Tensor) -> Tensor:
+    r"""The :math:`\gamma` of least :func:`combination_variance`: :math:`V_F/(V_F+V_R)` for finite variances."""
+    return forward / (forward + reverse)
+
+
+def parameter_jacobian(net: nn.Module, z: Tensor) -> Tensor:
+    """The Jacobian of each output with respect to all parameters: ``(B, d)`` outputs give ``(B, d, P)``."""
+    parameters = {name: p.detach() for name, p in net.named_parameters()}
+    jacobian = torch.func.jacrev(lambda p: torch.func.functional_call(net, p, (z,)))(parameters)
+    return torch.cat([jacobian[name].flatten(-parameters[name].dim()) for name in parameters], -1)
+
+
+def printed_gradient(
+    generator: nn.Module,
+    f: Callable[[Tensor], Tensor],
+    x: Tensor,
+    codes: Tensor,
+    z: Tensor,
+    alpha: Tensor | float,
+    gamma: Tensor | float,
+    sigma: float,
+) -> Tensor:
+    r"""Paper A, eq 15 as printed, term by term from per-sample Jacobians, with no surrogate loss: ``(P,)``.
+
+    .. math:: \frac{1-\gamma}{1-\alpha}\,\mathbb E\Bigl[-e^{-\alpha f(x)}\,J(z')^\top\frac{x-G(z')}{\sigma^2}\Bigr]
+       + \gamma\,\mathbb E\Bigl[-J(z)^\top e^{(1-\alpha)f(G(z))}\,\nabla f(G(z))\Bigr]
+
+    ``x`` are data, ``codes`` their posterior draws :math:`z'`, ``z`` prior draws; :math:`J = \partial G/\partial
+    \theta`; the first bracket's vector is :math:`\nabla_\theta\log\tilde p_\theta(x, z')`, in which
+    the prior has no parameters. Parameters are ordered as in ``generator.parameters()``. Nothing is detached:
+    there is nothing to detach.
+    """
+    residual = (x - generator(codes)).detach() / sigma**2
+    fake = generator(z).detach().requires_grad_()
+    logits = f(fake)
+    (slope,) = torch.autograd.grad(logits.sum(), fake)
+    data_side = torch.einsum("...dp,...d->...p", parameter_jacobian(generator, codes), residual)
+    model_side = torch.einsum("...dp,...d->...p", parameter_jacobian(generator, z), slope)
+    first = -torch.exp(-alpha * f(x)).unsqueeze(-1) * data_side
+    second = -torch.exp((1 - alpha) * logits).unsqueeze(-1) * model_side
+    mean = [term.flatten(0, -2).mean(0).detach() for term in (first, second)]
+    return (1 - gamma) / (1 - alpha) * mean[0] + gamma * mean[1]

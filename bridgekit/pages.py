@@ -1,0 +1,259 @@
+"""The book's pages: what they declare, the run they begin, and one page run from its source to its results.
+
+A page is `book/<name>.md`, MyST-Markdown with a jupytext header, whose `parameters` cell holds the values of the
+profile `quick`. `profiles/<profile>.yaml` maps pages to other values. `run` leaves
+
+    _build/notebooks/<profile>/<page>.ipynb     the executed page
+    figures/<profile>/<page>/                   record.json, figures and their data arrays
+
+complete, or not at all. With values set by hand the profile's name is `custom`.
+"""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from bridgekit import claims, execution, keys
+from bridgekit.errors import BridgekitError
+from bridgekit.parameters import Parameter, cells, declared_in, nearest, read_yaml
+
+# Pages that read more of the repository than their own reference run.
+READS = {"scoreboard": ("claims.yml", "figures/paper/*/record.json")}
+
+
+def root() -> Path:
+    """The repository: $BRIDGEKIT_ROOT, else the nearest folder at or above here with book/_toc.yml in it."""
+    named = os.environ.get("BRIDGEKIT_ROOT")
+    here = Path.cwd()
+    places = [Path(named)] if named else [here, *here.parents, keys.PACKAGE.parent]
+    for place in places:
+        if (place / "book" / "_toc.yml").is_file():
+            return place.resolve()
+    where = f"$BRIDGEKIT_ROOT ({named})" if named else "this folder or one above it"
+    raise BridgekitError(f"no book/_toc.yml in {where}: go to the repository, or set BRIDGEKIT_ROOT to it")
+
+
+def contents() -> list[str]:
+    """Every page that book/_toc.yml names, executed or not, in its order."""
+
+    def files(entry: object) -> Iterator[str]:
+        if isinstance(entry, dict):
+            yield from (entry[k] for k in ("root", "file") if k in entry)
+            for value in entry.values():
+                yield from files(value)
+        elif isinstance(entry, list):
+            for each in entry:
+                yield from files(each)
+
+    toc = root() / "book" / "_toc.yml"
+    return list(files(read_yaml(toc.read_text(), str(toc))))
+
+
+def names() -> list[str]:
+    """The pages that are executed (their header names a kernel), in the book's order."""
+    paths = {name: root() / "book" / f"{name}.md" for name in contents()}
+    return [name for name, path in paths.items() if path.is_file() and "kernelspec" in _header(path)]
+
+
+def _header(path: Path) -> Mapping:
+    """The YAML header of a MyST page."""
+    text = path.read_text()
+    head = text.split("\n---", 1)[0][3:] if text.startswith("---") else ""
+    return read_yaml(head, str(path)) or {}
+
+
+def title(page: str) -> str:
+    """A page's first heading."""
+    lines = source(page).splitlines()
+    return next((line[2:].strip() for line in lines if line.startswith("# ")), page)
+
+
+def source(page: str) -> str:
+    """The Markdown of an executed page."""
+    if page not in names():
+        raise BridgekitError(f"there is no page '{page}': {nearest(page, names())}")
+    return (root() / "book" / f"{page}.md").read_text()
+
+
+def declared(page: str) -> dict[str, Parameter]:
+    """The page's parameters, with their types and defaults, from its parameters cell."""
+    return declared_in(source(page), page)
+
+
+def profiles() -> list[str]:
+    """The profiles' names."""
+    return sorted(path.stem for path in (root() / "profiles").glob("*.yaml"))
+
+
+def profile_of(page: str, profile: str) -> dict[str, object]:
+    """What profiles/<profile>.yaml says of the page; every page and parameter it names must be there."""
+    if profile not in profiles():
+        raise BridgekitError(f"there is no profile '{profile}': {nearest(profile, profiles())}")
+    name = f"profiles/{profile}.yaml"
+    known, entries = names(), read_yaml((root() / name).read_text(), name) or {}
+    for other in entries:
+        if other not in known:
+            raise BridgekitError(f"{name} has settings for '{other}', which is no page: {nearest(other, known)}")
+    return _fitted(page, entries.get(page) or {}, f"{name}: ")
+
+
+def _fitted(page: str, values: Mapping[str, object], where: str = "") -> dict[str, object]:
+    """`values` checked against the page's declarations; a text stays text (see `resolve` for --set)."""
+    known = declared(page)
+    for name in values:
+        if name not in known:
+            raise BridgekitError(f"{where}page '{page}' has no parameter '{name}': {nearest(name, known)}")
+    try:
+        return {name: known[name].fit(value) for name, value in values.items()}
+    except BridgekitError as error:
+        raise BridgekitError(f"{where}page '{page}': {error}") from error
+
+
+def resolve(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> dict[str, object]:
+    """The page's parameters: its own values, then the profile's, then `overrides`; strict, with suggestions."""
+    defaults = {name: p.default for name, p in declared(page).items()}
+    return defaults | profile_of(page, profile) | _fitted(page, overrides or {})
+
+
+def parse(page: str, settings: list[str]) -> dict[str, object]:
+    """`["seed=1", "alphas=[0.1, 0.9]"]` as values of the page's parameters."""
+    known, values = declared(page), {}
+    for setting in settings:
+        name, sign, text = setting.partition("=")
+        if not sign:
+            raise BridgekitError(f"--set wants name=value, not '{setting}'")
+        if name not in known:
+            raise BridgekitError(f"page '{page}' has no parameter '{name}': {nearest(name, known)}")
+        values[name] = known[name].parse(text)
+    return values
+
+
+def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> str:
+    """What the executed page depends on: its source, its parameters (data sets are named there), the library
+    modules it imports directly or through others, its claims, and the committed results that it shows."""
+    home, text = root(), source(page)
+    code = "\n".join(code for _, code in cells(text))
+    library = keys.tree(keys.modules(code).values(), keys.PACKAGE)
+    shown = [] if profile == "paper" else list((home / "figures" / "paper" / page).glob("*"))
+    read = [path for pattern in READS.get(page, ()) for path in home.glob(pattern)]
+    decides = [asdict(claim) for claim in claims.of_page(home, page)]  # a record holds their criteria's hashes
+    values = resolve(page, profile, overrides)
+    return keys.digest(text, values, library, decides, keys.tree({*shown, *read}, home))
+
+
+def begin(page: str, namespace: dict[str, object]):
+    """A page's first act: check its parameters, make torch repeatable, hand back the `results.Run` to write to.
+
+    `namespace` is the page's `globals()`; the names its parameters cell declares are read from it, and a whole
+    number standing where a float is declared is made one there. Raises BridgekitError for an ill-typed value.
+    """
+    import torch
+
+    from bridgekit.results import Run
+
+    parameters = _fitted(page, {name: namespace[name] for name in declared(page)})
+    namespace.update(parameters)
+    torch.set_num_threads(_threads())
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)  # a GPU lacks a few: a warning, not a dead page
+    home = root()
+    out = Path(os.environ.get("BRIDGEKIT_OUT") or home / "figures" / "custom" / page)
+    profile = os.environ.get("BRIDGEKIT_PROFILE") or "custom"
+    return Run(page=page, profile=profile, parameters=parameters, out=out, root=home)
+
+
+def _threads() -> int:
+    """$BRIDGEKIT_THREADS, one unless set: results differ in the fifth digit between one thread and two."""
+    text = os.environ.get("BRIDGEKIT_THREADS") or "1"
+    if not text.isdigit() or int(text) < 1:
+        raise BridgekitError(f"BRIDGEKIT_THREADS must be a whole number from 1 up, not '{text}'")
+    return int(text)
+
+
+def run(
+    page: str,
+    profile: str = "quick",
+    overrides: Mapping[str, object] | None = None,
+    out: Path | None = None,
+    live: bool = False,
+    tell: Callable[[str], object] = sys.stderr.write,
+) -> Path:
+    """Execute one page and put its notebook and results in place; returns the notebook's path.
+
+    `out` stands for figures/<profile>/<page> and takes the notebook too. Raises BridgekitError for bad input
+    before anything runs, and for a page that fails: its partly executed notebook is then kept as
+    _build/notebooks/<profile>/<page>.failed.ipynb, and what stood in place before still stands there.
+    """
+    import nbformat
+
+    began, home, name = time.monotonic(), root(), "custom" if overrides else profile
+    parameters, mark = resolve(page, profile, overrides), key(page, profile, overrides)
+    folder = Path(out).resolve() if out else home / "figures" / name / page
+    notebooks = home / "_build" / "notebooks" / name
+    draft, failed = notebooks / f".{page}.{os.getpid()}.part.ipynb", notebooks / f"{page}.failed.ipynb"
+    with _scratch(folder, draft) as part:
+        env, progress = _environment(home, part, name), part / ".progress"
+        with _named(page), execution.watched(page, progress, live, tell):
+            notebook = execution.execute(source(page), parameters, draft, failed, home, env)
+        progress.unlink()
+        notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
+        (part / f"{page}.ipynb" if out else draft).write_text(nbformat.writes(notebook) + "\n")
+        _swap(part, folder)
+        if not out:
+            draft.replace(notebooks / f"{page}.ipynb")
+    tell(f"{page} · {name} · done in {execution.clock(time.monotonic() - began)}\n")
+    return (folder if out else notebooks) / f"{page}.ipynb"
+
+
+@contextmanager
+def _named(page: str) -> Iterator[None]:
+    """Errors inside say which page they are about."""
+    try:
+        yield
+    except BridgekitError as error:
+        raise BridgekitError(f"page '{page}': {error}") from error
+
+
+@contextmanager
+def _scratch(folder: Path, draft: Path) -> Iterator[Path]:
+    """A new folder beside `folder`; it and `draft` are gone afterwards unless they were renamed into place."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "record.json").is_file():
+        raise BridgekitError(f"{folder} holds other things than a run's results: choose an empty --out")
+    part = folder.parent / f".{folder.name}.{os.getpid()}.part"
+    try:
+        try:
+            part.mkdir(parents=True)
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            draft.touch()
+            if folder.exists() and not os.access(folder, os.W_OK):
+                raise PermissionError(f"{folder} is read-only")
+        except OSError as error:
+            raise BridgekitError(f"cannot write results to {folder} ({error}): see --out") from error
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        draft.unlink(missing_ok=True)
+
+
+def _swap(part: Path, folder: Path) -> None:
+    """`part` takes `folder`'s place, and what stood there goes."""
+    old = part.with_suffix(".old")
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _environment(home: Path, part: Path, profile: str) -> dict[str, str]:
+    """What a page's kernel is told; numpy's and torch's thread pools follow BRIDGEKIT_THREADS."""
+    threads = str(_threads())
+    told = {"ROOT": home, "OUT": part, "PROFILE": profile, "PROGRESS": part / ".progress", "THREADS": threads}
+    if data := os.environ.get("BRIDGEKIT_DATA"):
+        told["DATA"] = Path(data).resolve()  # the kernel runs in the root, wherever the command was given
+    pools = {f"{library}_NUM_THREADS": threads for library in ("OMP", "MKL", "OPENBLAS")}
+    return pools | {f"BRIDGEKIT_{name}": str(value) for name, value in told.items()}

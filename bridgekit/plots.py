@@ -1,0 +1,246 @@
+"""Records and arrays -> Axes and tables. Nothing here trains or needs torch; tensors are accepted as arrays.
+
+Numbers over seeds print as mean ± standard deviation (n - 1 in the denominator) with their count.
+"""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from . import claims
+from .claims import Verdict
+from .displays import Markdown
+from .records import as_array, metric_values
+from .results import Run
+
+# Okabe and Ito's colours (Color Universal Design, 2008) without the yellow, which a white page swallows.
+PALETTE = {
+    "blue": "#0072b2",
+    "orange": "#d55e00",
+    "green": "#009e73",
+    "purple": "#cc79a7",
+    "amber": "#e69f00",
+    "sky": "#56b4e9",
+    "ink": "#333333",
+}
+GREY = "#767676"  # 4.5 : 1 on white
+DASH = "—"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def style() -> None:
+    """Set matplotlib's defaults for the book: 700 px wide, white, colour-blind safe, reproducible."""
+    import matplotlib
+    from cycler import cycler
+
+    matplotlib.rcParams.update(
+        {
+            "figure.figsize": (7.29, 4.2),  # 700 px at 96 px to the inch
+            "figure.constrained_layout.use": True,
+            "figure.facecolor": "white",
+            "savefig.bbox": None,
+            "svg.hashsalt": "bridgekit",
+            "svg.fonttype": "path",
+            "font.size": 10.5,
+            "axes.titlesize": 11,
+            "axes.labelsize": 10.5,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "axes.prop_cycle": cycler(color=list(PALETTE.values())),
+            "grid.color": "#e4e4e4",
+            "grid.linewidth": 0.6,
+            "lines.linewidth": 1.8,
+            "legend.frameon": False,
+            "image.cmap": "cividis",
+        }
+    )
+
+
+def samples(ax, x, means=None, *, label=None, colour=None, limit=None, size=4.0):
+    """Scatter samples x (N, 2) over a mixture's means (K, 2), drawn as crosses; equal axes of ± ``limit``."""
+    x = as_array(x)
+    ax.scatter(
+        x[:, 0], x[:, 1], s=size, color=colour or PALETTE["blue"], alpha=0.5, linewidths=0, label=label
+    )
+    if means is not None:
+        means = as_array(means)
+        ax.scatter(means[:, 0], means[:, 1], s=26, marker="x", color=PALETTE["orange"], linewidths=1.1)
+        limit = limit or 1.25 * float(np.abs(means).max())
+    if limit:
+        ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
+    ax.set_aspect("equal")
+    return ax
+
+
+def images(ax, x, columns: int = 8):
+    """Draw images x (N, C, H, W) with values in [-1, 1], C = 1 or 3, as a grid; a NaN pixel shows grey."""
+    x = np.nan_to_num((as_array(x).astype(float).clip(-1, 1) + 1) / 2, nan=0.5)
+    count, channels, height, width = x.shape
+    rows = -(-count // columns)
+    sheet = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, channels))
+    for k, picture in enumerate(x):
+        top, left = k // columns * (height + 1), k % columns * (width + 1)
+        sheet[top : top + height, left : left + width] = picture.transpose(1, 2, 0)
+    ax.imshow(
+        sheet.squeeze(-1) if channels == 1 else sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+    )
+    ax.set_axis_off()
+    return ax
+
+
+def band(ax, x, values, label: str, colour=None):
+    """Curves over seeds: values (T, n) at x (T,). Mean line, ± standard deviation band, thin single seeds.
+
+    Seeds that failed (NaN) are left out of the mean from there on, and the legend counts them.
+    """
+    x, values = as_array(x), as_array(values).astype(float)
+    values = values[:, None] if values.ndim == 1 else values
+    mean, spread = _mean_and_spread(values)
+    failed = int(np.isnan(values[-1]).sum())
+    text = f"{label} ({failed} of {values.shape[1]} failed)" if failed else label
+    colour = ax.plot(x, mean, label=text, **({"color": colour} if colour else {}))[0].get_color()
+    if values.shape[1] > 1:
+        ax.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
+        ax.plot(x, values, color=colour, alpha=0.35, linewidth=0.6)
+    return ax
+
+
+def overlay(ax, x, values, label: str = "reference run"):
+    """The reference run's mean curve over this run's: dashed grey. values (T,) or (T, n)."""
+    values = as_array(values).astype(float)
+    mean = _mean_and_spread(values[:, None] if values.ndim == 1 else values)[0]
+    ax.plot(as_array(x), mean, color=GREY, linestyle=(0, (4, 3)), linewidth=1.6, label=label, zorder=3)
+    return ax
+
+
+def _mean_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation over the finite entries of each row of (T, n): NaN for none, 0 for one."""
+    kept = np.isfinite(values)
+    count, filled = kept.sum(1), np.where(kept, values, 0.0)
+    mean = np.divide(filled.sum(1), count, out=np.full(len(values), np.nan), where=count > 0)
+    square = np.where(kept, (values - mean[:, None]) ** 2, 0.0).sum(1)
+    return mean, np.sqrt(square / np.maximum(count - 1, 1))
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for a table: ``digits`` significant digits, powers of ten written out, a real minus sign."""
+    if not math.isfinite(value):
+        return "not finite"
+    size = math.floor(math.log10(abs(value))) if value else 0
+    if -4 < size < 6:
+        return f"{value:.{max(0, digits - 1 - size)}f}".replace("-", "−")
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa} × 10{str(int(power)).translate(_SUPERSCRIPT)}".replace("-", "−")
+
+
+def spread(values) -> str:
+    """``mean ± s.d. (n = …)`` of the finite values, one number as itself; failures are counted."""
+    values = np.atleast_1d(as_array(values)).astype(float)
+    finite = values[np.isfinite(values)]
+    lost = f", {values.size - finite.size} failed" if finite.size < values.size else ""
+    if finite.size == 0:
+        return f"{DASH} (n = {values.size}{lost})"
+    if values.size == 1:
+        return number(finite[0])
+    deviation = f" ± {number(finite.std(ddof=1), 2)}" if finite.size > 1 else ""
+    return f"{number(finite.mean())}{deviation} (n = {values.size}{lost})"
+
+
+def table(rows: Iterable[dict], caption: str = "") -> Markdown:
+    """Rows (the first one's keys are the header) as a Markdown table; arrays print as in :func:`spread`."""
+    rows = list(rows)
+    header = list(rows[0])
+    lines = [_line(header), _line(["---"] * len(header))]
+    lines += [_line([_cell(row.get(key)) for key in header]) for row in rows]
+    return Markdown("\n".join(([f"*{caption}*", ""] if caption else []) + lines) + "\n")
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(value) -> str:
+    if value is None:
+        return DASH
+    if isinstance(value, (str, bool, int)):
+        return str(value).replace("|", "\\|").replace("\n", " ")
+    return spread(value)
+
+
+def reference_table(run: Run, rows: Iterable[tuple], caption: str = "") -> Markdown:
+    """*paper · reference run · this run*. rows: (what, metric, paper's value as text or number, or None)."""
+    record, lines = run.record(), []
+    for what, metric, paper in rows:
+        recorded = record["metrics"].get(metric)
+        known = run.reference is not None and run.reference.has(metric)
+        lines.append(
+            {
+                "": f"{what} ({recorded['unit']})" if recorded and recorded["unit"] else what,
+                "paper": paper,
+                "reference run": run.reference.metric(metric) if known else None,
+                "this run": metric_values(record, metric) if recorded else None,
+            }
+        )
+    return table(lines, caption)
+
+
+def claims_table(run: Run) -> Markdown:
+    """The claims that this page decides: the reference run's verdict, and beside it what this run says."""
+    if not run.claims:
+        return Markdown("*This page decides no claim.*\n")
+    record, reference = run.record(), run.reference and run.reference.record
+    rows = [
+        {
+            "claim": f"**{claim.id}** {claim.statement}",
+            "criterion": claim.text,
+            "reference run": _outcome(claims.judge(claim, reference)) if reference else claims.NOT_RUN,
+            "this run (decides nothing)": _outcome(claims.judge(claim, record)),
+        }
+        for claim in run.claims
+    ]
+    return table(rows)
+
+
+def ledger_tables(verdicts: list[Verdict], root: Path) -> Markdown:
+    """The whole ledger: a count by verdict, then one table per paper with links to the deciding pages."""
+    papers = sorted({verdict.claim.paper for verdict in verdicts})
+    counts = [{"paper": f"**{paper}**"} | _counts(verdicts, paper) for paper in papers]
+    parts = [table([*counts, {"paper": "**all**"} | _counts(verdicts)]).source]
+    for paper in papers:
+        rows = [_ledger_row(verdict, root) for verdict in verdicts if verdict.claim.paper == paper]
+        parts.append(f"**Paper {paper}**\n\n{table(rows).source}")
+    return Markdown("\n".join(parts))
+
+
+def _counts(verdicts: list[Verdict], paper: str | None = None) -> dict[str, int]:
+    chosen = [item.verdict for item in verdicts if paper in (None, item.claim.paper)]
+    return {verdict: chosen.count(verdict) for verdict in claims.VERDICTS}
+
+
+def _ledger_row(verdict: Verdict, root: Path) -> dict[str, str]:
+    claim = verdict.claim
+    # Raw HTML, because a Markdown link to a page that is built from a notebook elsewhere cannot be checked.
+    there = (Path(root) / "book" / f"{claim.page}.md").exists()
+    return {
+        "claim": f"**{claim.id}**",
+        "place": claim.place,
+        "statement": claim.statement,
+        "criterion, fixed beforehand": f"{claim.text} (`{claim.hash}`)" if claim.parts else claim.text,
+        "verdict": _outcome(verdict),
+        "page": f'<a href="{claim.page}.html">{claim.page}</a>' if there else f"{claim.page} (to come)",
+    }
+
+
+def _outcome(verdict: Verdict) -> str:
+    """The verdict in words, its reason, and each measurement with its 95 % interval."""
+    lines = [f"**{verdict.verdict}** ({verdict.reason})"]
+    for item in verdict.measured:
+        value = number(item.mean) if math.isfinite(item.mean) else "not finite"
+        if item.n > 1:
+            value += f" [{number(item.low)}, {number(item.high)}], n = {item.n}"
+        lines.append(f"`{item.part}`: {value}, {item.verdict}")
+    return "<br>".join(lines)

@@ -1,0 +1,48 @@
+"""Progress with an estimate, for a terminal, a notebook, or the parent process that watches a page."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+
+
+class Progress:
+    """Counts rounds of one stretch of play.
+
+    Where ``$BRIDGEKIT_PROGRESS`` names a file, one JSON line a second goes there (the command line shows it, and
+    nothing ends up in the notebook); otherwise a tqdm bar.
+    """
+
+    def __init__(self, what: str, of: int, done: int = 0):
+        self.what, self.of, self.first = what, of, done
+        self.began = self.told = time.monotonic()
+        target = os.environ.get("BRIDGEKIT_PROGRESS")
+        self.path = Path(target) if target else None
+        self.bar = None
+        if self.path is None:
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(total=of, initial=done, desc=what, leave=False, mininterval=0.5)
+
+    def update(self, done: int) -> None:
+        """Say that ``done`` rounds have been played; cheap enough for every round."""
+        if self.bar is not None:
+            self.bar.update(done - self.bar.n)
+            return
+        now = time.monotonic()
+        if now - self.told >= 1:
+            self.told = now
+            pace = (now - self.began) / max(done - self.first, 1)
+            line = {"what": self.what, "done": done, "of": self.of, "left": pace * (self.of - done)}
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None):
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,250 @@
+"""Run records on disk: written whole or not at all, read back with one clear error when damaged.
+
+The same content always gives the same bytes: JSON keys are sorted, archives carry no time stamp. Non-finite
+numbers are null in JSON (its grammar has no NaN) and come back as NaN.
+"""
+
+import contextlib
+import io
+import json
+import math
+import os
+import platform
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from .displays import Html, stored
+from .errors import BridgekitError
+
+SCHEMA = 1
+PACKAGES = (
+    "bridgekit",
+    "matplotlib",
+    "numpy",
+    "scikit-learn",
+    "scipy",
+    "torch",
+    "torchmetrics",
+    "torchvision",
+)
+_ENTRIES = dict(
+    page=str, profile=str, parameters=dict, metrics=dict, figures=dict, criteria=dict, provenance=dict
+)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a kill at any moment leaves the old file or the new one."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise BridgekitError(
+            f"cannot write {path}: {error.strerror}. Make the folder writable, or choose another one "
+            "with BRIDGEKIT_OUT."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise BridgekitError now, not after an hour of training, if ``folder`` cannot take files."""
+    probe = folder / f".probe.{os.getpid()}"
+    write_bytes(probe, b"")
+    probe.unlink()
+
+
+def json_bytes(content: dict) -> bytes:
+    """Canonical JSON: sorted keys, one space of indent, null for every non-finite number."""
+    text = json.dumps(_finite(content), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def npz_bytes(arrays: dict) -> bytes:
+    """Arrays as a compressed ``.npz`` whose bytes depend on names and values alone (no time stamps)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, as_array(arrays[name]), allow_pickle=False)
+            # An explicit ZipInfo: fixed date, fixed system, whatever machine and day it is written on.
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            info.compress_type, info.create_system = zipfile.ZIP_DEFLATED, 3
+            archive.writestr(info, entry.getvalue())
+    return buffer.getvalue()
+
+
+def as_array(values) -> np.ndarray:
+    """Numbers, lists, arrays or tensors (of any device, with or without gradient) as a numpy array."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    return np.ascontiguousarray(values)
+
+
+def read_record(path: Path) -> dict:
+    """The record at ``path``; BridgekitError if it is damaged, incomplete or of another schema."""
+    way_out = "Restore it (git checkout), or delete it and run its page again."
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BridgekitError(f"the run record {path} cannot be read: {error}. {way_out}") from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise BridgekitError(f"the run record {path} is not of schema {SCHEMA}. {way_out}")
+    lacking = [key for key, kind in _ENTRIES.items() if not isinstance(record.get(key), kind)]
+    if lacking:
+        raise BridgekitError(f"the run record {path} lacks {', '.join(lacking)}. {way_out}")
+    if not all(_is_metric(metric) for metric in record["metrics"].values()):
+        raise BridgekitError(f"the run record {path} holds a metric without its list of values. {way_out}")
+    return record
+
+
+def _is_metric(metric) -> bool:
+    values = metric.get("values") if isinstance(metric, dict) else None
+    return isinstance(values, list) and all(
+        value is None or isinstance(value, (int, float)) for value in values
+    )
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays at ``path``; BridgekitError if the archive is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BridgekitError(
+            f"the arrays in {path} cannot be read: {error}. "
+            "Restore the file (git checkout), or run its page again."
+        ) from error
+
+
+def metric_values(record: dict, name: str) -> np.ndarray:
+    """The values of a metric, one per seed, (n,) float64; NaN where the record has null."""
+    if name not in record["metrics"]:
+        raise BridgekitError(
+            f"page {record['page']} recorded no metric {name!r}." + nearest(name, record["metrics"])
+        )
+    values = record["metrics"][name]["values"]
+    return np.array([math.nan if value is None else value for value in values], dtype=float)
+
+
+def nearest(name: str, known) -> str:
+    """`` Did you mean ...?`` for a misspelt name, or nothing."""
+    close = get_close_matches(str(name), [str(item) for item in known], n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The committed reference run of a page: ``figures/paper/<page>/``."""
+
+    folder: Path
+
+    @cached_property
+    def record(self) -> dict:
+        """The whole record as a dictionary."""
+        return read_record(self.folder / "record.json")
+
+    def has(self, name: str) -> bool:
+        """Whether the reference run recorded the metric ``name``."""
+        return name in self.record["metrics"]
+
+    def metric(self, name: str) -> np.ndarray:
+        """The reference values of a metric, (n,); BridgekitError for an unknown name."""
+        return metric_values(self.record, name)
+
+    def arrays(self, figure: str) -> dict[str, np.ndarray]:
+        """The data arrays of a reference figure."""
+        return read_npz(self.folder / self._entry(figure)["arrays"])
+
+    def figure(self, name: str) -> Html:
+        """The reference figure or film as a displayable, from its committed file."""
+        return stored(self.folder, self._entry(name))
+
+    def _entry(self, figure: str) -> dict:
+        figures = self.record["figures"]
+        if figure not in figures:
+            raise BridgekitError(f"the reference run has no figure {figure!r}." + nearest(figure, figures))
+        return figures[figure]
+
+
+def provenance(root: Path, device: str) -> dict:
+    """What made the numbers: device, threads, versions, platform, commit. No host name, no absolute path."""
+    commit, dirty = git_state(root)
+    return {
+        "device": device_name(device),
+        "threads": _threads(),
+        "python": platform.python_version(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "platform": platform.platform(),
+        "commit": commit,
+        "dirty": dirty,
+    }
+
+
+def git_state(root: Path) -> tuple[str | None, bool | None]:
+    """The commit that ``root`` is at and whether anything but ``figures/`` differs from it.
+
+    (None, None) where ``root`` is not itself the top of a git repository with a commit: a repository
+    that merely surrounds it says nothing about this code.
+    """
+    found = _git(root, "rev-parse", "--show-toplevel", "HEAD")
+    if found is None or Path(found.splitlines()[0]).resolve() != Path(root).resolve():
+        return None, None
+    changes = _git(root, "status", "--porcelain", "--", ".", ":(exclude)figures")
+    return found.splitlines()[1], None if changes is None else bool(changes)
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def device_name(device: str) -> str:
+    """``cpu``, ``mps``, or ``cuda: <the GPU's name>``."""
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"cuda: {torch.cuda.get_device_name(device)}" if torch.cuda.is_available() else device
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _version(name: str) -> str | None:
+    if name == "bridgekit":
+        from . import __version__
+
+        return __version__
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,211 @@
+"""A page's run: its metrics, figures and provenance, written as one record when the page is done.
+
+Everything is kept in memory until :meth:`Run.finish`, which writes the figures and then, last, the record: a
+page that fails or is killed leaves the earlier result as it was.
+"""
+
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from . import claims, displays, records
+from .claims import Claim, Verdict, ledger
+from .errors import BridgekitError
+from .records import Reference
+
+__all__ = ["Claim", "Reference", "Run", "Verdict", "ledger"]
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass
+class Run:
+    """One run of one page: ``out`` takes the result, ``root`` is the repository.
+
+    Raises BridgekitError at once if ``out`` cannot be written.
+    """
+
+    page: str
+    profile: str
+    parameters: dict
+    out: Path
+    root: Path
+    _metrics: dict = field(default_factory=dict, init=False, repr=False)
+    _figures: dict = field(default_factory=dict, init=False, repr=False)
+    _files: dict = field(default_factory=dict, init=False, repr=False)
+    _data: dict = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.out, self.root = Path(self.out).resolve(), Path(self.root).resolve()
+        records.check_writable(self.out)
+        # The criteria as they stand before the first number is computed.
+        self._criteria = {claim.id: claim.hash for claim in self.claims}
+        self._started, self._clock = datetime.now(UTC), time.monotonic()
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """The claims that this page decides."""
+        return claims.of_page(self.root, self.page)
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """The committed reference run of this page; None if there is none, or if this run is to be it."""
+        folder = self.root / "figures" / "paper" / self.page
+        return Reference(folder) if folder != self.out and (folder / "record.json").exists() else None
+
+    def metric(self, name: str, values, unit: str = "", note: str = "") -> None:
+        """Record a metric: one number, or one per seed (list, array or tensor, (n,)). The last call wins.
+
+        Raises BridgekitError for a name that is not snake_case, and for values that are empty or not (n,).
+        """
+        if not claims.SNAKE_CASE.fullmatch(name):
+            raise BridgekitError(f"the metric's name {name!r} is not snake_case.")
+        array = np.atleast_1d(records.as_array(values)).astype(float)
+        if array.ndim != 1 or array.size == 0:
+            raise BridgekitError(f"metric {name}: one value per seed is wanted, not shape {array.shape}.")
+        self._metrics[name] = {"values": array.tolist(), "unit": unit, "note": note}
+
+    def figure(
+        self, fig, name: str, *, alt: str, caption: str = "", arrays: dict | None = None
+    ) -> displays.Html:
+        """Take a matplotlib figure and close it; returns the displayable.
+
+        :meth:`finish` writes it as ``<name>.svg`` and ``.png``, and ``arrays`` (what was drawn) as ``.npz``.
+        """
+        size = displays.css_size(fig)
+        images = {".svg": displays.render(fig, "svg"), ".png": displays.render(fig, "png")}
+        displays.close(fig)
+        entry = self._keep(name, images, alt, caption, arrays, {"size": size})
+        return displays.figure(images, entry)
+
+    def film(
+        self,
+        frames: Iterable,
+        name: str,
+        *,
+        labels: list[str],
+        alt: str,
+        caption: str = "",
+        arrays: dict | None = None,
+        slider: str = "Frame",
+    ) -> displays.Html:
+        """Take matplotlib figures of one size as a film under a slider; returns the displayable.
+
+        ``frames`` may be a generator: each figure is closed as soon as it is drawn. ``labels`` has one text
+        per frame (``"α = 0.35"``); ``slider`` is the visible label of the range input (``"α"``).
+        """
+        sprite, layout = displays.sprite(frames)
+        if len(labels) != layout["frames"]:
+            raise BridgekitError(f"film {name}: {len(labels)} labels for {layout['frames']} frames.")
+        layout |= {"labels": [str(label) for label in labels], "slider": slider}
+        entry = self._keep(name, {".webp": sprite}, alt, caption, arrays, layout)
+        return displays.film(sprite, entry)
+
+    def _keep(self, name, images, alt, caption, arrays, layout) -> dict:
+        if not _FILE_NAME.fullmatch(name):
+            raise BridgekitError(f"the figure's name {name!r} must be letters, digits, - and _.")
+        if not alt.strip():
+            raise BridgekitError(f"figure {name}: alt is empty. Say in words what the figure shows.")
+        files = {f"{name}{suffix}": content for suffix, content in images.items()}
+        files[f"{name}.npz"] = records.npz_bytes(arrays or {})
+        self._files[name] = files
+        entry = {
+            "files": sorted(files),
+            "alt": alt.strip(),
+            "caption": caption.strip(),
+            "arrays": f"{name}.npz",
+        }
+        self._figures[name] = entry | layout
+        return self._figures[name]
+
+    def uses(self, data_name: str, fingerprint: str) -> None:
+        """Note a dataset that the page used."""
+        self._data[portable(data_name, self.root)] = fingerprint
+
+    @property
+    def _checkpoints(self) -> Path:
+        if self.out.is_relative_to(self.root):
+            return self.root / "_build" / "checkpoints" / self.profile / self.page
+        return self.out / ".checkpoints"
+
+    def checkpoint(self, name: str) -> Path:
+        """Where training may keep its state until :meth:`finish`; the same path again after a kill."""
+        self._checkpoints.mkdir(parents=True, exist_ok=True)
+        return self._checkpoints / name
+
+    def record(self) -> dict:
+        """The run record as it stands."""
+        device = str(self.parameters.get("device", "cpu"))
+        made = {
+            "started": self._started.isoformat(timespec="seconds"),
+            "wall_seconds": round(time.monotonic() - self._clock, 2),
+            "data": dict(self._data),
+        }
+        return {
+            "schema": records.SCHEMA,
+            "page": self.page,
+            "profile": self.profile,
+            "parameters": {key: portable(value, self.root) for key, value in self.parameters.items()},
+            "metrics": dict(self._metrics),
+            "figures": dict(self._figures),
+            "criteria": dict(self._criteria),
+            "provenance": records.provenance(self.root, device) | made,
+        }
+
+    def finish(self) -> None:
+        """Write figures, then the record; glue every metric; drop checkpoints and files of an earlier run."""
+        stale = self._earlier_files()
+        files = {name: content for figure in self._files.values() for name, content in figure.items()}
+        for name, content in files.items():
+            records.write_bytes(self.out / name, content)
+        records.write_bytes(self.out / "record.json", records.json_bytes(self.record()))
+        for name in stale - set(files):
+            (self.out / name).unlink(missing_ok=True)
+        shutil.rmtree(self._checkpoints, ignore_errors=True)
+        self._glue()
+
+    def _earlier_files(self) -> set[str]:
+        # A damaged earlier record is about to be replaced: it need not be readable.
+        with contextlib.suppress(BridgekitError):
+            earlier = records.read_record(self.out / "record.json")
+            return {Path(name).name for entry in earlier["figures"].values() for name in entry["files"]}
+        return set()
+
+    def _glue(self) -> None:
+        """Glue metric means (and ``<name>_reference``) for the prose, inside a kernel with MyST-NB only."""
+        try:
+            from IPython import get_ipython
+            from myst_nb import glue
+        except ImportError:
+            return
+        if get_ipython() is None:
+            return
+        for name, metric in self._metrics.items():
+            glue(name, mean(metric["values"]), display=False)
+            if self.reference is not None and self.reference.has(name):
+                glue(f"{name}_reference", mean(self.reference.metric(name)), display=False)
+
+
+def mean(values) -> float:
+    """Mean of the finite values; NaN where there is none."""
+    return claims.interval(np.asarray(values, dtype=float))[0]
+
+
+def portable(value, root: Path):
+    """A parameter as a record may hold it: an absolute path turns relative to ``root``, or its last name."""
+    if not isinstance(value, str):
+        return value
+    head, colon, tail = value.partition(":") if value.startswith("folder:") else ("", "", value)
+    path = Path(tail).expanduser()
+    if not path.is_absolute():
+        return value
+    inside = path.is_relative_to(root)
+    return f"{head}{colon}{path.relative_to(root).as_posix() if inside else path.name}"

@@ -1,0 +1,304 @@
+"""``fit``: the one loop that plays every game."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bridgekit import checkpoints
+from bridgekit.errors import BridgekitError
+from bridgekit.game import Game, Phase, Turn
+from bridgekit.networks import BatchNorm
+from bridgekit.progress import Progress
+
+# Noise is drawn this many rounds at a time, always: randn(1000) is not two randn(500), so a chunk that
+# followed the evaluations would make the numbers depend on how often one looks.
+CHUNK = 100
+
+
+def device(name: str = "auto") -> torch.device:
+    """``auto`` is CUDA where there is one, else the CPU; any other name must be usable here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise BridgekitError(
+            f"device {name!r} cannot be used here ({reason}); try device=cpu, or 'bridgekit doctor'"
+        ) from error
+    return torch.device(name)
+
+
+def stream(seed: int, purpose: str, on: torch.device | str = "cpu") -> torch.Generator:
+    """A generator of its own for each seed and purpose, so that no two uses share random bits."""
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return torch.Generator(on).manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def noise(seeds: Sequence[int], shape: tuple[int, ...], purpose: str, on: torch.device | str = "cpu") -> Tensor:
+    """Fixed standard normal noise for probes, ``(T, *shape)``: trial i's depends on its own seed alone."""
+    return torch.stack([torch.randn(shape, generator=stream(s, purpose, on), device=on) for s in seeds])
+
+
+@dataclass
+class State:
+    """Everything that changes while a game is played; it passes from phase to phase.
+
+    ``played`` and ``seen`` count rounds played and last round yielded, per phase. ``history`` is what the page
+    kept; ``losses`` the mean loss per player, one row per stretch of play. ``failed[i]`` says where trial i
+    turned non-finite, or is None. ``source`` is the checkpoint this state already follows.
+    """
+
+    seeds: tuple[int, ...]
+    device: torch.device
+    nets: dict[str, nn.Module]
+    optimisers: dict[str, torch.optim.Optimizer]
+    init: list[torch.Generator]
+    generators: list[torch.Generator]
+    chunk_start: list[Tensor]
+    played: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
+    history: dict[str, list[Tensor]] = field(default_factory=dict)
+    losses: dict[str, list[Tensor]] = field(default_factory=dict)
+    failed: list[dict[str, Any] | None] = field(default_factory=list)
+    source: Path | None = None
+
+    def keep(self, **values: Tensor | float) -> None:
+        """Append this round's measurements; a resumed run finds them again."""
+        for name, value in values.items():
+            self.history.setdefault(name, []).append(torch.as_tensor(value).detach().cpu().clone())
+
+    def kept(self, name: str) -> Tensor:
+        """All that was kept under ``name``, stacked: ``(times, ...)``."""
+        return torch.stack(self.history[name])
+
+    def branch(self) -> State:
+        """An independent copy from which to play on differently; its history starts empty."""
+        twin = copy.copy(self)
+        # One deep copy of everything together: the copied optimisers then hold the copied parameters.
+        names = ("nets", "optimisers", "played", "seen", "losses", "failed", "chunk_start")
+        for name, value in zip(names, copy.deepcopy([getattr(self, n) for n in names]), strict=True):
+            setattr(twin, name, value)
+        twin.init, twin.generators = _clone(self.init), _clone(self.generators)
+        twin.history, twin.source = {}, None
+        return twin
+
+
+def _clone(generators: list[torch.Generator]) -> list[torch.Generator]:
+    return [torch.Generator(g.device).set_state(g.get_state()) for g in generators]
+
+
+def start(game: Game, seeds: Sequence[int], on: torch.device | str = "cpu") -> State:
+    """Fresh networks and optimisers for one trial per seed.
+
+    Raises ``BridgekitError`` where the game cannot hold that many trials at once.
+    """
+    if not seeds or (len(seeds) > 1 and not game.stacked):
+        raise BridgekitError(f"the game {game.name!r} plays one trial at a time; start one state per seed")
+    where = torch.device(on)
+    state = State(
+        seeds=tuple(seeds),
+        device=where,
+        nets={},
+        optimisers={},
+        init=[stream(s, "init") for s in seeds],
+        generators=[stream(s, "noise", where) for s in seeds],
+        chunk_start=[],
+        failed=[None] * len(seeds),
+    )
+    for name, build in game.networks.items():
+        state.nets[name] = build(state.init).to(where)
+    for name in game.players:
+        _fresh_optimiser(game, state, name)
+    return state
+
+
+def _fresh_optimiser(game: Game, state: State, name: str) -> None:
+    player = game.players[name]
+    parameters = [p for net in player.networks for p in state.nets[net].parameters()]
+    state.optimisers[name] = torch.optim.Adam(parameters, lr=player.lr, betas=player.betas, fused=True)
+
+
+def _enter(game: Game, state: State, phase: Phase) -> None:
+    """What a phase does once, before its first round."""
+    for name in phase.cold:
+        # Load into the old parameters: the owner's optimiser holds references to them.
+        state.nets[name].load_state_dict(game.networks[name](state.init).to(state.device).state_dict())
+    for name in phase.fresh:
+        _fresh_optimiser(game, state, name)
+    state.played[phase.name] = 0
+
+
+def _draw_chunk(game: Game, state: State, phase: Phase) -> list[dict[str, Tensor]]:
+    """One chunk of every draw of every turn, ``(CHUNK, T, B, ...)``; mid-chunk, the same one again."""
+    if state.played[phase.name] % CHUNK:
+        for generator, start in zip(state.generators, state.chunk_start, strict=True):
+            generator.set_state(start)
+    state.chunk_start = [g.get_state() for g in state.generators]
+    drawn = []
+    for turn in phase.turns:
+        each = {name: [d.chunk(CHUNK, g) for g in state.generators] for name, d in turn.draws.items()}
+        drawn.append({name: torch.stack(c, 1) if game.stacked else c[0] for name, c in each.items()})
+    return drawn
+
+
+def _gradients(losses: Mapping[str, Tensor], optimisers: Mapping[str, torch.optim.Optimizer]) -> None:
+    """Each player's ``.grad`` from its own loss alone; players that share a loss share its backward pass."""
+    shared: dict[int, tuple[Tensor, list[Tensor]]] = {}
+    for name, loss in losses.items():
+        owned = optimisers[name].param_groups[0]["params"]
+        shared.setdefault(id(loss), (loss, []))[1].extend(owned)
+    for i, (loss, parameters) in enumerate(shared.values(), 1):
+        # The sum over trials: trial i's loss reaches trial i's slice of the weights and no other.
+        grads = torch.autograd.grad(loss.sum(), parameters, retain_graph=i < len(shared))
+        for parameter, grad in zip(parameters, grads, strict=True):
+            parameter.grad = grad
+
+
+def _play_turn(turn: Turn, state: State, nets: SimpleNamespace, batch: dict[str, Tensor], now: Any) -> list[Tensor]:
+    losses = turn.losses(nets, SimpleNamespace(**batch), now)
+    _gradients(losses, state.optimisers)
+    for name in turn.moves:
+        state.optimisers[name].step()
+    return [losses[name].detach() for name in turn.moves]
+
+
+def _norms(state: State) -> dict[str, list[BatchNorm]]:
+    found = {n: [m for m in net.modules() if isinstance(m, BatchNorm)] for n, net in state.nets.items()}
+    return {name: norms for name, norms in found.items() if norms}
+
+
+def _settle(state: State, phase: Phase, log: Tensor, first: int) -> None:
+    """Read a stretch's losses ``(rounds, players, T)`` once: keep their means, mark trials that failed."""
+    log = log.cpu()
+    names = [name for turn in phase.turns for name in turn.moves]
+    for column, name in enumerate(names):
+        state.losses.setdefault(f"{phase.name}/{name}", []).append(log[:, column].mean(0))
+    bad = ~log.isfinite()
+    for trial, failure in enumerate(state.failed):
+        if failure is None and bad[..., trial].any():
+            round_, column = divmod(int(bad[..., trial].flatten().int().argmax()), len(names))
+            state.failed[trial] = {"phase": phase.name, "round": first + round_, "player": names[column]}
+    if all(state.failed):
+        where = "; ".join(
+            f"seed {s}: {f['player']} in round {f['round']} of {f['phase']}"
+            for s, f in zip(state.seeds, state.failed, strict=True)
+        )
+        raise BridgekitError(f"every trial became non-finite ({where}); lower the learning rate")
+
+
+class _Table:
+    """One stretch of play: a phase with its schedule on the device and the current chunk of noise."""
+
+    def __init__(self, game: Game, state: State, phase: Phase, rounds: int):
+        self.game, self.state, self.phase = game, state, phase
+        self.schedule = {k: v.to(state.device) for k, v in phase.schedule(rounds).items()}
+        self.nets = SimpleNamespace(**state.nets)
+        self.norms = _norms(state)
+        self.owned = [{n for name in turn.moves for n in game.players[name].networks} for turn in phase.turns]
+        self.chunk: list[dict[str, Tensor]] | None = None
+
+    def advance(self, stop: int, progress: Progress) -> None:
+        """Play up to round ``stop`` or the end of the chunk, whichever comes first; no host sync between."""
+        state, name = self.state, self.phase.name
+        done = state.played[name]
+        if self.chunk is None or done % CHUNK == 0:
+            self.chunk = _draw_chunk(self.game, state, self.phase)
+        stop = min(stop, done - done % CHUNK + CHUNK)
+        log = []
+        for k in range(done, stop):
+            log.append(self._round(k))
+            progress.update(k + 1)
+        state.played[name] = stop
+        _settle(state, self.phase, torch.stack(log), done)
+
+    def _round(self, k: int) -> Tensor:
+        now = SimpleNamespace(**{name: values[k] for name, values in self.schedule.items()})
+        losses: list[Tensor] = []
+        for turn, drawn, owned in zip(self.phase.turns, self.chunk, self.owned, strict=True):
+            for name, norms in self.norms.items():
+                for norm in norms:
+                    norm.tracking = name in owned
+            batch = {name: turn.draws[name].take(values[k % CHUNK]) for name, values in drawn.items()}
+            losses += _play_turn(turn, self.state, self.nets, batch, now)
+        return torch.stack(losses).view(len(losses), -1)
+
+
+def fit(
+    game: Game,
+    state: State,
+    phase: str,
+    rounds: int | None = None,
+    at: Iterable[int] = (),
+    checkpoint: Path | None = None,
+    save_every: float = 60.0,
+) -> Iterator[State]:
+    """Play ``rounds`` rounds of a phase and yield the state at the rounds ``at`` (0 is before the first).
+
+    With ``checkpoint`` the state is written there atomically about every ``save_every`` seconds and at the end,
+    and picked up again by a later call with the same game, seeds and device; rounds yielded before are not
+    yielded twice (what the page kept is in ``state.history``). The numbers do not depend on ``at``, on how often
+    one saves, nor on a kill in between.
+
+    Raises ``BridgekitError`` when every trial has become non-finite; single ones are marked in
+    ``state.failed`` and left behind.
+    """
+    play = game.phase(phase)
+    rounds = play.rounds if rounds is None else rounds
+    identity = checkpoints.identity(game, state)
+    if checkpoint is not None and checkpoint != state.source:
+        checkpoints.load(checkpoint, state, identity)
+        state.source = checkpoint
+    if phase not in state.played:
+        _enter(game, state, play)
+    wanted = sorted({r for r in at if 0 <= r <= rounds and r > state.seen.get(phase, -1)})
+    table, saved = _Table(game, state, play, rounds), time.monotonic()
+    with Progress(f"{game.name} · {phase}", rounds, state.played[phase]) as progress:
+        for stop in [*wanted, rounds]:
+            while state.played[phase] < stop:
+                table.advance(stop, progress)
+                if checkpoint is not None and time.monotonic() - saved > save_every:
+                    checkpoints.save(checkpoint, state, identity)
+                    saved = time.monotonic()
+            if stop in wanted and stop > state.seen.get(phase, -1):
+                yield state
+                state.seen[phase] = stop
+    if checkpoint is not None:
+        checkpoints.save(checkpoint, state, identity)
+
+
+def play(game: Game, state: State, phase: str, rounds: int | None = None, **options: Any) -> State:
+    """:func:`fit` without looking in between."""
+    for _ in fit(game, state, phase, rounds, **options):
+        pass
+    return state
+
+
+@contextlib.contextmanager
+def probe(state: State) -> Iterator[SimpleNamespace]:
+    """The networks for looking, not learning: no gradients, and no buffer is touched.
+
+    Batch normalisation keeps using the batch's statistics, as in training, so that a measurement taken a few
+    rounds after a change does not lag behind running averages.
+    """
+    norms = [norm for found in _norms(state).values() for norm in found]
+    before = [norm.tracking for norm in norms]
+    for norm in norms:
+        norm.tracking = False
+    try:
+        with torch.no_grad():
+            yield SimpleNamespace(**state.nets)
+    finally:
+        for norm, tracking in zip(norms, before, strict=True):
+            norm.tracking = tracking

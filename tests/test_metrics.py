@@ -1,0 +1,246 @@
+"""The metrics against closed forms, brute force and scikit-learn, one trial and many."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+from sklearn.neighbors import KernelDensity
+
+from bridgekit import metrics
+from bridgekit.data import mixture
+from bridgekit.distributions import Mixture, normal_log_prob
+
+GRID = mixture("gaussians25")
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def at_centres(counts: list[int], target: Mixture = GRID) -> torch.Tensor:
+    """Exactly ``counts[k]`` points on centre k."""
+    return target.means[: len(counts)].repeat_interleave(torch.tensor(counts), dim=0)
+
+
+def entropy(*p: float) -> float:
+    return -sum(q * math.log(q) for q in p)
+
+
+# ------------------------------------------------------------------------------------- inception score
+
+
+@pytest.mark.parametrize("modes", [1, 2, 7, 25])
+def test_inception_score_counts_even_modes(modes):
+    score = metrics.inception_score(at_centres([40] * modes), GRID)
+    assert score.item() == pytest.approx(modes, rel=1e-5)
+
+
+def test_inception_score_of_perfect_samples_has_the_known_bias():
+    # 2N (log K - log IS) is chi-squared with K - 1 degrees of freedom: the modes do not overlap.
+    n = 10_000
+    score = metrics.inception_score(GRID.sample(n, generator()).double(), GRID).item()
+    statistic = 2 * n * (math.log(25) - math.log(score))
+    assert stats.chi2.ppf(0.001, 24) < statistic < stats.chi2.ppf(0.999, 24)
+    assert score == pytest.approx(25 * math.exp(-24 / (2 * n)), rel=2e-3)
+
+
+def test_inception_score_of_unsure_posteriors():
+    pair = Mixture(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), 0.1)
+    middle, left = torch.zeros(50, 2), pair.means[:1].repeat(50, 1)
+    assert metrics.inception_score(middle, pair).item() == pytest.approx(1)
+    both = metrics.inception_score(torch.cat([middle, left]), pair).item()
+    assert both == pytest.approx(math.exp(entropy(0.75, 0.25) - 0.5 * math.log(2)), rel=1e-5)
+
+
+def test_inception_score_with_a_junk_class():
+    even = at_centres([8] * 25)
+    blur = even + 1.0  # the middle between four modes: far from all
+    x = torch.cat([even, blur])
+    expected = math.exp(math.log(2) + 0.5 * math.log(25))
+    assert metrics.inception_score(x, GRID, junk=True).item() == pytest.approx(expected, rel=1e-5)
+    assert metrics.inception_score(even, GRID, junk=True).item() == pytest.approx(25, rel=1e-5)
+    assert metrics.inception_score(blur, GRID, junk=True).item() == pytest.approx(1, rel=1e-5)
+    # 3 sigma is the border, for a perfect posterior on either side of it.
+    for radius, score in ((2.99, 1.0), (3.01, 2.0)):
+        edge = torch.cat([at_centres([10]), at_centres([10]) + torch.tensor([radius * 0.05, 0.0])])
+        assert metrics.inception_score(edge, GRID, junk=True).item() == pytest.approx(score, rel=1e-5)
+
+
+def test_inception_score_far_from_everything_is_finite():
+    x = torch.full((10, 2), 1e6)
+    assert metrics.inception_score(x, GRID).item() == pytest.approx(1)
+
+
+# ------------------------------------------------------------------------------------------------ modes
+
+
+def test_modes_covered_counts_hits():
+    x = at_centres([20, 19, 30, 0, 21, 1])
+    assert metrics.modes_covered(x, GRID).item() == 3
+    assert metrics.modes_covered(x, GRID, hits=19).item() == 4
+    assert metrics.modes_covered(x, GRID, hits=1).item() == 5
+    assert metrics.modes_covered(GRID.sample(10_000, generator()), GRID).item() == 25
+
+
+@pytest.mark.parametrize(("radius", "inside"), [(2.99, 1.0), (3.01, 0.0)])
+def test_the_radius_is_three_sigma(radius, inside):
+    angle = torch.linspace(0, 6, 40)
+    x = GRID.means[3] + radius * 0.05 * torch.stack([angle.cos(), angle.sin()], -1)
+    assert metrics.high_quality_share(x, GRID).item() == inside
+    assert metrics.modes_covered(x, GRID).item() == inside
+    assert metrics.high_quality_share(x, GRID, radius=4.0).item() == 1
+
+
+def test_share_of_perfect_samples():
+    n, expected = 10_000, 1 - math.exp(-4.5)
+    share = metrics.high_quality_share(GRID.sample(n, generator()), GRID).item()
+    assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / n)
+
+
+def test_mode_reverse_kl():
+    pair = Mixture(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), 0.1)
+    x = torch.cat([at_centres([30, 10], pair), torch.zeros(60, 2)])  # the far ones do not count
+    assert metrics.mode_reverse_kl(x, pair).item() == pytest.approx(math.log(2) - entropy(0.75, 0.25), rel=1e-5)
+    assert metrics.mode_reverse_kl(at_centres([9]), GRID).item() == pytest.approx(math.log(25), rel=1e-6)
+    assert metrics.mode_reverse_kl(at_centres([9] * 25), GRID).item() == pytest.approx(0, abs=1e-6)
+    assert metrics.mode_reverse_kl(torch.zeros(9, 2), pair).isnan()
+
+
+def test_mode_reverse_kl_of_perfect_samples_has_the_known_bias():
+    n = 10_000
+    kl = metrics.mode_reverse_kl(GRID.sample(n, generator(1)).double(), GRID).item()
+    assert stats.chi2.ppf(0.001, 24) < 2 * n * kl < stats.chi2.ppf(0.999, 24)
+
+
+# -------------------------------------------------------------------------------------------------- KDE
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_kde_equals_scikit_learn(d):
+    samples = torch.randn(300, d, generator=generator(), dtype=torch.float64)
+    points = 3 * torch.randn(70, d, generator=generator(1), dtype=torch.float64)
+    for h in (0.02, 0.1, 1.5):
+        expected = KernelDensity(bandwidth=h).fit(samples.numpy()).score_samples(points.numpy()).mean()
+        assert metrics.kde_log_likelihood(samples, points, h).item() == pytest.approx(expected, rel=1e-12)
+        single = metrics.kde_log_likelihood(samples.float(), points.float(), h).item()
+        assert single == pytest.approx(expected, rel=1e-5)
+
+
+def test_kde_of_a_gaussian_is_the_smoothed_gaussian():
+    # N(0, 1) smoothed by h is N(0, 1 + h^2); log-density error of the estimate is O(1 / N h).
+    samples = torch.randn(40_000, 1, generator=generator(), dtype=torch.float64)
+    points = torch.randn(500, 1, generator=generator(1), dtype=torch.float64)
+    h = 0.5
+    expected = normal_log_prob(points, 0.0, 0.5 * math.log(1 + h**2)).mean().item()
+    assert metrics.kde_log_likelihood(samples, points, h).item() == pytest.approx(expected, abs=0.01)
+
+
+def test_kde_of_the_grid_is_the_wider_grid():
+    samples, points = GRID.sample(10_000, generator()), GRID.sample(500, generator(1))
+    expected = Mixture(GRID.means, math.hypot(0.05, 0.1)).log_prob(points).mean().item()
+    assert metrics.kde_log_likelihood(samples, points, 0.1).item() == pytest.approx(expected, abs=0.02)
+
+
+def test_kde_of_far_points_is_finite_and_exact():
+    samples, points = torch.zeros(4, 2), torch.tensor([[300.0, 400.0]])
+    expected = -0.5 * (500 / 0.1) ** 2 - 2 * (math.log(0.1) + 0.5 * math.log(2 * math.pi))
+    assert metrics.kde_log_likelihood(samples, points, 0.1).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_kde_chunks_and_bandwidths_per_trial():
+    x = torch.randn(2, 3, 200, 2, generator=generator(), dtype=torch.float64)
+    points = torch.randn(50, 2, generator=generator(1), dtype=torch.float64)
+    whole = metrics.kde_log_likelihood(x, points, 0.3)
+    assert whole.shape == (2, 3)
+    torch.testing.assert_close(metrics.kde_log_likelihood(x, points, 0.3, chunk=7), whole, rtol=1e-12, atol=0)
+    h = metrics.scott_bandwidth(x)
+    each = [[metrics.kde_log_likelihood(x[i, j], points, h[i, j].item()) for j in range(3)] for i in range(2)]
+    expected = torch.stack([torch.stack(row) for row in each])
+    torch.testing.assert_close(metrics.kde_log_likelihood(x, points, h), expected, rtol=1e-12, atol=0)
+
+
+def test_scott_bandwidth():
+    x = 3 * torch.randn(500, 1, generator=generator(), dtype=torch.float64)
+    kde = stats.gaussian_kde(x[:, 0].numpy())
+    assert metrics.scott_bandwidth(x).item() == pytest.approx(math.sqrt(kde.covariance.item()), rel=1e-12)
+    x = torch.randn(2000, 2, generator=generator(), dtype=torch.float64) * torch.tensor([3.0, 4.0])
+    assert metrics.scott_bandwidth(x).item() == pytest.approx(math.sqrt(12.5) * 2000 ** (-1 / 6), rel=0.05)
+
+
+# ---------------------------------------------------------------------------------------- many trials
+
+
+def test_drift():
+    start = torch.zeros(2, 5, 2)
+    moved = start + torch.tensor([3.0, 4.0]) * torch.tensor([1.0, 2.0])[:, None, None]
+    assert metrics.drift(moved, start).tolist() == [5.0, 10.0]
+    assert metrics.drift(torch.tensor([[0.0, 1.0], [0.0, -1.0]]), torch.zeros(2, 2)).item() == 1
+
+
+POINTS = GRID.sample(30, generator(9))
+METRICS = {
+    "inception_score": lambda x: metrics.inception_score(x, GRID),
+    "inception_score_junk": lambda x: metrics.inception_score(x, GRID, junk=True),
+    "modes_covered": lambda x: metrics.modes_covered(x, GRID, hits=3),
+    "high_quality_share": lambda x: metrics.high_quality_share(x, GRID),
+    "mode_reverse_kl": lambda x: metrics.mode_reverse_kl(x, GRID),
+    "kde_log_likelihood": lambda x: metrics.kde_log_likelihood(x, POINTS, 0.1),
+    "scott_bandwidth": metrics.scott_bandwidth,
+    "drift": lambda x: metrics.drift(x, torch.zeros_like(x)),
+}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_trials_are_apart_and_a_broken_one_is_nan(name):
+    x = torch.stack([GRID.sample(400, generator(i)) + 0.05 * i for i in range(4)])
+    alone = torch.stack([METRICS[name](trial) for trial in x])
+    assert alone.shape == (4,) and alone.isfinite().all() and len(alone.unique()) > 1
+    torch.testing.assert_close(METRICS[name](x.view(2, 2, 400, 2)), alone.view(2, 2), rtol=1e-6, atol=1e-6)
+    x[1, 7, 0], x[3, 0, 1] = math.nan, math.inf
+    found = METRICS[name](x.requires_grad_())
+    assert found.isnan().tolist() == [False, True, False, True] and not found.requires_grad
+    torch.testing.assert_close(found[[0, 2]], alone[[0, 2]], rtol=1e-6, atol=1e-6)
+
+
+# ----------------------------------------------------------------------------------------- classes
+
+
+def test_knn_equals_brute_force():
+    reference = torch.randn(60, 1, 4, 4, generator=generator())
+    labels = torch.randint(3, (60,), generator=generator(1))
+    x = torch.randn(2, 15, 1, 4, 4, generator=generator(2))
+    found = metrics.knn_classify(x, reference, labels, k=7, chunk=4)
+    assert found.shape == (2, 15) and found.dtype == torch.int64
+    for image, label in zip(x.flatten(0, 1), found.flatten(), strict=True):
+        nearest = labels[((reference - image) ** 2).sum((1, 2, 3)).argsort()[:7]].tolist()
+        # most votes first; among equals the one that comes first
+        assert label == max(sorted(set(nearest), key=nearest.index), key=nearest.count)
+
+
+def test_knn_ties_and_few_references():
+    reference, labels = torch.tensor([[0.0], [1.0], [2.0], [3.0]]), torch.tensor([2, 1, 1, 2])
+    assert metrics.knn_classify(torch.tensor([[-0.5], [2.4]]), reference, labels, k=4).tolist() == [2, 1]
+    assert metrics.knn_classify(torch.tensor([[-0.5]]), reference, labels, k=3).tolist() == [1]
+    assert metrics.knn_classify(torch.tensor([[1.1]]), reference, labels, k=99).tolist() == [1]
+
+
+def test_labels_of_broken_samples():
+    reference, labels = torch.tensor([[0.0], [1.0]]), torch.tensor([0, 1])
+    x = torch.tensor([[[0.1], [0.9]], [[math.nan], [0.2]]])
+    found = metrics.knn_classify(x, reference, labels, k=1)
+    assert found.tolist() == [[0, 1], [-1, 0]]
+    histogram = metrics.class_histogram(found, 3)
+    assert histogram[0].tolist() == [1, 1, 0] and histogram[1].isnan().all()
+    missing = metrics.classes_missing(found, 3)
+    assert missing[0].item() == 1 and missing[1].isnan()
+
+
+def test_classes_missing_counts_hits():
+    labels = torch.tensor([[0, 0, 0, 1, 2, 2], [3, 3, 3, 3, 3, 3]])
+    assert metrics.class_histogram(labels, 4).tolist() == [[3, 1, 2, 0], [0, 0, 0, 6]]
+    assert metrics.classes_missing(labels, 4).tolist() == [1, 3]
+    assert metrics.classes_missing(labels, 4, hits=2).tolist() == [2, 3]
+    assert metrics.classes_missing(labels, 4, hits=3).tolist() == [3, 3]

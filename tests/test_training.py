@@ -1,0 +1,410 @@
+"""The one loop: trials, chunks, players, resuming after a kill, failures, progress."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bridgekit import data, training
+from bridgekit.errors import BridgekitError
+from bridgekit.game import FromTensor, Game, Normal, Phase, Player, Turn
+from bridgekit.games import arenas, baselines, bridge
+from bridgekit.networks import MLP, BatchNorm
+from bridgekit.objectives import adversarial
+from bridgekit.training import CHUNK, fit, play, probe, start
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch, tmp_path):
+    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
+
+
+def small_plane(**settings):
+    settings = {"batch": 16, "hidden": 8, "depth": 2} | settings
+    return arenas.plane(data.mixture("gaussians25"), **settings)
+
+
+def small_bridge(rounds=(7, 8, 5), **settings):
+    return bridge.alpha_bridge(small_plane(**settings), rounds=rounds)
+
+
+def weights(state):
+    return {f"{n}/{k}": v.clone() for n, net in state.nets.items() for k, v in net.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def whole(game, seeds, **options):
+    state = start(game, seeds)
+    for phase in game.phases:
+        play(game, state, phase.name, **options)
+    return state
+
+
+def test_the_same_command_gives_the_same_weights():
+    game = small_bridge()
+    assert same(weights(whole(game, [0, 1])), weights(whole(game, [0, 1])))
+
+
+def test_trials_side_by_side_are_the_trials_alone():
+    game, seeds = small_bridge((40, 40, 40)), [3, 1, 4]
+    together = weights(whole(game, seeds))
+    for i, seed in enumerate(seeds):
+        alone = weights(whole(game, [seed]))
+        for name, value in alone.items():
+            torch.testing.assert_close(together[name][i], value[0], rtol=1e-3, atol=1e-4)
+    first = next(iter(together))
+    assert not torch.allclose(together[first][0], together[first][1])
+
+
+def test_evaluating_more_often_changes_no_number():
+    game = small_bridge((230, 1, 1))
+    rare, often = start(game, [0]), start(game, [0])
+    play(game, rare, "I")
+    for state in fit(game, often, "I", at=range(0, 231, 7)):
+        with probe(state) as nets:
+            nets.G(training.noise([0], (50, 2), "probe"))
+    assert same(weights(rare), weights(often))
+
+
+def test_stopping_inside_a_chunk_and_going_on_changes_no_number():
+    game = small_bridge((230, 1, 1))
+    once, pieces = start(game, [0]), start(game, [0])
+    play(game, once, "I")
+    for rounds in (13, CHUNK, CHUNK + 1, 230):
+        play(game, pieces, "I", rounds)
+    assert pieces.played == {"I": 230}
+    assert same(weights(once), weights(pieces))
+
+
+def test_fit_yields_at_the_rounds_asked_for_and_only_there():
+    game = small_bridge((20, 1, 1))
+    state = start(game, [0])
+    assert [s.played["I"] for s in fit(game, state, "I", at=[20, 0, 5, 5, 99, -1])] == [0, 5, 20]
+
+
+def test_a_player_moves_only_what_is_its_own():
+    game = small_bridge((3, 3, 3))
+    d_turn, ml = game.phases[0].turns
+    for turn, still in ((d_turn, "GE"), (ml, "D")):
+        only = replace(game, phases=(Phase("I", 3, (turn,)),))
+        state = start(only, [0])
+        before = weights(state)
+        play(only, state, "I")
+        moved = {name[0] for name, value in weights(state).items() if not torch.equal(value, before[name])}
+        assert moved == set("GED") - set(still)
+
+
+def test_step_three_keeps_training_the_inference_arm_and_drops_the_ml_term_for_G():
+    game = small_bridge((1, 1, 4))
+    state = start(game, [0])
+    play(game, state, "III")
+    assert set(state.losses) == {"III/D", "III/G", "III/E"}
+
+
+def test_alpha_zero_is_the_ml_gradient_exactly():
+    arena = small_plane()
+    game = bridge.alpha_bridge(arena, rounds=(1, 1, 1))
+    ml, mixed = bridge.ml_turn(arena, 0.3), bridge.bridge_turn(arena, 0.3, 5.0)
+    state = start(game, [0, 1])
+    nets = training.SimpleNamespace(**state.nets)
+    noise = torch.Generator().manual_seed(0)
+    x, eps, z = (torch.randn(2, 16, 2, generator=noise) for _ in range(3))
+    batch = training.SimpleNamespace(x=x, eps=eps, z=z)
+    now = training.SimpleNamespace(alpha=torch.tensor(0.0), gamma=torch.tensor(0.0))
+    theta = list(state.nets["G"].parameters())
+    grads = [
+        torch.autograd.grad(turn.losses(nets, batch, now)["G"].sum(), theta) for turn in (ml, mixed)
+    ]
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_the_schedule_of_step_two_stays_inside_and_rises():
+    now = bridge.rising_alpha(lambda a: a)(4)
+    torch.testing.assert_close(now["alpha"], torch.tensor([0.2, 0.4, 0.6, 0.8]))
+    gamma = bridge.alpha_bridge(small_plane()).phases[1].schedule(4000)["gamma"]
+    assert 0 < gamma[0] < 1e-3 and 1 - 1e-3 < gamma[-1] < 1 and (gamma.diff() >= 0).all()
+
+
+def test_a_branch_plays_on_without_touching_its_trunk():
+    game = bridge.fine_tuning(small_plane(), ml_rounds=5, rounds=5)
+    trunk = play(game, start(game, [0, 1]), "I")
+    trunk.keep(x=1.0)
+    before, moments = weights(trunk), trunk.optimisers["D"].state_dict()["state"][0]["exp_avg"].clone()
+    warm, cold = trunk.branch(), trunk.branch()
+    assert warm.history == {}
+    play(game, warm, "warm")
+    play(game, cold, "cold")
+    assert same(weights(trunk), before)
+    assert torch.equal(trunk.optimisers["D"].state_dict()["state"][0]["exp_avg"], moments)
+    assert trunk.played == {"I": 5} and warm.played == {"I": 5, "warm": 5}
+    # The branch goes on exactly as the trunk would have.
+    again = play(game, trunk, "warm")
+    assert same(weights(again), weights(warm))
+    assert not same(weights(cold), weights(warm))
+
+
+def test_entering_cold_renews_the_network_and_fresh_the_optimiser():
+    game = bridge.fine_tuning(small_plane(), ml_rounds=5, rounds=0)
+    state = play(game, start(game, [0]), "I")
+    before = weights(state)
+    play(game, state.branch(), "warm")
+    cold = play(game, state.branch(), "cold")
+    assert not torch.equal(weights(cold)["D/body.weights.0"], before["D/body.weights.0"])
+    assert torch.equal(weights(cold)["G/weights.0"], before["G/weights.0"])
+    assert not cold.optimisers["G"].state and not cold.optimisers["D"].state and cold.optimisers["E"].state
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, {tests!r})
+import test_training as t
+from bridgekit.training import fit, start
+game = t.small_bridge((400, 300, 100))
+state = start(game, [0, 1])
+path = Path(sys.argv[1])
+for phase in "I", "II", "III":
+    for s in fit(game, state, phase, at=range(0, 401, 50), checkpoint=path, save_every=0.0):
+        s.keep(trace=state.nets["G"].weights[0].detach().sum((1, 2)))
+        print(phase, s.played[phase], flush=True)
+        time.sleep(float(sys.argv[2]))
+torch.save({{"weights": t.weights(state), "trace": state.kept("trace")}}, sys.argv[3])
+"""
+
+
+def test_a_killed_run_resumes_and_ends_with_the_same_weights(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT.format(tests=os.path.dirname(__file__)))
+    env = os.environ | {"BRIDGEKIT_PROGRESS": str(tmp_path / "p")}
+
+    def command(checkpoint, pause, result):
+        return [sys.executable, "-W", "error::UserWarning", script, tmp_path / checkpoint, pause, tmp_path / result]
+
+    def finish(*arguments):
+        done = subprocess.run(command(*arguments), env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    straight = finish("a", "0", "a.pt")
+    with subprocess.Popen(command("b", "0.05", "b.pt"), env=env, stdout=subprocess.PIPE, text=True) as killed:
+        for line in killed.stdout:
+            if line.split() == ["II", "150"]:
+                killed.send_signal(signal.SIGKILL)
+                break
+        killed.wait()
+    assert killed.returncode == -signal.SIGKILL and not (tmp_path / "b.pt").exists()
+    resumed = finish("b", "0", "b.pt")
+    seen, again = straight.stdout.splitlines(), resumed.stdout.splitlines()
+    assert seen[0] == "I 0" and seen[-1] == "III 100"
+    assert again == seen[seen.index(again[0]) :] and again[0] in ("II 100", "II 150")
+    a, b = (torch.load(tmp_path / name) for name in ("a.pt", "b.pt"))
+    assert same(a["weights"], b["weights"])
+    assert torch.equal(a["trace"], b["trace"])
+
+
+def test_a_checkpoint_of_another_game_is_not_resumed(tmp_path):
+    path = tmp_path / "c.pt"
+    one, other = small_bridge((9, 1, 1)), small_bridge((9, 1, 1), lr=2e-3)
+    play(one, start(one, [0]), "I", checkpoint=path)
+    state = start(other, [0])
+    with pytest.warns(UserWarning, match="belongs to another game"):
+        play(other, state, "I", checkpoint=path)
+    with pytest.warns(UserWarning, match="belongs to another game"):
+        play(other, start(other, [1]), "I", checkpoint=path)
+
+
+def test_a_finished_phase_is_not_played_again(tmp_path):
+    path = tmp_path / "c.pt"
+    game = small_bridge((9, 1, 1))
+    first = play(game, start(game, [0]), "I", checkpoint=path)
+    again = start(game, [0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(fit(game, again, "I", at=[], checkpoint=path)) == []
+    assert same(weights(first), weights(again))
+
+
+def test_what_the_page_kept_between_two_phases_survives_the_next_fit(tmp_path):
+    game = small_bridge((9, 9, 1))
+    state = play(game, start(game, [0]), "I", checkpoint=tmp_path / "c.pt")
+    state.keep(between=1.0)
+    play(game, state, "II", checkpoint=tmp_path / "c.pt")
+    assert state.kept("between").tolist() == [1.0]
+
+
+def test_a_damaged_checkpoint_starts_anew_and_says_so(tmp_path):
+    path = tmp_path / "c.pt"
+    game = small_bridge((9, 1, 1))
+    straight = play(game, start(game, [0]), "I", checkpoint=path)
+    path.write_bytes(path.read_bytes()[:100])
+    state = start(game, [0])
+    with pytest.warns(UserWarning, match="damaged"):
+        play(game, state, "I", checkpoint=path)
+    assert same(weights(state), weights(straight))
+
+
+def poisoned(game, state, trial):
+    with torch.no_grad():
+        state.nets["G"].weights[0][trial] = float("nan")
+
+
+def test_a_trial_that_fails_is_marked_and_leaves_the_others_alone():
+    game = baselines.gan(small_plane(), adversarial.reverse_kl, rounds=250)
+    sound, state = start(game, [0, 1, 2]), start(game, [0, 1, 2])
+    play(game, sound, "train")
+    play(game, state, "train", 120)
+    poisoned(game, state, 1)
+    play(game, state, "train", 250)
+    assert state.failed[0] is None and state.failed[2] is None
+    assert state.failed[1] == {"phase": "train", "round": 120, "player": "D"}
+    for name, value in weights(sound).items():
+        torch.testing.assert_close(weights(state)[name][[0, 2]], value[[0, 2]])
+
+
+def test_fit_raises_only_when_no_trial_is_left():
+    game = baselines.gan(small_plane(), adversarial.reverse_kl, rounds=50)
+    state = start(game, [0, 1])
+    poisoned(game, state, slice(None))
+    with pytest.raises(BridgekitError, match=r"seed 0: D in round 0 of train.*lower the learning rate"):
+        play(game, state, "train")
+
+
+def test_losses_are_kept_per_stretch_as_means_over_it():
+    game = baselines.gan(small_plane(), adversarial.non_saturating, rounds=250)
+    state = play(game, start(game, [0, 1]), "train")
+    assert [tuple(v.shape) for v in state.losses["train/D"]] == [(2,)] * 3
+    # One-round stretches average to the longer one.
+    single = start(game, [0, 1])
+    for _ in fit(game, single, "train", CHUNK, at=range(CHUNK)):
+        pass
+    torch.testing.assert_close(torch.stack(single.losses["train/D"]).mean(0), state.losses["train/D"][0])
+
+
+def image_set(n=40, size=28):
+    g = torch.Generator().manual_seed(0)
+    return data.Images(
+        x=torch.rand(n, 1, size, size, generator=g) * 2 - 1,
+        y=torch.arange(n) % 10,
+        classes=tuple("0123456789"),
+        name="noise",
+        split="train",
+        fingerprint="abc",
+    )
+
+
+def test_image_games_play_one_trial_and_probes_touch_no_buffer():
+    game = bridge.fine_tuning(arenas.images(image_set(), batch=8, width=4, z=5), ml_rounds=3, rounds=2)
+    state = play(game, start(game, [0]), "I")
+    norms = [m for net in state.nets.values() for m in net.modules() if isinstance(m, BatchNorm)]
+    before = weights(state)
+    with probe(state) as nets:
+        x = nets.G(torch.randn(6, 5, generator=torch.Generator().manual_seed(0)))
+        assert not any(norm.tracking for norm in norms) and not x.requires_grad
+    assert x.shape == (6, 1, 28, 28) and same(weights(state), before)
+    play(game, state, "warm")
+    assert state.failed == [None]
+    with pytest.raises(BridgekitError, match="one trial at a time"):
+        start(game, [0, 1])
+
+
+def test_only_the_owners_turn_moves_running_averages():
+    game = bridge.fine_tuning(arenas.images(image_set(), batch=8, width=4, z=5), ml_rounds=1, rounds=1)
+    turn = game.phase("warm").turns[1]  # G's turn looks through D
+    only = replace(game, phases=(Phase("warm", 2, (turn,)),))
+    state = start(only, [0])
+    before = weights(state)
+    play(only, state, "warm")
+    changed = {n[0] for n, v in weights(state).items() if "running" in n and not torch.equal(v, before[n])}
+    assert changed == {"G"}
+
+
+def test_rows_are_drawn_from_the_tensor_itself():
+    draw = FromTensor(torch.arange(10.0)[:, None], 4)
+    drawn = draw.chunk(3, torch.Generator().manual_seed(0))
+    assert drawn.shape == (3, 4)
+    assert torch.equal(draw.take(drawn[1]).squeeze(1), drawn[1].float())
+
+
+def test_every_network_needs_exactly_one_owner():
+    turn = Turn(("p",), {}, lambda nets, batch, now: {})
+    with pytest.raises(ValueError, match="exactly one owner"):
+        Game("g", {"a": MLP, "b": MLP}, {"p": Player(("a",))}, (Phase("x", 1, (turn,)),))
+    with pytest.raises(ValueError, match="exactly one owner"):
+        Game("g", {"a": MLP}, {"p": Player(("a",)), "q": Player(("a",))}, (Phase("x", 1, (turn,)),))
+
+
+def test_an_unknown_phase_names_the_known_ones():
+    with pytest.raises(BridgekitError, match="no phase 'IV'; it has I, II, III"):
+        small_bridge().phase("IV")
+
+
+def test_the_fingerprint_tells_games_apart():
+    base = small_bridge().fingerprint()
+    assert base == small_bridge().fingerprint()
+    others = [
+        small_bridge(lr=2e-3),
+        small_bridge((7, 8, 6)),
+        bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), sigma=0.2),
+        bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=lambda a: a),
+        bridge.alpha_bridge(arenas.images(image_set(), batch=8), rounds=(7, 8, 5)),
+    ]
+    assert len({base, *(game.fingerprint() for game in others)}) == len(others) + 1
+    with pytest.raises(TypeError, match="cannot hold"):
+        replace(small_bridge(), settings={"x": object()}).fingerprint()
+
+
+def test_devices():
+    assert training.device("cpu").type == "cpu"
+    assert training.device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(BridgekitError, match="bridgekit doctor"):
+        training.device("abacus")
+
+
+def test_probe_noise_depends_on_each_trials_seed_alone():
+    many = training.noise([5, 6], (4, 2), "probe")
+    assert torch.equal(many[1], training.noise([6], (4, 2), "probe")[0])
+    assert not torch.equal(many[1], training.noise([6], (4, 2), "other")[0])
+
+
+def test_progress_tells_the_watching_process(tmp_path, monkeypatch):
+    from bridgekit import progress
+
+    clock = iter([0.0, 0.5, 2.0, 2.5, 4.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.Progress("demo", 40, done=10) as bar:
+        for done in (11, 20, 21, 30):
+            bar.update(done)
+    lines = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
+    assert lines == [
+        {"what": "demo", "done": 20, "of": 40, "left": 4.0},
+        {"what": "demo", "done": 30, "of": 40, "left": 2.0},
+    ]
+
+
+def test_progress_is_a_bar_where_nobody_watches(monkeypatch, capsys):
+    from bridgekit.progress import Progress
+
+    monkeypatch.delenv("BRIDGEKIT_PROGRESS")
+    with Progress("demo", 3) as bar:
+        for done in (1, 2, 3):
+            bar.update(done)
+            time.sleep(0)
+    assert "demo" in capsys.readouterr().err
+
+
+def test_normal_noise_has_the_shape_asked_for():
+    drawn = Normal((4, 2)).chunk(3, torch.Generator().manual_seed(0))
+    assert drawn.shape == (3, 4, 2)
