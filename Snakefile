@@ -1,7 +1,7 @@
 """The graph: pages -> executed notebooks (with their figures and records) -> the book.
 
-    snakemake --cores 2 --rerun-triggers params                                        the book, at profile quick
-    snakemake --cores 2 --rerun-triggers params figures --config profile=paper only=twin_gradients
+    snakemake book --cores 2 --rerun-triggers params
+    snakemake figures --cores 2 --rerun-triggers params --config profile=paper only=twin_gradients
 
 A page is run again when its content key changes (bridgekit.pages.key): with `--rerun-triggers params`, time
 stamps count for nothing. Jobs meet in the file system alone, so any executor plugin will do.
@@ -28,6 +28,13 @@ except BridgekitError as error:
     raise WorkflowError(f"bridgekit: {error}") from None
 
 
+def before(wildcards):
+    """The scoreboard reads the reference runs: where they are being made, it comes after them."""
+    first = wildcards.page in pages.READERS and wildcards.profile == "paper" and not ONLY
+    makers = [page for page in KEYS if page not in pages.READERS] if first else []
+    return expand("_build/notebooks/paper/{page}.ipynb", page=makers)
+
+
 wildcard_constraints:
     page="|".join(KEYS),
 
@@ -43,13 +50,14 @@ rule figures:
 
 
 rule page:
-    # The record is marked `update`: Snakemake deletes outputs before a job and after a failed one, and the
-    # committed reference runs are outputs of this rule. `bridgekit run` replaces them when a page is done.
+    # Snakemake deletes outputs before a job and after a failed one. The record is marked `update` because the
+    # committed reference runs are outputs too (`bridgekit run` replaces them when a page is done), and the
+    # notebook of a failed page stands beside the output under a name of its own: <page>.failed.ipynb.
+    input:
+        before,
     output:
         notebook="_build/notebooks/{profile}/{page}.ipynb",
         record=update("figures/{profile}/{page}/record.json"),
-    log:
-        "_build/notebooks/{profile}/{page}.failed.ipynb",
     params:
         key=lambda wildcards: KEYS[wildcards.page],
     threads: 1
@@ -66,4 +74,4 @@ rule html:
         key=BOOK,
     threads: 1
     shell:
-        "{PYTHON:q} -m bridgekit.book {PROFILE}"
+        "{PYTHON:q} -m bridgekit.book {PROFILE:q}"

@@ -101,7 +101,7 @@ def build(profile: str) -> Path:
     try:
         command = ["build", str(assemble(profile)), "--config", str(home / "_config.yml"), "--path-output", str(work)]
         command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
-        done = subprocess.run(command, cwd=home)
+        done = subprocess.run(command, cwd=home, stdout=subprocess.DEVNULL)  # its last words name a folder that moves
         if done.returncode:
             raise BridgekitError("the book has warnings, and each of them is an error: see the lines above")
         (work / "_build" / "html").rename(html)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 @functools.cache
 def _code() -> str:
-    """A hash of the library's code: weights trained by other code are not resumed."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    """A hash of the code that training runs through: weights trained by other code are not resumed."""
+    here, digest = Path(__file__).parent, hashlib.sha256()
+    modules = [here / f"{name}.py" for name in ("distributions", "game", "networks", "training")]
+    for path in [*modules, *sorted(here.glob("objectives/*.py")), *sorted(here.glob("games/*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

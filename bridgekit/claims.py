@@ -197,6 +197,14 @@ def ledger(root: Path) -> list[Verdict]:
     return verdicts
 
 
+def of_paper(verdicts: list[Verdict], paper: str) -> list[Verdict]:
+    """The verdicts on one paper's claims, or on all for ``"all"``; BridgekitError for another name."""
+    papers = sorted({verdict.claim.paper for verdict in verdicts})
+    if paper not in ["all", *papers]:
+        raise BridgekitError(f"no paper {paper!r} in claims.yml: choose 'all' or one of {', '.join(papers)}.")
+    return [verdict for verdict in verdicts if paper in ("all", verdict.claim.paper)]
+
+
 def of_page(root: Path, page: str) -> list[Claim]:
     """The claims that ``page`` decides, in the ledger's order; none where there is no ``claims.yml``."""
     if not (Path(root) / "claims.yml").exists():
@@ -212,8 +220,9 @@ def load(root: Path) -> list[Claim]:
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        what = " ".join(str(error).split())
         raise BridgekitError(
-            f"the claims ledger {path} cannot be read: {error}. Restore it (git checkout)."
+            f"the claims ledger {path} cannot be read: {what}. Correct it, or restore it (git checkout)."
         ) from error
     if not isinstance(entries, list):
         raise BridgekitError(f"the claims ledger {path} must be a list of claims.")

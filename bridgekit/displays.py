@@ -123,7 +123,7 @@ def sprite(frames: Iterable) -> tuple[bytes, dict]:
 
 
 def figure(images: dict[str, bytes], entry: dict, caption: str | None = None) -> Html:
-    """A still figure. ``images``: suffix (``.svg``, ``.png``) -> bytes; ``entry``: its entry in the record."""
+    """A still figure. ``images``: ``.svg`` and ``.png`` -> bytes; ``entry``: its entry in the record."""
     suffix = ".svg" if len(images[".svg"]) <= SVG_LIMIT else ".png"
     width, height = entry["size"]
     image = (
@@ -153,11 +153,12 @@ def film(sprite: bytes, entry: dict, caption: str | None = None) -> Html:
         f'aria-valuetext="{escape(labels[0])}" style="display: block; width: {width}px; max-width: 100%">'
         f'</label><output aria-live="off">{escape(labels[0])}</output></div>'
     )
-    html = (
+    texts = escape(json.dumps(labels, ensure_ascii=False))
+    opening = (
         '<figure class="bk-figure bk-film" style="margin: 1em 0" '
-        f'data-columns="{columns}" data-rows="{rows}" data-labels="{escape(json.dumps(labels, ensure_ascii=False))}">{_FOCUS}{window}{control}'
-        f"{_caption(entry, caption)}</figure>\n{_PLAYER}"
+        f'data-columns="{columns}" data-rows="{rows}" data-labels="{texts}">'
     )
+    html = f"{opening}{_FOCUS}{window}{control}{_caption(entry, caption)}</figure>\n{_PLAYER}"
     return Html(html, f"[film, {len(labels)} frames] {entry['alt']}")
 
 

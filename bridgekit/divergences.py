@@ -4,8 +4,8 @@ Notation (paper A): ``p`` is the model, ``q`` the data, and ``f = log q - log p`
 optimal discriminator gives (eq 6). Every *integrand* below takes ``log_p`` and ``log_q`` at the same points
 and returns the pointwise contribution to the divergence in its non-negative form: the terms that integrate
 to zero for normalised densities, such as ``p - q``, are kept, so that nothing cancels in the tails and no
-point counts negative beyond rounding (1e-16 of the densities there). Log densities are finite tensors that broadcast; the result is in
-nats per unit of ``x``.
+point counts negative beyond rounding (1e-16 of the densities there). Log densities are finite tensors that
+broadcast; the result is in nats per unit of ``x``.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def integrate(values: Tensor, x: Tensor) -> Tensor:
 def divergence(
     integrand: Callable[[Tensor, Tensor], Tensor], log_p: Tensor, log_q: Tensor, x: Tensor
 ) -> Tensor:
-    """``D[p || q]`` in nats by quadrature, differentiable in what ``log_p`` depends on: ``(..., n) -> (...)``."""
+    """``D[p || q]`` in nats by quadrature, differentiable in the log densities: ``(..., n) -> (...)``."""
     return integrate(integrand(log_p, log_q), x)
 
 

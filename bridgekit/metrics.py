@@ -14,9 +14,10 @@ import math
 from functools import reduce
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bridgekit.distributions import Mixture
+from bridgekit.distributions import Mixture, normal_log_prob, reparametrise
+from bridgekit.objectives import likelihood
 
 # Where exp(-d) is below float's range, the CPU's exp takes twenty times as long; e^-80 is invisible beside 1.
 _FAR = 80.0
@@ -179,3 +180,24 @@ def classes_missing(labels: Tensor, n_classes: int, hits: int = 1) -> Tensor:
     """How many classes have fewer than ``hits`` samples: (..., N) -> (...), float32; NaN as above."""
     counts = class_histogram(labels, n_classes)
     return (counts < hits).sum(-1).float().masked_fill(counts.isnan().any(-1), math.nan)
+
+
+@torch.no_grad()
+def surrogate_log_likelihood(
+    generator: nn.Module, encoder: nn.Module, x: Tensor, sigma: float, eps: Tensor, event_dims: int
+) -> Tensor:
+    r"""K-sample lower bound of the semi-implicit surrogate's ``log p~(x)`` (paper A, eqs 3 and 13), in nats.
+
+    ``x`` (..., B, event) and ``eps`` (K, ..., B, z), standard normal; the result is (..., B). The encoder
+    ``q(z|x)`` proposes, so the bound also loosens where the generator moves away from its encoder.
+    """
+    mu, log_sigma = encoder(x)
+
+    def log_weight(noise: Tensor) -> Tensor:
+        z = reparametrise(mu, log_sigma, noise)
+        log_joint = normal_log_prob(z, 0.0, 0.0).sum(-1) - likelihood.gaussian_nll(
+            x, generator(z), sigma, event_dims
+        )
+        return log_joint - normal_log_prob(z, mu, log_sigma).sum(-1)
+
+    return likelihood.importance_weighted_bound(torch.stack([log_weight(noise) for noise in eps]))

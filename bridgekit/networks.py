@@ -58,14 +58,17 @@ class Critic(nn.Module):
 
 
 class GaussianEncoder(nn.Module):
-    """An inference arm ``q(z|x) = N(mu, diag sigma^2)``: splits ``body``'s outputs into ``(mu, log_sigma)``."""
+    """An inference arm ``q(z|x) = N(mu, diag sigma^2)``: ``body``'s 2z outputs as ``(mu, log_sigma)``.
+
+    Raises ``RuntimeError`` where they cannot be halved.
+    """
 
     def __init__(self, body: nn.Module):
         super().__init__()
         self.body = body
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mu, log_sigma = self.body(x).chunk(2, dim=-1)
+        mu, log_sigma = self.body(x).unflatten(-1, (2, -1)).unbind(-2)
         return mu, log_sigma
 
 
@@ -85,17 +88,18 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 def _stages(size: int) -> tuple[int, int]:
-    """(stride-2 stages, smallest side) of a DCGAN for ``size`` x ``size`` images: 28 -> (2, 7), 32 -> (3, 4)."""
+    """(stride-2 stages, smallest side) of a DCGAN for ``size`` squared images: 28 -> (2, 7), 32 -> (3, 4)."""
     stages, side = 0, size
     while side % 2 == 0 and side > 4:
         stages, side = stages + 1, side // 2
     if stages < 2 or side > 8:
-        raise ValueError(f"a DCGAN halves the image at least twice, to 8 pixels or fewer; {size} does not allow it")
+        raise ValueError(f"a DCGAN halves the image at least twice, to 8 pixels or fewer; {size} cannot be")
     return stages, side
 
 
-def _dcgan_init(net: nn.Module, generator: torch.Generator) -> None:
+def _dcgan_init(net: nn.Module, generators: Generators) -> None:
     """Radford et al. 2016: weights N(0, 0.02), batch-norm gains N(1, 0.02), biases 0."""
+    (generator,) = generators  # an image network plays one trial
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             module.weight.data.normal_(0, 0.02, generator=generator)
@@ -108,7 +112,9 @@ def _dcgan_init(net: nn.Module, generator: torch.Generator) -> None:
 class DCGANGenerator(nn.Module):
     """``(B, z) -> (B, channels, size, size)`` in [-1, 1] (Radford et al. 2016), for 28x28, 32x32, 64x64."""
 
-    def __init__(self, generators: Generators, z: int = 100, width: int = 64, channels: int = 1, size: int = 28):
+    def __init__(
+        self, generators: Generators, z: int = 100, width: int = 64, channels: int = 1, size: int = 28
+    ):
         super().__init__()
         stages, self.side = _stages(size)
         widths = [width * 2 ** (stages - 1 - i) for i in range(stages)]
@@ -118,7 +124,7 @@ class DCGANGenerator(nn.Module):
             layers += [nn.ConvTranspose2d(n_in, n_out, 4, 2, 1, bias=False), BatchNorm(n_out), nn.ReLU()]
         layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh()]
         self.rest = nn.Sequential(*layers)
-        _dcgan_init(self, generators[0])
+        _dcgan_init(self, generators)
 
     def forward(self, z: Tensor) -> Tensor:
         x = self.first(z)
@@ -142,7 +148,7 @@ class DCGANBody(nn.Module):
             layers += [nn.Conv2d(n_in, n_out, 4, 2, 1, bias=False), BatchNorm(n_out), nn.LeakyReLU(0.2)]
         self.convolutions = nn.Sequential(*layers)
         self.last = nn.Linear(width * 2 ** (stages - 1) * side**2, outputs)
-        _dcgan_init(self, generators[0])
+        _dcgan_init(self, generators)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(self.convolutions(x).flatten(1))

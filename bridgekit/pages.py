@@ -22,8 +22,7 @@ from bridgekit import claims, execution, keys
 from bridgekit.errors import BridgekitError
 from bridgekit.parameters import Parameter, cells, declared_in, nearest, read_yaml
 
-# Pages that read more of the repository than their own reference run.
-READS = {"scoreboard": ("claims.yml", "figures/paper/*/record.json")}
+READERS = ("scoreboard",)  # pages that show the whole ledger and every page's reference record
 
 
 def root() -> Path:
@@ -139,11 +138,19 @@ def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | Non
     home, text = root(), source(page)
     code = "\n".join(code for _, code in cells(text))
     library = keys.tree(keys.modules(code).values(), keys.PACKAGE)
-    shown = [] if profile == "paper" else list((home / "figures" / "paper" / page).glob("*"))
-    read = [path for pattern in READS.get(page, ()) for path in home.glob(pattern)]
     decides = [asdict(claim) for claim in claims.of_page(home, page)]  # a record holds their criteria's hashes
-    values = resolve(page, profile, overrides)
-    return keys.digest(text, values, library, decides, keys.tree({*shown, *read}, home))
+    return keys.digest(text, resolve(page, profile, overrides), library, decides, _shown(home, page, profile))
+
+
+def _shown(home: Path, page: str, profile: str) -> list:
+    """The ledger and the committed results that the page shows, by content; at profile `paper` the results are
+    what its pages make, so their keys stand for them."""
+    ledger = [home / "claims.yml"] if page in READERS else []
+    if profile == "paper":
+        makers = [key(other, profile) for other in names() if other not in READERS] if page in READERS else []
+        return [makers, keys.tree(ledger, home)]
+    records = home.glob("figures/paper/*/record.json") if page in READERS else []
+    return keys.tree({*ledger, *records, *(home / "figures" / "paper" / page).glob("*")}, home)
 
 
 def begin(page: str, namespace: dict[str, object]):

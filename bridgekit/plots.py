@@ -12,7 +12,7 @@ import numpy as np
 from . import claims
 from .claims import Verdict
 from .displays import Markdown
-from .records import as_array, metric_values
+from .records import as_array
 from .results import Run
 
 # Okabe and Ito's colours (Color Universal Design, 2008) without the yellow, which a white page swallows.
@@ -173,16 +173,16 @@ def _cell(value) -> str:
 
 def reference_table(run: Run, rows: Iterable[tuple], caption: str = "") -> Markdown:
     """*paper · reference run · this run*. rows: (what, metric, paper's value as text or number, or None)."""
-    record, lines = run.record(), []
+    recorded_here, lines = run.record()["metrics"], []
     for what, metric, paper in rows:
-        recorded = record["metrics"].get(metric)
+        recorded = recorded_here.get(metric)
         known = run.reference is not None and run.reference.has(metric)
         lines.append(
             {
-                "": f"{what} ({recorded['unit']})" if recorded and recorded["unit"] else what,
+                "quantity": f"{what} ({recorded['unit']})" if recorded and recorded["unit"] else what,
                 "paper": paper,
                 "reference run": run.reference.metric(metric) if known else None,
-                "this run": metric_values(record, metric) if recorded else None,
+                "this run": run.values(metric) if recorded else None,
             }
         )
     return table(lines, caption)
@@ -196,24 +196,20 @@ def claims_table(run: Run) -> Markdown:
     rows = [
         {
             "claim": f"**{claim.id}** {claim.statement}",
-            "criterion": claim.text,
             "reference run": _outcome(claims.judge(claim, reference)) if reference else claims.NOT_RUN,
             "this run (decides nothing)": _outcome(claims.judge(claim, record)),
+            "criterion": claim.text,
         }
         for claim in run.claims
     ]
     return table(rows)
 
 
-def ledger_tables(verdicts: list[Verdict], root: Path) -> Markdown:
-    """The whole ledger: a count by verdict, then one table per paper with links to the deciding pages."""
+def ledger_summary(verdicts: list[Verdict]) -> Markdown:
+    """How many claims of each paper have which verdict."""
     papers = sorted({verdict.claim.paper for verdict in verdicts})
-    counts = [{"paper": f"**{paper}**"} | _counts(verdicts, paper) for paper in papers]
-    parts = [table([*counts, {"paper": "**all**"} | _counts(verdicts)]).source]
-    for paper in papers:
-        rows = [_ledger_row(verdict, root) for verdict in verdicts if verdict.claim.paper == paper]
-        parts.append(f"**Paper {paper}**\n\n{table(rows).source}")
-    return Markdown("\n".join(parts))
+    rows = [{"paper": f"**{paper}**"} | _counts(verdicts, paper) for paper in papers]
+    return table([*rows, {"paper": "**all**"} | _counts(verdicts)])
 
 
 def _counts(verdicts: list[Verdict], paper: str | None = None) -> dict[str, int]:
@@ -221,17 +217,21 @@ def _counts(verdicts: list[Verdict], paper: str | None = None) -> dict[str, int]
     return {verdict: chosen.count(verdict) for verdict in claims.VERDICTS}
 
 
+def ledger_table(verdicts: list[Verdict], paper: str, root: Path) -> Markdown:
+    """Every claim of one paper: statement, place, deciding page, verdict with its values, criterion."""
+    rows = [_ledger_row(verdict, root) for verdict in verdicts if verdict.claim.paper == paper]
+    return table(rows) if rows else Markdown("*Not asked for in this run.*\n")
+
+
 def _ledger_row(verdict: Verdict, root: Path) -> dict[str, str]:
-    claim = verdict.claim
+    claim, page = verdict.claim, verdict.claim.page
     # Raw HTML, because a Markdown link to a page that is built from a notebook elsewhere cannot be checked.
-    there = (Path(root) / "book" / f"{claim.page}.md").exists()
+    there = (Path(root) / "book" / f"{page}.md").exists()
+    link = f'<a href="{page}.html">{page}</a>' if there else f"{page} (to come)"
     return {
-        "claim": f"**{claim.id}**",
-        "place": claim.place,
-        "statement": claim.statement,
-        "criterion, fixed beforehand": f"{claim.text} (`{claim.hash}`)" if claim.parts else claim.text,
+        "claim": f"**{claim.id}** {claim.statement}<br>*Place:* {claim.place}.<br>*Page:* {link}",
         "verdict": _outcome(verdict),
-        "page": f'<a href="{claim.page}.html">{claim.page}</a>' if there else f"{claim.page} (to come)",
+        "criterion": f"{claim.text} *Hash:* `{claim.hash}`" if claim.parts else claim.text,
     }
 
 
@@ -239,8 +239,9 @@ def _outcome(verdict: Verdict) -> str:
     """The verdict in words, its reason, and each measurement with its 95 % interval."""
     lines = [f"**{verdict.verdict}** ({verdict.reason})"]
     for item in verdict.measured:
-        value = number(item.mean) if math.isfinite(item.mean) else "not finite"
+        value = number(item.mean)
         if item.n > 1:
-            value += f" [{number(item.low)}, {number(item.high)}], n = {item.n}"
+            inside = f" [{number(item.low)}, {number(item.high)}]" if math.isfinite(item.high) else ""
+            value += f"{inside}, n = {item.n}" + (f" ({item.lost} failed)" if item.lost else "")
         lines.append(f"`{item.part}`: {value}, {item.verdict}")
     return "<br>".join(lines)

@@ -188,14 +188,15 @@ class Reference:
 
 
 def provenance(root: Path, device: str) -> dict:
-    """What made the numbers: device, threads, versions, platform, commit. No host name, no absolute path."""
+    """What made the numbers: device, threads, versions, platform, commit. No host's name, no absolute path."""
     commit, dirty = git_state(root)
     return {
         "device": device_name(device),
         "threads": _threads(),
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "platform": platform.platform(),
+        # The system and its C library, not the kernel's full release, which may name a host or a provider.
+        "platform": " ".join(filter(None, [platform.system(), platform.machine(), *platform.libc_ver()])),
         "commit": commit,
         "dirty": dirty,
     }

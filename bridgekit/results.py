@@ -7,6 +7,7 @@ page that fails or is killed leaves the earlier result as it was.
 import contextlib
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -59,7 +60,8 @@ class Run:
     def reference(self) -> Reference | None:
         """The committed reference run of this page; None if there is none, or if this run is to be it."""
         folder = self.root / "figures" / "paper" / self.page
-        return Reference(folder) if folder != self.out and (folder / "record.json").exists() else None
+        shown = self.profile != "paper" and (folder / "record.json").exists()
+        return Reference(folder) if shown else None
 
     def metric(self, name: str, values, unit: str = "", note: str = "") -> None:
         """Record a metric: one number, or one per seed (list, array or tensor, (n,)). The last call wins.
@@ -72,6 +74,10 @@ class Run:
         if array.ndim != 1 or array.size == 0:
             raise BridgekitError(f"metric {name}: one value per seed is wanted, not shape {array.shape}.")
         self._metrics[name] = {"values": array.tolist(), "unit": unit, "note": note}
+
+    def values(self, name: str) -> np.ndarray:
+        """A metric recorded in this run, one value per seed: (n,); BridgekitError for an unknown name."""
+        return records.metric_values({"page": self.page, "metrics": self._metrics}, name)
 
     def figure(
         self, fig, name: str, *, alt: str, caption: str = "", arrays: dict | None = None
@@ -130,14 +136,18 @@ class Run:
         """Note a dataset that the page used."""
         self._data[portable(data_name, self.root)] = fingerprint
 
-    @property
+    @cached_property
     def _checkpoints(self) -> Path:
         if self.out.is_relative_to(self.root):
             return self.root / "_build" / "checkpoints" / self.profile / self.page
-        return self.out / ".checkpoints"
+        self._temporary = tempfile.TemporaryDirectory(prefix="bridgekit-")  # goes with this run
+        return Path(self._temporary.name)
 
     def checkpoint(self, name: str) -> Path:
-        """Where training may keep its state until :meth:`finish`; the same path again after a kill."""
+        """Where training may keep its state until :meth:`finish`.
+
+        The same path again after a kill, except for a run whose ``out`` is outside the repository.
+        """
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         return self._checkpoints / name
 

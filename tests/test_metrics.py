@@ -103,7 +103,8 @@ def test_share_of_perfect_samples():
 def test_mode_reverse_kl():
     pair = Mixture(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), 0.1)
     x = torch.cat([at_centres([30, 10], pair), torch.zeros(60, 2)])  # the far ones do not count
-    assert metrics.mode_reverse_kl(x, pair).item() == pytest.approx(math.log(2) - entropy(0.75, 0.25), rel=1e-5)
+    expected = math.log(2) - entropy(0.75, 0.25)
+    assert metrics.mode_reverse_kl(x, pair).item() == pytest.approx(expected, rel=1e-5)
     assert metrics.mode_reverse_kl(at_centres([9]), GRID).item() == pytest.approx(math.log(25), rel=1e-6)
     assert metrics.mode_reverse_kl(at_centres([9] * 25), GRID).item() == pytest.approx(0, abs=1e-6)
     assert metrics.mode_reverse_kl(torch.zeros(9, 2), pair).isnan()
@@ -123,7 +124,9 @@ def test_kde_equals_scikit_learn(d):
     samples = torch.randn(300, d, generator=generator(), dtype=torch.float64)
     points = 3 * torch.randn(70, d, generator=generator(1), dtype=torch.float64)
     for h in (0.02, 0.1, 1.5):
-        expected = KernelDensity(bandwidth=h).fit(samples.numpy()).score_samples(points.numpy()).mean()
+        # One leaf: far from the samples, bounds over many leaves cost scikit-learn a percent.
+        oracle = KernelDensity(bandwidth=h, leaf_size=1000).fit(samples.numpy())
+        expected = oracle.score_samples(points.numpy()).mean()
         assert metrics.kde_log_likelihood(samples, points, h).item() == pytest.approx(expected, rel=1e-12)
         single = metrics.kde_log_likelihood(samples.float(), points.float(), h).item()
         assert single == pytest.approx(expected, rel=1e-5)
@@ -177,7 +180,7 @@ def test_drift():
     start = torch.zeros(2, 5, 2)
     moved = start + torch.tensor([3.0, 4.0]) * torch.tensor([1.0, 2.0])[:, None, None]
     assert metrics.drift(moved, start).tolist() == [5.0, 10.0]
-    assert metrics.drift(torch.tensor([[0.0, 1.0], [0.0, -1.0]]), torch.zeros(2, 2)).item() == 1
+    assert metrics.drift(torch.tensor([[0.0, 1.0], [0.0, -3.0]]), torch.zeros(2, 2)).item() == 2
 
 
 POINTS = GRID.sample(30, generator(9))

@@ -1,9 +1,9 @@
 r"""The alpha-Bridge's twin gradients and their combination (paper A, eqs 8-16).
 
 These are *surrogate losses*: their gradient is the paper's; their value is not the divergence. The weights
-:math:`e^{-\alpha f}` and :math:`e^{(1-\alpha)f}` are always detached: differentiating them gives another, wrong
-gradient. All terms are ``(..., B)``; ``alpha`` and ``gamma`` are numbers or 0-dim tensors (a schedule's device
-scalars) or broadcast against the terms.
+:math:`e^{-\alpha f}` and :math:`e^{(1-\alpha)f}` are always detached: differentiating them gives another,
+wrong gradient. All terms are ``(..., B)``; ``alpha`` and ``gamma`` are numbers or 0-dim tensors (a schedule's
+device scalars) or broadcast against the terms.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from torch import Tensor
 
 
 def sigmoid_gamma(alpha: Tensor, c: float = 20.0, d: float = -10.0) -> Tensor:
-    r"""Paper A, footnote 1: :math:`\gamma_\alpha = \frac{\sigma(c\alpha+d)-\sigma(d)}{\sigma(c+d)-\sigma(d)}`.
+    r"""Paper A, footnote 1, from 0 at ``alpha = 0`` to 1 at ``alpha = 1``.
 
-    Runs from 0 at ``alpha = 0`` to 1 at ``alpha = 1``; (c, d) are not printed in the paper, (20, -10) is ours.
-    Raises ``ValueError`` for c = 0, where the formula is 0/0.
+    .. math:: \gamma_\alpha = \frac{\sigma(c\alpha+d)-\sigma(d)}{\sigma(c+d)-\sigma(d)}
+
+    (c, d) are not printed in the paper; (20, -10) is ours.
+    Raises ``ValueError`` where the formula is 0/0: c = 0, or both ends on the same flat side of the sigmoid.
     """
-    if c == 0:
-        raise ValueError("gamma's slope c must not be 0; use linear_gamma for a straight line")
-    low = torch.sigmoid(torch.as_tensor(d, dtype=alpha.dtype, device=alpha.device))
-    high = torch.sigmoid(torch.as_tensor(c + d, dtype=alpha.dtype, device=alpha.device))
+    low, high = alpha.new_tensor(d).sigmoid(), alpha.new_tensor(c + d).sigmoid()
+    if low == high:
+        raise ValueError(f"gamma is flat for (c, d) = ({c}, {d}); linear_gamma gives a straight line")
     return (torch.sigmoid(c * alpha + d) - low) / (high - low)
 
 
@@ -35,9 +36,10 @@ def forward_twin(log_p: Tensor, f: Tensor, alpha: Tensor | float, clip: float = 
 
     .. math:: -\frac{1}{1-\alpha}\,\bigl[e^{-\alpha f(x)}\bigr]_{\text{detached}}\,\log p_\theta(x)
 
-    ``log_p`` carries the gradient; ``f`` is the log-ratio at the same points (eq 6, true or estimated), and is
-    only a weight. ``clip`` bounds ``|f|`` inside the weight, hence the weight by ``e^{alpha clip}``; without it
-    the weight is unbounded where D is sure. ``alpha < 1``: at 1 step III drops this term by definition.
+    ``log_p`` carries the gradient; ``f`` is the log-ratio at the same points (eq 6, true or estimated), and
+    is only a weight. ``clip`` bounds ``|f|`` inside the weight, hence the weight by ``e^{alpha clip}``;
+    without it the weight is unbounded where D is sure. ``alpha < 1``: at 1 step III drops this term by
+    definition.
     """
     weight = torch.exp(-alpha * f.clamp(-clip, clip)).detach() / (1 - alpha)
     return -weight * log_p
@@ -48,9 +50,10 @@ def reverse_twin(f: Tensor, alpha: Tensor | float, clip: float = float("inf")) -
 
     .. math:: -\bigl[e^{(1-\alpha) f(x)}\bigr]_{\text{detached}}\,f(x)
 
-    The gradient flows through ``x`` alone: ``f`` is a frozen discriminator's logit at an undetached sample (or
-    an exact log-ratio whose own dependence on the parameters is detached). ``clip`` bounds ``|f|`` in the weight
-    only. ``alpha = 1`` is :func:`bridgekit.objectives.adversarial.reverse_kl`.
+    The gradient flows through ``x`` alone: ``f`` is a frozen discriminator's logit at an undetached sample
+    (or an exact log-ratio whose own dependence on the parameters is detached). ``clip`` bounds ``|f|`` in the
+    weight only, hence the weight by ``e^{(1-alpha) clip}``; without it the weight is unbounded where D is
+    sure. ``alpha = 1`` is :func:`bridgekit.objectives.adversarial.reverse_kl`.
     """
     weight = torch.exp((1 - alpha) * f.clamp(-clip, clip)).detach()
     return -weight * f
@@ -66,5 +69,5 @@ def twin_combination(forward: Tensor, reverse: Tensor, gamma: Tensor | float) ->
 
 
 def semi_implicit_sample(mean: Tensor, sigma: float, eps: Tensor) -> Tensor:
-    r"""Paper A, eq 13: a draw of :math:`\tilde p_\theta`: ``x = G(z) + sigma * eps``; same shape as ``mean``."""
+    r"""Paper A, eq 13: a draw of :math:`\tilde p_\theta`, ``x = G(z) + sigma * eps``, shaped as ``mean``."""
     return mean + sigma * eps

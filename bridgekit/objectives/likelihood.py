@@ -21,26 +21,31 @@ def negative_log_likelihood(log_p: Tensor) -> Tensor:
     return -log_p
 
 
+def _sum_event(values: Tensor, event_dims: int) -> Tensor:
+    """Sums the last ``event_dims`` axes; with 0 nothing is summed (``sum(())`` would sum everything)."""
+    return values.sum(tuple(range(-event_dims, 0))) if event_dims else values
+
+
 def gaussian_nll(x: Tensor, mean: Tensor, sigma: float, event_dims: int = 1) -> Tensor:
-    r"""Paper A, eqs 13-14: :math:`-\log\tilde p_\theta(x|z) = \|x - G_\theta(z)\|^2/2\sigma^2 + \text{const}`.
+    r"""Paper A, eqs 13-14.
+
+    .. math:: -\log\tilde p_\theta(x|z) = \frac{\|x - G_\theta(z)\|^2}{2\sigma^2} + \tfrac d2\log 2\pi\sigma^2
 
     The semi-implicit surrogate's observation noise ``sigma`` (in the data's units) sets the balance between
-    the two twins of eq 15. ``x``, ``mean``: ``(..., B, event)``; the last ``event_dims`` axes are summed; the
-    constant :math:`\tfrac d2\log 2\pi\sigma^2` is kept so that bounds are comparable across sigma.
+    the two twins of eq 15. ``x``, ``mean``: ``(..., B, event)``; the last ``event_dims`` axes are summed (0:
+    every element is a sample); the constant is kept so that bounds are comparable across sigma.
 
     Raises ``ValueError`` where sigma is not positive.
     """
     if not sigma > 0:
         raise ValueError(f"sigma must be positive, not {sigma}")
-    axes = tuple(range(-event_dims, 0))
-    squared = (x - mean).square()
-    d = math.prod(squared.shape[-event_dims:])
-    return squared.sum(axes) / (2 * sigma**2) + d * (math.log(sigma) + 0.5 * LOG_2PI)
+    constant = math.log(sigma) + 0.5 * LOG_2PI
+    return _sum_event((x - mean).square() / (2 * sigma**2) + constant, event_dims)
 
 
 def bernoulli_nll(x: Tensor, logits: Tensor, event_dims: int = 1) -> Tensor:
     r"""Negative Bernoulli log-likelihood, summed over the last ``event_dims`` axes; ``x`` in [0, 1]."""
-    return -bernoulli_log_prob(x, logits).sum(tuple(range(-event_dims, 0)))
+    return _sum_event(-bernoulli_log_prob(x, logits), event_dims)
 
 
 def negative_elbo(nll: Tensor, kl: Tensor) -> Tensor:
@@ -48,9 +53,9 @@ def negative_elbo(nll: Tensor, kl: Tensor) -> Tensor:
 
     .. math:: -\mathrm{ELBO} = \mathbb E_{q_\phi(z|x)}[-\log p_\theta(x|z)] + \mathrm{KL}[q_\phi(z|x)\|p(z)]
 
-    ``nll`` is one reparametrised sample's :math:`-\log p_\theta(x|z)`, ``kl`` the exact KL: both ``(..., B)``.
-    The printed gradient after eq 3 has the wrong sign (see the errata): this is the loss, so its gradient is
-    :math:`-\nabla\log p_\theta(x, z)`.
+    ``nll`` is one reparametrised sample's :math:`-\log p_\theta(x|z)`, ``kl`` the exact KL; both are
+    ``(..., B)``. The printed gradient after eq 3 has the wrong sign (see the errata): this is the loss, so
+    its gradient is :math:`-\nabla\log p_\theta(x, z)`.
     """
     return nll + kl
 

@@ -1,9 +1,9 @@
 r"""Oracles of the twins: exact moments between Gaussians (paper A, Figure 2), and eq 15 from Jacobians.
 
 In the Gaussian case the model is :math:`p = N(\mu, \sigma^2)`, the data :math:`q = N(0, 1)`, the parameters
-:math:`\theta = (\mu, \sigma)` and :math:`L = \log p - \log q`. The one-sample estimators are what autograd makes
-of the surrogates in :mod:`bridgekit.objectives.bridge`; nothing is derived a second time. Their results stack
-the two parameters on a leading axis of size 2: row 0 is d/dmu, row 1 is d/dsigma. Use float64.
+:math:`\theta = (\mu, \sigma)` and :math:`L = \log p - \log q`. The one-sample estimators are what autograd
+makes of the surrogates in :mod:`bridgekit.objectives.bridge`; nothing is derived a second time. Their results
+stack the two parameters on a leading axis of size 2: row 0 is d/dmu, row 1 is d/dsigma. Use float64.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from bridgekit.distributions import normal_log_prob
 from bridgekit.divergences import integrate, log_ratio
 from bridgekit.objectives.bridge import forward_twin, reverse_twin
 
-# Half the width of a quadrature grid in standard deviations of its integrand's Gaussian factor, and its number
-# of points: at a quarter of a standard deviation the trapezoid rule is exact to float64 for our polynomials.
+# A quadrature grid's half width in standard deviations of its integrand's Gaussian factor, and its points: at
+# a quarter of a standard deviation the trapezoid rule is exact to float64 for the polynomials here.
 HALF_WIDTH, POINTS = 12.0, 97
 
 
@@ -42,7 +42,7 @@ def forward_estimate(x: Tensor, mu: Tensor, sigma: Tensor, alpha: Tensor) -> Ten
 
 
 def reverse_estimate(eps: Tensor, mu: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:
-    r"""Paper A, eq 11 from one draw ``x = mu + sigma * eps``, ``eps ~ N(0, 1)``: autograd of :func:`reverse_twin`.
+    r"""Paper A, eq 11 from one ``eps ~ N(0, 1)``, ``x = mu + sigma * eps``: autograd of ``reverse_twin``.
 
     .. math:: \nabla_\theta(\mu+\sigma\epsilon)\; e^{-(1-\alpha)L(x)}\;\partial_x L(x)
 
@@ -63,6 +63,28 @@ def overlap_precision(sigma: Tensor, power: Tensor) -> Tensor:
     Where it is not positive, :math:`\int p^k q^{1-k}` and every second moment under it is infinite.
     """
     return power / sigma**2 + 1 - power
+
+
+def forward_border(sigma: Tensor) -> Tensor:
+    r"""From this ``alpha`` on the forward twin's variance is infinite.
+
+    .. math:: \frac{\sigma^2}{2(\sigma^2-1)} \quad\text{for}\quad \sigma^2 > 2
+
+    That is where :func:`overlap_precision` at ``2 alpha`` is zero. For narrower models the variance is finite
+    for every ``alpha < 1``: the border is 1.
+    """
+    return torch.where(sigma**2 > 2, sigma**2 / (2 * (sigma**2 - 1)), torch.ones_like(sigma))
+
+
+def reverse_border(sigma: Tensor) -> Tensor:
+    r"""Up to this ``alpha`` the reverse twin's variance is infinite.
+
+    .. math:: \frac{1-2\sigma^2}{2(1-\sigma^2)} \quad\text{for}\quad \sigma^2 < \tfrac12
+
+    That is where :func:`overlap_precision` at ``2 alpha - 1`` is zero. For wider models the variance is finite
+    for every ``alpha > 0``: the border is 0.
+    """
+    return torch.where(sigma**2 < 0.5, (1 - 2 * sigma**2) / (2 * (1 - sigma**2)), torch.zeros_like(sigma))
 
 
 def overlap_grid(mu: Tensor, sigma: Tensor, power: Tensor) -> Tensor:
@@ -86,12 +108,12 @@ def _second_moment(score: Callable[[Tensor], Tensor], mu: Tensor, sigma: Tensor,
 
 
 def forward_moments(mu: Tensor, sigma: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Mean and variance of :func:`forward_estimate` under ``x ~ q`` by quadrature: two tensors ``(2, *shape)``.
+    r"""Mean and variance of :func:`forward_estimate` for ``x ~ q`` by quadrature, each ``(2, *shape)``.
 
     The mean integrates the estimator itself. The second moment is that of the bare score (the estimator at
-    ``alpha = 0``) under :math:`p^{2\alpha}q^{1-2\alpha}/(1-\alpha)^2`, since squared weights overflow in the tails;
-    the variance is infinite where that integral is. A variance far below the squared mean loses digits: its
-    relative error is about ``1e-15 * mean**2 / variance``. ``0 <= alpha < 1``.
+    ``alpha = 0``) under :math:`p^{2\alpha}q^{1-2\alpha}/(1-\alpha)^2`, since squared weights overflow in the
+    tails; the variance is infinite where that integral is (or beyond float64's range). A variance far below the squared mean loses
+    digits: its relative error is about ``1e-15 * mean**2 / variance``. ``0 <= alpha < 1``.
     """
     mu, sigma, alpha = torch.broadcast_tensors(mu, sigma, alpha)
     m, s, a = (t.unsqueeze(-1) for t in (mu, sigma, alpha))
@@ -102,7 +124,7 @@ def forward_moments(mu: Tensor, sigma: Tensor, alpha: Tensor) -> tuple[Tensor, T
 
 
 def reverse_moments(mu: Tensor, sigma: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Mean and variance of :func:`reverse_estimate` under ``x ~ p`` by quadrature: two tensors ``(2, *shape)``.
+    r"""Mean and variance of :func:`reverse_estimate` for ``x ~ p`` by quadrature, each ``(2, *shape)``.
 
     As :func:`forward_moments`, with the bare path derivative (the estimator at ``alpha = 1``) under
     :math:`p^{2\alpha-1}q^{2-2\alpha}` for the second moment. ``0 <= alpha <= 1``.
@@ -123,12 +145,15 @@ def combination_variance(forward: Tensor, reverse: Tensor, gamma: Tensor | float
 
 
 def best_gamma(forward: Tensor, reverse: Tensor) -> Tensor:
-    r"""The :math:`\gamma` of least :func:`combination_variance`: :math:`V_F/(V_F+V_R)` for finite variances."""
-    return forward / (forward + reverse)
+    r"""The :math:`\gamma` of least :func:`combination_variance`: :math:`V_F/(V_F+V_R)`.
+
+    It is 1 where only ``forward`` is infinite and 0 where only ``reverse`` is; NaN where both are.
+    """
+    return 1 / (1 + reverse / forward)
 
 
 def parameter_jacobian(net: nn.Module, z: Tensor) -> Tensor:
-    """The Jacobian of each output with respect to all parameters: ``(B, d)`` outputs give ``(B, d, P)``."""
+    """The Jacobian of every output by all P parameters: ``(..., B, d)`` outputs give ``(..., B, d, P)``."""
     parameters = {name: p.detach() for name, p in net.named_parameters()}
     jacobian = torch.func.jacrev(lambda p: torch.func.functional_call(net, p, (z,)))(parameters)
     return torch.cat([jacobian[name].flatten(-parameters[name].dim()) for name in parameters], -1)
@@ -146,13 +171,14 @@ def printed_gradient(
 ) -> Tensor:
     r"""Paper A, eq 15 as printed, term by term from per-sample Jacobians, with no surrogate loss: ``(P,)``.
 
-    .. math:: \frac{1-\gamma}{1-\alpha}\,\mathbb E\Bigl[-e^{-\alpha f(x)}\,J(z')^\top\frac{x-G(z')}{\sigma^2}\Bigr]
+    .. math:: \frac{1-\gamma}{1-\alpha}\,
+       \mathbb E\Bigl[-e^{-\alpha f(x)}\,J(z')^\top\frac{x-G(z')}{\sigma^2}\Bigr]
        + \gamma\,\mathbb E\Bigl[-J(z)^\top e^{(1-\alpha)f(G(z))}\,\nabla f(G(z))\Bigr]
 
-    ``x`` are data, ``codes`` their posterior draws :math:`z'`, ``z`` prior draws; :math:`J = \partial G/\partial
-    \theta`; the first bracket's vector is :math:`\nabla_\theta\log\tilde p_\theta(x, z')`, in which
-    the prior has no parameters. Parameters are ordered as in ``generator.parameters()``. Nothing is detached:
-    there is nothing to detach.
+    ``x`` are data ``(..., B, d)``, ``codes`` their posterior draws :math:`z'`, ``z`` prior draws; ``f`` gives
+    one logit a sample; :math:`J = \partial G/\partial\theta`, and :math:`J^\top(x-G)/\sigma^2` is
+    :math:`\nabla_\theta\log\tilde p_\theta(x, z')`, in which the prior has no part. Parameters are ordered as
+    in ``generator.parameters()``. The result is detached.
     """
     residual = (x - generator(codes)).detach() / sigma**2
     fake = generator(z).detach().requires_grad_()

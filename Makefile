@@ -1,0 +1,44 @@
+# make book       executes the pages that changed and builds _build/html/index.html
+# make test       runs every test
+# make figures    redraws figures/<profile>/: make figures PROFILE=paper ONLY=twin_gradients
+# make lint       ruff over the code and over the pages' cells
+# make clean      removes what these make, and keeps .venv and figures/paper
+#
+# Variables: PYTHON (3.11 or newer), PROFILE (smoke, quick, paper), ONLY (one page), JOBS (pages side by side).
+
+PYTHON ?= python3
+PROFILE ?= quick
+ONLY ?=
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+BIN := .venv/bin
+READY := .venv/.ready
+SNAKEMAKE := $(BIN)/snakemake --cores $(JOBS) --rerun-triggers params --rerun-incomplete --quiet host progress reason rules --config profile=$(PROFILE) only=$(ONLY)
+
+.PHONY: book test figures lint clean
+
+book: $(READY)
+	@$(SNAKEMAKE) -- book
+
+test: $(READY)
+	@$(BIN)/python -m pytest
+
+figures: $(READY)
+	@$(SNAKEMAKE) -- figures
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@PATH="$(CURDIR)/$(BIN):$$PATH" jupytext --pipe-fmt ipynb --check 'ruff check --stdin-filename page.ipynb -' book/*.md
+	@PATH="$(CURDIR)/$(BIN):$$PATH" jupytext --pipe-fmt ipynb --check 'ruff format --check --stdin-filename page.ipynb -' book/*.md
+
+clean:
+	@rm -rf _build .snakemake figures/quick figures/smoke figures/custom .pytest_cache .ruff_cache .coverage
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is missing or older than Python 3.11; name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "make: installing into .venv (once; PyTorch with CUDA takes about 5 GB, README.md names a smaller way)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	@touch $@

@@ -1,0 +1,158 @@
+"""A book of two small pages in a folder of its own, on which the pipeline is tried."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+HEADER = """---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+"""
+ALPHA = """# The first page
+
+```{code-cell} ipython3
+:tags: [parameters]
+
+seed: int = 3
+scale: float = 2.0  # of everything
+names: list[str] = ["a"]
+```
+
+The product follows.
+
+```{code-cell} ipython3
+from bridgekit import pages
+
+run = pages.begin("alpha", globals())
+```
+
+```{code-cell} ipython3
+run.metric("product", seed * scale)
+print(run.root / "figures")
+```
+
+```{code-cell} ipython3
+run.finish()
+```
+
+It is {glue:text}`product:.1f`.
+"""
+# Needs no torch: a page that is executed in a second.
+BETA = """# The second page
+
+```{code-cell} ipython3
+---
+tags: [parameters]
+---
+text: str = "x"
+```
+
+```{code-cell} ipython3
+import json
+import os
+from pathlib import Path
+
+from bridgekit import errors
+
+out = Path(os.environ.get("BRIDGEKIT_OUT", "figures/custom/beta"))
+out.mkdir(parents=True, exist_ok=True)
+(out / "record.json").write_text(json.dumps({"text": text}))
+```
+"""
+WELCOME = """# Welcome
+
+Mathematics, $\\E x = \\R$, and {cite:t}`somebody`.
+
+![A dot](../figures/paper/dot.svg)
+
+```{bibliography}
+```
+"""
+FILES = {
+    "book/_toc.yml": "format: jb-book\nroot: welcome\nparts:\n  - caption: All\n    chapters:\n"
+    "      - file: alpha\n      - file: beta\n",
+    "book/alpha.md": HEADER + ALPHA,
+    "book/beta.md": HEADER + BETA,
+    "book/welcome.md": WELCOME,
+    "book/references.bib": "@article{somebody, author={A. Body}, title={T}, journal={J}, year={2020}}\n",
+    "figures/paper/dot.svg": '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><circle r="4"/></svg>',
+    "profiles/quick.yaml": "# the pages' own values\n",
+    "profiles/smoke.yaml": "alpha:\n  scale: 1e-3\n",
+    "profiles/paper.yaml": "alpha:\n  seed: 7\n  names: [a, b]\n",
+}
+
+
+@dataclass(frozen=True)
+class ToyBook:
+    """The small book's root, and ways to change it and to run things in it."""
+
+    root: Path
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace `old`, which must be there, in one of its files."""
+        text = (self.root / name).read_text()
+        assert old in text
+        (self.root / name).write_text(text.replace(old, new))
+
+    def write(self, name: str, text: str) -> Path:
+        """Write one of its files."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def command(self, *arguments: str) -> list[str]:
+        """This interpreter's command line for `python -m ...`."""
+        return [sys.executable, "-m", *arguments]
+
+    def environment(self) -> dict[str, str]:
+        """Its own copy of the package where it has one, else the repository's."""
+        package = self.root if (self.root / "bridgekit").is_dir() else REPOSITORY
+        return {**os.environ, "PYTHONPATH": str(package)}
+
+    def run(self, *arguments: str, **options) -> subprocess.CompletedProcess:
+        """Run `python -m ...` in the root; standard output and error as text."""
+        env = self.environment() | options.pop("env", {})
+        return subprocess.run(
+            self.command(*arguments), cwd=self.root, env=env, text=True, capture_output=True, **options
+        )
+
+    def notebook(self, page: str, profile: str = "quick") -> Path:
+        """Where the executed page lies."""
+        return self.root / "_build" / "notebooks" / profile / f"{page}.ipynb"
+
+
+@pytest.fixture
+def toy_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyBook:
+    """The small book, with the working directory in it."""
+    book = ToyBook(tmp_path / "toy")
+    for name, text in FILES.items():
+        book.write(name, text)
+    for name in ("Snakefile", "_config.yml", "_toc.yml"):
+        shutil.copy(REPOSITORY / name, book.root)
+    for name in ("ROOT", "OUT", "PROFILE", "PROGRESS", "THREADS", "DATA"):
+        monkeypatch.delenv(f"BRIDGEKIT_{name}", raising=False)
+    monkeypatch.chdir(book.root)
+    return book
+
+
+@pytest.fixture
+def toy_repository(toy_book: ToyBook) -> ToyBook:
+    """The small book with a copy of the package beside it, free to be edited."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(REPOSITORY / "bridgekit", toy_book.root / "bridgekit", ignore=ignore)
+    return toy_book

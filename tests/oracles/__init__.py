@@ -1,0 +1,14 @@
+"""One oracle per objective: a case solved in closed form or by quadrature, its value and its gradient.
+
+An oracle takes the function under test, so that it can be run on mutants too; it passes arguments by position
+and raises AssertionError where the function is wrong. One module here per module of ``bridgekit.objectives``.
+"""
+
+from collections.abc import Callable
+
+from oracles import of_adversarial, of_bridge, of_likelihood
+from oracles.tools import Function
+
+ORACLES: dict[Function, Callable[[Function], None]] = (
+    of_likelihood.ORACLES | of_adversarial.ORACLES | of_bridge.ORACLES
+)

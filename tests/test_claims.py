@@ -1,0 +1,265 @@
+"""The ledger: what makes a claim reproduced, and what is refused in claims.yml."""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bridgekit import claims, results
+from bridgekit.claims import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED, Part
+from bridgekit.errors import BridgekitError
+
+HOME = Path(__file__).resolve().parent.parent
+ENTRY = {"id": "X1", "paper": "X", "place": "eq 1", "statement": "It falls.", "page": "demo"}
+
+
+def entry(*parts, text="it does", **changed):
+    return ENTRY | {"criterion": {"text": text, "parts": list(parts)}} | changed
+
+
+def write(root, *entries):
+    (root / "claims.yml").write_text(json.dumps(list(entries)))  # JSON is YAML
+
+
+def reference(root, **metrics):
+    """A committed reference run of the page demo."""
+    run = results.Run("demo", "paper", {}, root / "figures" / "paper" / "demo", root)
+    for name, values in metrics.items():
+        run.metric(name, values)
+    run.finish()
+    return run
+
+
+def spread_around(mean, half_width, n=5):
+    """n values whose 95 % t-interval is exactly mean ± half_width."""
+    raw = np.arange(n) - (n - 1) / 2
+    return mean + raw * half_width / claims.interval(raw)[2]
+
+
+NAN = math.nan
+above, below, within = (
+    Part("fall", "above", (1.0, math.inf)),
+    Part("fall", "below", (-math.inf, 1.0)),
+    Part("fall", "within", (1.0, 2.0)),
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "verdict"),
+    [
+        (above, [1.1], REPRODUCED),
+        (above, [1.0], NOT),
+        (above, [0.9], NOT),
+        (above, spread_around(1.5, 0.4), REPRODUCED),
+        (above, spread_around(1.5, 0.6), UNDECIDED),
+        (above, spread_around(0.5, 0.6), UNDECIDED),
+        (above, spread_around(0.5, 0.4), NOT),
+        (below, [0.9], REPRODUCED),
+        (below, [1.0], NOT),
+        (below, spread_around(0.5, 0.4), REPRODUCED),
+        (below, spread_around(0.5, 0.6), UNDECIDED),
+        (below, spread_around(1.5, 0.4), NOT),
+        (within, [1.0], REPRODUCED),
+        (within, [2.0], REPRODUCED),
+        (within, [2.1], NOT),
+        (within, spread_around(1.5, 0.4), REPRODUCED),
+        (within, spread_around(1.5, 0.6), UNDECIDED),
+        (within, spread_around(1.9, 0.2), UNDECIDED),
+        (within, spread_around(0.5, 0.4), NOT),
+        (within, spread_around(2.5, 0.4), NOT),
+        (above, [2.0, 2.1, NAN, NAN], REPRODUCED),  # half is not more than half
+        (above, [2.0, 2.1, NAN, NAN, NAN], UNDECIDED),
+        (above, [2.0, NAN], UNDECIDED),  # one survivor has no interval
+        (above, [NAN], UNDECIDED),
+        (above, [NAN, NAN], UNDECIDED),
+        (above, [2.0, 2.1, math.inf], REPRODUCED),  # not finite counts as lost, not as large
+    ],
+)
+def test_a_part_is_decided_by_its_interval(part, values, verdict):
+    values = np.asarray(values)
+    measured = part.decide(values)
+    assert measured.verdict == verdict
+    assert measured.n == values.size and measured.lost == (~np.isfinite(values)).sum()
+
+
+def test_the_interval_is_students_over_the_finite_values():
+    mean, low, high = claims.interval(np.array([1.0, 2.0, 3.0, NAN]))
+    quantile = 0.95 / math.sqrt(2 * 0.975 * 0.025)  # Student's t at 97.5 %, two degrees of freedom
+    assert mean == 2 and high - mean == pytest.approx(quantile / math.sqrt(3), rel=1e-12)
+    assert mean - low == pytest.approx(high - mean, rel=1e-12)
+    assert claims.interval(np.array([4.0])) == (4, 4, 4)
+    assert claims.interval(np.array([4.0, NAN])) == (4, -math.inf, math.inf)
+    assert all(math.isnan(x) for x in claims.interval(np.array([NAN])))
+
+
+def test_the_interval_covers_the_mean_95_times_in_100():
+    draws = np.random.default_rng(0).normal(size=(4000, 6))
+    covered = np.mean([low <= 0 <= high for _, low, high in map(claims.interval, draws)])
+    assert abs(covered - 0.95) < 3.5 * math.sqrt(0.95 * 0.05 / 4000)
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdict"),
+    [
+        ([REPRODUCED], REPRODUCED),
+        ([REPRODUCED, REPRODUCED], REPRODUCED),
+        ([NOT, NOT], NOT),
+        ([REPRODUCED, NOT], PARTLY),
+        ([REPRODUCED, UNDECIDED], PARTLY),
+        ([REPRODUCED, UNDECIDED, NOT], PARTLY),
+        ([UNDECIDED, UNDECIDED], UNDECIDED),
+        ([UNDECIDED, NOT], NOT),
+    ],
+)
+def test_parts_combine(parts, verdict):
+    assert claims.combine(parts) == verdict
+    assert claims.combine(parts[::-1]) == verdict
+
+
+def test_the_ledger_decides_from_the_committed_reference_alone(tmp_path):
+    write(tmp_path, entry({"metric": "fall", "above": 0}), entry(id="X2"))
+    results.Run("demo", "quick", {}, tmp_path / "figures" / "quick" / "demo", tmp_path).finish()
+    decided, empty = claims.ledger(tmp_path)
+    assert (decided.verdict, decided.reason) == (NOT_RUN, "no reference run of demo is committed")
+    assert (empty.verdict, empty.reason) == (NOT_RUN, "no page decides it yet")
+    reference(tmp_path, fall=[1.0, 1.1, NAN])
+    (decided, empty), measured = claims.ledger(tmp_path), claims.ledger(tmp_path)[0].measured[0]
+    assert (decided.verdict, decided.reason) == (REPRODUCED, "1 reproduced of 1; 1 values not finite")
+    assert measured.mean == pytest.approx(1.05) and measured.low < 1.0 < 1.1 < measured.high
+    assert empty.verdict == NOT_RUN
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        (entry({"metric": "fall", "above": 0}, text="it  does\n"), REPRODUCED),  # white space is folded
+        (entry({"metric": "fall", "above": 0}, statement="It drops.", place="eq 2"), REPRODUCED),
+        (entry({"metric": "fall", "above": 0}, text="it mostly does"), NOT_RUN),
+        (entry({"metric": "fall", "above": 0.5}), NOT_RUN),
+        (entry({"metric": "fall", "below": 0}), NOT_RUN),
+        (entry({"metric": "fall", "within": [0, 9]}), NOT_RUN),
+        (entry({"metric": "fall", "above": 0}, {"metric": "fall", "below": 9}), NOT_RUN),
+        (entry({"metric": "fall", "above": 0}, id="X2"), NOT_RUN),
+    ],
+)
+def test_a_criterion_changed_after_the_run_flips_to_not_run(tmp_path, changed, verdict):
+    write(tmp_path, entry({"metric": "fall", "above": 0}))
+    reference(tmp_path, fall=1.0)
+    assert claims.ledger(tmp_path)[0].verdict == REPRODUCED
+    write(tmp_path, changed)
+    found = claims.ledger(tmp_path)[0]
+    assert found.verdict == verdict
+    assert verdict == REPRODUCED or re.search(
+        "made under (a different|no) criterion.*run it again", found.reason
+    )
+
+
+def test_the_hash_is_taken_when_the_run_begins(tmp_path):
+    write(tmp_path, entry({"metric": "fall", "above": 0}))
+    run = results.Run("demo", "paper", {}, tmp_path / "figures" / "paper" / "demo", tmp_path)
+    run.metric("fall", 0.5)
+    write(tmp_path, entry({"metric": "fall", "above": 0.4}))  # tuned while the page was running
+    run.finish()
+    assert claims.ledger(tmp_path)[0].verdict == NOT_RUN
+
+
+def test_a_metric_that_the_record_lacks_is_named(tmp_path):
+    write(tmp_path, entry({"metric": "fall", "above": 0}, {"metric": "rise", "above": 0}))
+    reference(tmp_path, fall=1.0)
+    assert claims.ledger(tmp_path)[0].reason == "the record of demo lacks rise"
+
+
+def test_a_damaged_reference_is_an_error_and_not_a_verdict(tmp_path):
+    write(tmp_path, entry({"metric": "fall", "above": 0}))
+    reference(tmp_path, fall=1.0)
+    (tmp_path / "figures" / "paper" / "demo" / "record.json").write_text('{"schema": 1')
+    with pytest.raises(BridgekitError, match=r"record\.json cannot be read.*git checkout"):
+        claims.ledger(tmp_path)
+
+
+def test_a_verdict_for_machines_is_strict_json(tmp_path):
+    write(tmp_path, entry({"metric": "fall", "above": 0}))
+    reference(tmp_path, fall=[1.0, NAN])
+    facts = json.loads(json.dumps(results.ledger(tmp_path)[0].as_dict(), allow_nan=False))
+    part = {"metric": "fall", "criterion": "fall above 0", "verdict": UNDECIDED, "mean": 1.0}
+    assert facts["parts"] == [part | {"interval": [None, None], "n": 2, "lost": 1}]
+    assert facts["id"] == "X1" and facts["criterion"] == "it does" and len(facts["hash"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"id": "X1"}, "must be a list"),
+        (["X1"], "entry 1 must be a mapping"),
+        ([entry() | {"pages": "demo"}], "entry 1: unknown key 'pages'. Did you mean 'page'?"),
+        ([{k: v for k, v in entry().items() if k != "page"}], "entry 1: page missing"),
+        ([entry(page="  ")], "claim X1: page must be a text that is not empty"),
+        ([entry(statement=5)], "claim X1: statement must be a text"),
+        ([entry(), entry()], "the id X1 twice"),
+        ([entry(criterion=None)], "claim X1, criterion must be a mapping"),
+        ([entry(criterion={"text": "x"})], "parts missing"),
+        ([entry(criterion={"text": "x", "parts": {}})], "criterion.parts a list"),
+        ([entry("fall")], "a part is"),
+        ([entry({"metric": "fall", "above": 0, "below": 1})], "a part is"),
+        ([entry({"metric": "Fall", "above": 0})], "'Fall' is not snake_case"),
+        ([entry({"metric": "fall", "abov": 0})], "unknown key 'abov'. Did you mean 'above'?"),
+        ([entry({"metric": "fall", "above": "1e-6"})], "above needs a number.*write 1.0e-6"),
+        ([entry({"metric": "fall", "above": True})], "above needs a number"),
+        ([entry({"metric": "fall", "above": [0, 1]})], "above needs a number"),
+        ([entry({"metric": "fall", "within": 1})], r"within needs \[low, high\]"),
+        ([entry({"metric": "fall", "within": [2, 1]})], "upside down"),
+    ],
+)
+def test_a_faulty_ledger_is_one_error_that_names_the_place(tmp_path, entries, message):
+    (tmp_path / "claims.yml").write_text(json.dumps(entries))
+    with pytest.raises(BridgekitError, match=message):
+        claims.load(tmp_path)
+
+
+def test_a_ledger_that_cannot_be_read_is_an_error(tmp_path):
+    with pytest.raises(BridgekitError, match=r"claims\.yml cannot be read"):
+        claims.load(tmp_path)
+    (tmp_path / "claims.yml").write_text("- {id: ")
+    with pytest.raises(BridgekitError, match=r"claims\.yml cannot be read.*git checkout"):
+        claims.load(tmp_path)
+    assert claims.of_page(tmp_path / "elsewhere", "demo") == []
+
+
+def test_one_papers_claims_are_chosen_by_its_letter(tmp_path):
+    write(tmp_path, entry(), entry(id="Y1", paper="Y"))
+    verdicts = claims.ledger(tmp_path)
+    assert [item.claim.id for item in claims.of_paper(verdicts, "Y")] == ["Y1"]
+    assert claims.of_paper(verdicts, "all") == verdicts
+    with pytest.raises(BridgekitError, match="no paper 'Z' in claims.yml: choose 'all' or one of X, Y"):
+        claims.of_paper(verdicts, "Z")
+
+
+def test_our_ledger_holds_every_claim_of_the_three_papers():
+    ids = [claim.id for claim in claims.load(HOME)]
+    wanted = [f"{paper}{n}" for paper, last in (("A", 21), ("B", 16), ("C", 12)) for n in range(1, last + 1)]
+    assert set(wanted) <= set(ids)
+    assert all(claim.id.startswith(claim.paper) for claim in claims.load(HOME))
+
+
+def test_every_criterion_of_the_first_three_pages_is_fixed():
+    decided = {claim.id: claim.page for claim in claims.load(HOME) if claim.parts}
+    pages = {"A1": "divergences", "A2": "divergences", "A11": "forgetting"}
+    pages |= {f"A{n}": "twin_gradients" for n in range(3, 11)}
+    assert pages.items() <= decided.items()
+
+
+def test_criteria_say_in_words_what_they_measure_and_name_no_yaml_text_numbers():
+    for claim in claims.load(HOME):
+        assert claims.SNAKE_CASE.fullmatch(claim.page), claim.id
+        assert len(claim.text) > 30 and len(claim.statement) > 30, claim.id
+        assert all(claims.SNAKE_CASE.fullmatch(part.metric) for part in claim.parts), claim.id
+        assert len({part.metric for part in claim.parts}) == len(claim.parts), claim.id
+
+
+def test_the_committed_references_hold_every_metric_that_their_criteria_need():
+    """A page that forgets a metric, or ran under an older criterion, would show as not run for ever."""
+    for verdict in claims.ledger(HOME):
+        assert "lacks" not in verdict.reason and "criterion" not in verdict.reason, verdict

@@ -1,0 +1,493 @@
+"""Data sets: content, order, caches, downloads from a local server, and every bad input."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import os
+import struct
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import MNIST
+
+from bridgekit import data
+from bridgekit.data import mnist, store
+from bridgekit.errors import BridgekitError
+
+# -------------------------------------------------------------------------------------------- the plane
+
+
+def test_gaussians25_is_the_published_grid():
+    target = data.mixture("gaussians25")
+    assert target.sigma == 0.05 and target.means.dtype == torch.float32
+    ticks = (-4, -2, 0, 2, 4)
+    assert sorted(map(tuple, target.means.tolist())) == [(a, b) for a in ticks for b in ticks]
+
+
+@pytest.mark.parametrize(("name", "k", "reach"), [("grid9", 9, 2), ("grid49", 49, 6), ("ring8", 8, 2)])
+def test_relatives(name, k, reach):
+    means = data.mixture(name).means
+    assert means.shape == (k, 2) and means.abs().max() == reach
+    torch.testing.assert_close(means.mean(0), torch.zeros(2), atol=1e-6, rtol=0)
+    apart = torch.pdist(means).min().item()
+    assert apart == pytest.approx(2 * 2 * math.sin(math.pi / 8) if name == "ring8" else 2)
+
+
+def test_unknown_names_offer_the_nearest():
+    with pytest.raises(BridgekitError, match="Did you mean gaussians25"):
+        data.mixture("gausians25")
+    with pytest.raises(BridgekitError, match="Did you mean mnist.*Known: digits, mnist, folder:PATH"):
+        data.load("minst")
+    assert data.present("digits")
+    with pytest.raises(BridgekitError, match="Known: digits"):
+        data.present("zzz")
+    with pytest.raises(BridgekitError, match="Unknown split 'tets'. Did you mean test"):
+        data.load("digits", "tets")
+    for wrong in ({"size": 0}, {"channels": 2}):
+        with pytest.raises(BridgekitError, match="size is at least 1 and channels is 1 or 3"):
+            data.load("digits", **wrong)
+
+
+# ----------------------------------------------------------------------------------------------- digits
+
+
+def test_digits_are_split_by_class_and_scaled():
+    train, test = data.load("digits"), data.load("digits", "test")
+    assert len(train) + len(test) == 1797
+    assert train.x.shape[1:] == (1, 28, 28) and train.x.dtype == torch.float32 and train.x.is_contiguous()
+    assert train.x.min() == -1 and train.x.max() == 1
+    assert train.classes == tuple("0123456789") and train.y.dtype == torch.int64
+    per_class = torch.bincount(test.y) / (torch.bincount(train.y) + torch.bincount(test.y))
+    assert ((per_class > 0.19) & (per_class <= 0.2)).all()
+    # test image j of a class is number 5 j + 4 of it
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    threes = torch.from_numpy(raw.images[raw.target == 3]).float() / 8 - 1
+    small = data.load("digits", "test", size=8)
+    assert torch.equal(small.x[small.y == 3][:, 0], threes[4::5])
+
+
+def test_digits_are_the_same_every_time_and_differ_by_split_only():
+    first, again = data.load("digits"), data.load("digits", size=32)
+    assert torch.equal(first.y, again.y) and again.x.shape[-1] == 32
+    assert first.fingerprint == again.fingerprint != data.load("digits", "test").fingerprint
+    assert torch.equal(first.x, data.load("digits").x)
+    rgb = data.load("digits", channels=3)
+    assert rgb.x.shape[1] == 3 and torch.equal(rgb.x[:, 2:], first.x)
+
+
+# ------------------------------------------------------------------------------------ a small fake MNIST
+
+
+def idx(array: np.ndarray) -> bytes:
+    return struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Small files in MNIST's format, with the tables of checksums to match: {file name: packed content}."""
+    rng = np.random.default_rng(0)
+    packed, tables = {}, {}
+    for split, stem, n in (("train", "train", 30), ("test", "t10k", 20)):
+        images = rng.integers(0, 256, (n, 28, 28), np.uint8)
+        labels = (np.arange(n) % 10).astype(np.uint8)
+        bodies = {f"{stem}-images-idx3-ubyte": images, f"{stem}-labels-idx1-ubyte": labels}
+        tables[split] = tuple((f, a.shape, hashlib.md5(idx(a)).hexdigest()) for f, a in bodies.items())
+        packed |= {f"{f}.gz": gzip.compress(idx(a)) for f, a in bodies.items()}
+    monkeypatch.setattr(mnist, "FILES", tables)
+    monkeypatch.setattr(MNIST, "resources", [(f, hashlib.md5(b).hexdigest()) for f, b in packed.items()])
+    return packed
+
+
+def lay(fake, root, pack=False):
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, body in fake.items():
+        (raw / (name if pack else name[:-3])).write_bytes(body if pack else gzip.decompress(body))
+    return raw
+
+
+def files_under(root):
+    return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_mnist_from_files_packed_or_not(fake, tmp_path, pack):
+    raw = lay(fake, tmp_path, pack)
+    assert data.present("mnist", tmp_path)
+    train, test = (data.load("mnist", split, root=tmp_path) for split in ("train", "test"))
+    assert train.x.shape == (30, 1, 28, 28) and test.y.tolist() == [*range(10), *range(10)]
+    pixels = np.frombuffer(gzip.decompress(fake["train-images-idx3-ubyte.gz"]), np.uint8, offset=16)
+    expected = torch.from_numpy(pixels.reshape(30, 1, 28, 28) / 127.5 - 1).float()
+    torch.testing.assert_close(train.x, expected)
+    assert train.x.min() == -1 and train.x.max() == 1
+    # decoded once: without the published files, from the cache
+    for path in raw.iterdir():
+        path.unlink()
+    again = data.load("mnist", root=tmp_path)
+    assert torch.equal(again.x, train.x) and again.fingerprint == train.fingerprint != test.fingerprint
+    assert data.present("mnist", tmp_path)
+
+
+def test_mnist_sizes(fake, tmp_path):
+    lay(fake, tmp_path)
+    x = data.load("mnist", root=tmp_path).x
+    for size, first in ((32, 2), (31, 1)):
+        grown = data.load("mnist", root=tmp_path, size=size).x
+        assert grown.shape[-2:] == (size, size)
+        inside = slice(first, first + 28)
+        assert torch.equal(grown[..., inside, inside], x)
+        assert (grown.sum() - x.sum()).item() == pytest.approx(-30 * (size**2 - 28**2))
+    shrunk = data.load("mnist", root=tmp_path, size=14).x
+    pillow = Image.fromarray(x[7, 0].numpy()).resize((14, 14), Image.Resampling.BICUBIC)
+    torch.testing.assert_close(shrunk[7, 0], torch.from_numpy(np.array(pillow)).clamp(-1, 1))
+    assert shrunk.shape == (30, 1, 14, 14) and shrunk.abs().max() <= 1
+
+
+def test_mnist_that_is_not_there_names_three_ways_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path / "none"))
+    assert not data.present("mnist")
+    with pytest.raises(BridgekitError) as caught:
+        data.load("mnist")
+    message = str(caught.value)
+    for part in (str(tmp_path / "none"), "data.download('mnist')", "BRIDGEKIT_DATA", "`digits`"):
+        assert part in message
+    assert not (tmp_path / "none").exists()
+
+
+def test_data_root(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("BRIDGEKIT_DATA", raising=False)
+    assert data.data_root() == tmp_path / ".cache" / "bridgekit"
+    monkeypatch.setenv("BRIDGEKIT_DATA", "~/images")
+    assert data.data_root() == tmp_path / "images"
+    assert data.data_root(tmp_path / "here") == tmp_path / "here"
+
+
+def truncated(body):
+    return body[:-100]
+
+
+def other_magic(body):
+    return struct.pack(">I", 2049) + body[4:]
+
+
+def other_count(body):
+    return body[:4] + struct.pack(">I", 31) + body[8:]
+
+
+def flipped(body):
+    return body[:-1] + bytes([body[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (truncated, "it has 23,436 bytes, not 23,536"),
+        (other_magic, "its magic number is 2049, not 2051"),
+        (other_count, "it announces 31 x 28 x 28 values, not 30 x 28 x 28"),
+        (flipped, "its checksum is not the published one"),
+        (lambda body: b"", "its magic number is 0"),
+    ],
+)
+def test_a_damaged_mnist_file_is_named(fake, tmp_path, damage, reason):
+    path = lay(fake, tmp_path) / "train-images-idx3-ubyte"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(BridgekitError, match=reason) as caught:
+        data.load("mnist", root=tmp_path)
+    assert str(path) in str(caught.value) and "digits" in str(caught.value)
+    assert not (tmp_path / "cache").exists()
+    assert len(data.load("mnist", "test", root=tmp_path)) == 20
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, lambda body: b"not gzip"])
+def test_a_damaged_packed_file_is_named(fake, tmp_path, damage):
+    path = lay(fake, tmp_path, pack=True) / "train-images-idx3-ubyte.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(BridgekitError, match="train-images-idx3-ubyte.gz cannot be read"):
+        data.load("mnist", root=tmp_path)
+
+
+# ---------------------------------------------------------------------------------------------- caches
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, lambda body: b"", lambda body: b"garbage\n" * 9])
+def test_a_damaged_cache_is_built_again(fake, tmp_path, damage):
+    lay(fake, tmp_path)
+    good = data.load("mnist", root=tmp_path)
+    path = store.cache_path(tmp_path, "mnist-train")
+    body = path.read_bytes()
+    path.write_bytes(damage(body))
+    again = data.load("mnist", root=tmp_path)
+    assert torch.equal(again.x, good.x) and again.fingerprint == good.fingerprint
+    assert path.read_bytes() == body
+
+
+def test_a_root_that_cannot_be_written_has_no_cache(fake, tmp_path):
+    lay(fake, tmp_path)
+    (tmp_path / "cache").write_text("in the way")
+    assert len(data.load("mnist", root=tmp_path)) == 30
+    assert (tmp_path / "cache").read_text() == "in the way"
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        store.write_atomically(tmp_path / "result", b"body")
+    assert files_under(tmp_path) == []
+
+
+# ------------------------------------------------------------------------------------------- downloads
+
+
+@pytest.fixture
+def server(fake):
+    """A mirror on this machine; ``bodies`` is what it serves, ``cut`` the files that break off half-way."""
+
+    class Mirror(BaseHTTPRequestHandler):
+        def do_GET(self):
+            name = self.path.rsplit("/", 1)[-1]
+            if name not in self.server.bodies:
+                self.send_error(404)
+                return
+            body = self.server.bodies[name]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.server.served.add(name)
+            self.wfile.write(body[: len(body) // 2] if name in self.server.cut else body)
+
+        def log_message(self, *_):
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as mirror:
+        mirror.bodies, mirror.cut, mirror.served = dict(fake), set(), set()
+        mirror.url = f"http://127.0.0.1:{mirror.server_port}/mnist"
+        thread = threading.Thread(target=mirror.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield mirror
+        mirror.shutdown()
+        thread.join()
+
+
+RAW = [f"MNIST/raw/{n}-{s}-ubyte" for n in ("t10k", "train") for s in ("images-idx3", "labels-idx1")]
+
+
+def test_download_and_again(server, tmp_path):
+    assert data.download("mnist", tmp_path, mirror=server.url) == tmp_path
+    assert files_under(tmp_path) == RAW and len(server.served) == 4
+    assert len(data.load("mnist", root=tmp_path)) == 30
+    server.served.clear()
+    data.download("mnist", tmp_path, mirror=server.url + "/")
+    assert not server.served
+
+
+def test_download_on_demand_uses_every_mirror(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(MNIST, "mirrors", [server.url + "/nothing-here-", server.url + "/"])
+    assert len(data.load("mnist", root=tmp_path, download=True)) == 30
+    server.served.clear()
+    assert len(data.load("mnist", "test", root=tmp_path, download=True)) == 20
+    (tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").unlink()  # decoded already
+    assert len(data.load("mnist", "test", root=tmp_path, download=True)) == 20
+    assert not server.served
+
+
+def test_download_repairs_what_is_damaged_only(server, fake, tmp_path):
+    raw = lay(fake, tmp_path)
+    path = raw / "t10k-images-idx3-ubyte"
+    good = path.read_bytes()
+    path.write_bytes(truncated(good))
+    data.download("mnist", tmp_path, mirror=server.url)
+    assert path.read_bytes() == good and server.served == {"t10k-images-idx3-ubyte.gz"}
+
+
+@pytest.mark.parametrize("how", ["corrupted", "interrupted", "not there", "no server"])
+def test_a_broken_download_leaves_nothing_half_written(server, tmp_path, how):
+    name, url = "t10k-images-idx3-ubyte.gz", server.url
+    if how == "corrupted":
+        server.bodies[name] = flipped(server.bodies[name])
+    elif how == "interrupted":
+        server.cut.add(name)
+    elif how == "not there":
+        del server.bodies[name]
+    else:
+        url = "http://127.0.0.1:9/"  # the discard port: nobody listens
+    with pytest.raises(BridgekitError, match="could not be downloaded") as caught:
+        data.download("mnist", tmp_path, mirror=url)
+    assert "digits" in str(caught.value) and "127.0.0.1" in str(caught.value)
+    expected = [] if how == "no server" else [f for f in RAW if "t10k" not in f]
+    assert files_under(tmp_path) == expected
+    assert not data.present("mnist", tmp_path)
+
+
+def test_ctrl_c_in_a_download_leaves_nothing(server, tmp_path, monkeypatch):
+    def interrupted(url, root, filename, md5):
+        (tmp_path / "half").write_bytes(b"half")
+        os.replace(tmp_path / "half", os.path.join(root, filename))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("torchvision.datasets.utils.download_url", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        data.download("mnist", tmp_path, mirror=server.url)
+    assert files_under(tmp_path) == []
+
+
+def test_a_silent_mirror_is_given_up(server, tmp_path, monkeypatch):
+    import socket
+
+    monkeypatch.setattr(mnist, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with pytest.raises(BridgekitError, match="timed out"):
+            data.download("mnist", tmp_path, mirror=f"http://127.0.0.1:{silent.getsockname()[1]}/")
+    assert socket.getdefaulttimeout() is None
+
+
+def test_download_errors(server, tmp_path):
+    with pytest.raises(BridgekitError, match="only mnist"):
+        data.download("digits", tmp_path)
+    with pytest.raises(BridgekitError, match="could not be downloaded"):
+        data.download("mnist", tmp_path, mirror="not an address")
+    (tmp_path / "MNIST").write_text("in the way")
+    with pytest.raises(BridgekitError, match="cannot be written.*BRIDGEKIT_DATA"):
+        data.download("mnist", tmp_path, mirror=server.url)
+
+
+# --------------------------------------------------------------------------------------------- folders
+
+
+def picture(path, colour=(10, 20, 30), size=(6, 4), mode="RGB", **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path, **options)
+    return path
+
+
+def test_folder_of_classes(tmp_path):
+    for kind, suffix in (("zebra", "png"), ("ant", "bmp")):
+        for i in range(7):
+            picture(tmp_path / "pets" / kind / f"{i}.{suffix}", (i, 0, 255))
+    picture(tmp_path / "pets" / "ant" / "deep" / "more.PNG", (9, 0, 255))
+    (tmp_path / "pets" / "ant" / "notes.txt").write_text("not an image")
+    (tmp_path / "pets" / "ant" / "._0.png").write_text("another program's note")
+    (tmp_path / "pets" / ".git").mkdir()
+    name = f"folder:{tmp_path / 'pets'}"
+    assert data.present(name) and not data.present(f"{name}-not")
+    train, test = (data.load(name, split, root=tmp_path) for split in ("train", "test"))
+    assert train.classes == ("ant", "zebra") and train.name == name
+    assert train.x.shape == (13, 3, 4, 6) and test.y.tolist() == [0, 1]
+    red = lambda images: ((images.x[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()  # noqa: E731
+    assert red(train) == [0, 1, 2, 3, 5, 6, 9, 0, 1, 2, 3, 5, 6] and red(test) == [4, 4]
+    assert (train.x[:, 1] == -1).all() and (train.x[:, 2] == 1).all()
+
+
+def test_folder_with_splits_under_the_data_root(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path))
+    for i, kind in enumerate("abc"):
+        picture(tmp_path / "own" / "train" / kind / "x.png", 10 * i, mode="L")
+    picture(tmp_path / "own" / "test" / "c" / "x.webp", (7, 7, 7), lossless=True)
+    train = data.load("folder:own")
+    test = data.load("folder:own", "test", channels=1)
+    assert train.x.shape == (3, 1, 4, 6) and train.y.tolist() == [0, 1, 2]
+    assert test.classes == train.classes and test.y.tolist() == [2]
+    assert test.x.unique().item() == pytest.approx(7 / 127.5 - 1)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    for kind in ("train", "plane"):
+        for i in range(5):
+            picture(tmp_path / kind / f"{i}.png")
+    assert data.load(f"folder:{tmp_path}", root=tmp_path).classes == ("plane", "train")
+
+
+def test_folder_sizes_and_modes(tmp_path):
+    base = tmp_path / "mixed"
+    wide = Image.new("RGB", (9, 3))
+    wide.paste((255, 255, 255), (3, 0, 6, 3))
+    (base / "a").mkdir(parents=True)
+    wide.save(base / "a" / "0.png")
+    picture(base / "a" / "1.png", 128, (4, 8), "L")
+    name = f"folder:{base}"
+    with pytest.raises(BridgekitError, match=r"1.png is grey but .*0.png is in colour: pass channels="):
+        data.load(name, root=tmp_path)
+    with pytest.raises(BridgekitError, match=r"1.png is 4 x 8 pixels but .*0.png is 9 x 3: pass size="):
+        data.load(name, root=tmp_path, channels=1)
+    both = data.load(name, root=tmp_path, channels=3, size=3)
+    assert both.x.shape == (2, 3, 3, 3)
+    assert (both.x[0] == 1).all()  # the centre of the wide one
+    assert data.load(name, root=tmp_path, channels=1, size=2).x.shape == (2, 1, 2, 2)
+    picture(base / "a" / "0.png", 1, (4, 8), "L")
+    picture(base / "a" / "1.png", (1, 2, 3), (4, 8))
+    with pytest.raises(BridgekitError, match=r"0.png is grey but .*1.png is in colour"):
+        data.load(name, root=tmp_path)
+
+
+def test_folder_images_stand_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    picture(tmp_path / "f" / "a" / "0.jpg", exif=exif)
+    assert data.load(f"folder:{tmp_path / 'f'}", root=tmp_path).x.shape == (1, 3, 6, 4)
+
+
+def test_folder_cache_follows_its_files(tmp_path, monkeypatch):
+    path = picture(tmp_path / "f" / "a" / "0.png")
+    name = f"folder:{tmp_path / 'f'}"
+    first = data.load(name, root=tmp_path)
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("decoded twice"))
+    assert data.load(name, root=tmp_path).fingerprint == first.fingerprint
+    monkeypatch.undo()
+    picture(path, (200, 0, 0))
+    os.utime(path, ns=(1, 1))
+    changed = data.load(name, root=tmp_path)
+    assert changed.fingerprint != first.fingerprint and changed.x[0, 0, 0, 0] > 0
+
+
+def test_folder_errors(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def fails(match, path="f", split="train", **options):
+        with pytest.raises(BridgekitError, match=match):
+            data.load(f"folder:{path}", split, root=tmp_path / "root", **options)
+
+    fails(r"No such folder: .*/f or .*/root/f\.")
+    fails("No such folder: folder:", path="")
+    (tmp_path / "f").mkdir()
+    fails("f has no class sub-folders: images go to f/<class>/<image>.png")
+    (tmp_path / "f" / "a").mkdir()
+    fails("No images under f: no class folder holds .png")
+    picture(tmp_path / "f" / "a" / "0.png")
+    fails("f has no test image.*Add images", split="test")
+    broken = tmp_path / "f" / "a" / "1.png"
+    broken.write_bytes((tmp_path / "f" / "a" / "0.png").read_bytes()[:40])
+    fails(r"f/a/1.png cannot be read as an image .*repair or remove it")
+    broken.write_text("text")
+    fails(r"f/a/1.png cannot be read as an image")
+    Image.fromarray(np.zeros((4, 6), np.uint16)).save(broken)
+    fails("f/a/1.png has more than 8 bits a channel")
+    picture(tmp_path / "g" / "train" / "a" / "0.png")
+    fails("g has train/ but no test/", path="g", split="test")
+    assert not (tmp_path / "root").exists()
+
+
+# ------------------------------------------------------------------------------------------- the real one
+
+
+def test_real_mnist(tmp_path):
+    raw = data.data_root() / "MNIST" / "raw"
+    (tmp_path / "MNIST").symlink_to(raw.parent)  # so that the cache goes to the temporary folder
+    if not data.present("mnist", tmp_path):
+        pytest.skip(f"REAL MNIST NOT TESTED: not under {raw}; set BRIDGEKIT_DATA or data.download('mnist')")
+    train, test = (data.load("mnist", split, root=tmp_path) for split in store.SPLITS)
+    assert len(train) == 60_000 and len(test) == 10_000
+    assert train.y[:5].tolist() == [5, 0, 4, 1, 9] and test.y[:5].tolist() == [7, 2, 1, 0, 4]
+    assert torch.bincount(train.y).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert train.x.mean().item() == pytest.approx(2 * 0.1307 - 1, abs=1e-4)
+    assert (train.fingerprint, test.fingerprint) == ("ccabbe5fed0440a8", "2b10d23d4e45a841")

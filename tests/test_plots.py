@@ -1,0 +1,241 @@
+"""Axes and tables: what is drawn and printed is what was given."""
+
+import json
+import math
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot
+from matplotlib.colors import to_rgb
+
+from bridgekit import claims, plots, results
+
+
+@pytest.fixture
+def ax():
+    fig, ax = pyplot.subplots()
+    yield ax
+    pyplot.close(fig)
+
+
+def test_samples_are_drawn_where_they_are_over_the_means(ax):
+    x, means = torch.randn(50, 2, requires_grad=True), np.array([[-4.0, 0.0], [4.0, 2.0]])
+    plots.samples(ax, x, means, label="model")
+    points, crosses = ax.collections
+    np.testing.assert_allclose(points.get_offsets(), x.detach().numpy())
+    np.testing.assert_allclose(crosses.get_offsets(), means)
+    assert ax.get_xlim() == ax.get_ylim() == (-5, 5) and ax.get_aspect() == 1
+    assert points.get_label() == "model"
+
+
+def test_samples_alone_keep_the_limit_that_is_asked_for(ax):
+    plots.samples(ax, np.zeros((3, 2)), colour="black", limit=2)
+    assert ax.get_xlim() == (-2, 2) and len(ax.collections) == 1
+    plots.samples(ax, np.full((3, 2), 7.0))
+    assert ax.get_xlim() == (-2, 2)
+
+
+def test_images_are_laid_out_row_by_row_from_minus_one_to_one(ax):
+    x = torch.linspace(-1, 1, 3)[:, None, None, None] * torch.ones(3, 1, 2, 2)
+    x[1, 0, 0, 0] = math.nan
+    plots.images(ax, x, columns=2)
+    sheet = ax.images[0].get_array()
+    assert sheet.shape == (5, 5)
+    np.testing.assert_allclose(sheet[:2, :2], 0)
+    np.testing.assert_allclose(sheet[:2, 3:], 0.5)
+    np.testing.assert_allclose(sheet[3:, :2], 1)
+    np.testing.assert_allclose(sheet[3:, 3:], 1)  # the empty place is white
+    assert ax.images[0].get_clim() == (0, 1) and not ax.axison
+
+
+def test_colour_images_keep_their_channels(ax):
+    x = np.stack([np.full((2, 2), v) for v in (-1.0, 0.0, 3.0)])[None]
+    plots.images(ax, x)
+    np.testing.assert_allclose(ax.images[0].get_array()[0, 0], [0, 0.5, 1])
+
+
+def test_a_band_shows_mean_spread_and_each_seed(ax):
+    values = np.array([[1.0, 3.0], [2.0, 6.0], [5.0, 5.0]])
+    plots.band(ax, [0, 1, 2], torch.tensor(values), "bridge")
+    mean, *seeds = ax.lines
+    np.testing.assert_allclose(mean.get_ydata(), [2, 4, 5])
+    assert mean.get_label() == "bridge" and len(seeds) == 2
+    np.testing.assert_allclose(seeds[1].get_ydata(), values[:, 1])
+    assert len({line.get_color() for line in ax.lines}) == 1
+    corners = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert corners.max() == pytest.approx(4 + math.sqrt(8)) and corners.min() == pytest.approx(
+        2 - math.sqrt(2)
+    )
+
+
+def test_a_band_counts_failed_seeds_and_goes_on_with_the_others(ax):
+    plots.band(ax, [0, 1], np.array([[1.0, 3.0, 5.0], [2.0, np.nan, 4.0]]), "plain", colour="#000000")
+    assert ax.lines[0].get_label() == "plain (1 of 3 failed)" and ax.lines[0].get_color() == "#000000"
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [3, 3])
+    plots.band(ax, [0, 1], np.full((2, 2), np.nan), "lost")
+    assert np.isnan(ax.lines[4].get_ydata()).all()
+
+
+def test_a_single_seed_has_no_band(ax):
+    plots.band(ax, [0, 1], [1.0, 2.0], "one")
+    assert len(ax.lines) == 1 and not ax.collections
+
+
+def test_the_reference_is_a_dashed_grey_mean(ax):
+    plots.overlay(ax, [0, 1], [[1.0, 3.0], [2.0, 4.0]])
+    (line,) = ax.lines
+    np.testing.assert_allclose(line.get_ydata(), [2, 3])
+    assert line.get_label() == "reference run" and line.get_color() == plots.GREY and line.is_dashed()
+    plots.overlay(ax, [0, 1], torch.tensor([5.0, 6.0]), label="printed")
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), [5, 6])
+
+
+def luminance(colour):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def test_style_is_700_pixels_wide_and_readable_on_white():
+    with matplotlib.rc_context():
+        plots.style()
+        assert round(96 * matplotlib.rcParams["figure.figsize"][0]) == 700
+        assert matplotlib.rcParams["svg.hashsalt"] and matplotlib.rcParams["savefig.bbox"] is None
+        cycle = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+    assert cycle == list(plots.PALETTE.values()) and len(set(cycle)) == 7
+    # WCAG: 4.5 to one for text, 2 to one is where a thick line on white stops to be seen well.
+    assert 1.05 / (luminance(plots.GREY) + 0.05) >= 4.5
+    assert all(1.05 / (luminance(colour) + 0.05) > 2 for colour in cycle)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.00"),
+        (0.35, "0.350"),
+        (-1.4, "−1.40"),
+        (28.083, "28.1"),
+        (784.2, "784"),
+        (12345.6, "12346"),
+        (0.00123, "0.00123"),
+        (3.2e-7, "3.20 × 10⁻⁷"),
+        (-1e9, "−1.00 × 10⁹"),
+        (math.nan, "not finite"),
+    ],
+)
+def test_numbers_are_printed_with_three_digits(value, text):
+    assert plots.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (2.0, "2.00"),
+        ([1.0, 2.0, 3.0], "2.00 ± 1.0 (n = 3)"),
+        (torch.tensor([1.0, 3.0, math.nan]), "2.00 ± 1.4 (n = 3, 1 failed)"),
+        ([1.0, math.inf], "1.00 (n = 2, 1 failed)"),
+        ([math.nan, math.nan], "— (n = 2, 2 failed)"),
+    ],
+)
+def test_values_over_seeds_are_printed_as_mean_and_spread(values, text):
+    assert plots.spread(values) == text
+
+
+def test_a_table_is_markdown_and_its_cells_cannot_break_it():
+    shown = plots.table(
+        [{"model": "p | q\nr", "modes": 25, "value": [1.0, 3.0]}, {"model": None}], "Two models"
+    )
+    assert list(shown._repr_mimebundle_()) == ["text/markdown"]
+    lines = shown.source.splitlines()
+    assert lines[:2] == ["*Two models*", ""]
+    assert lines[2:4] == ["| model | modes | value |", "| --- | --- | --- |"]
+    assert lines[4] == "| p \\| q r | 25 | 2.00 ± 1.4 (n = 2) |" and lines[5] == "| — | — | — |"
+    assert repr(shown) == shown.source
+
+
+@pytest.fixture
+def root(tmp_path):
+    parts = [{"metric": "fall", "above": 1}, {"metric": "error", "below": 0.1}]
+    facts = {"paper": "X", "place": "eq 1", "statement": "It falls.", "page": "demo"}
+    decided = {"id": "X1"} | facts | {"criterion": {"text": "by more than one", "parts": parts}}
+    waiting = (
+        {"id": "Y2"} | facts | {"paper": "Y", "page": "later", "criterion": {"text": "later", "parts": []}}
+    )
+    (tmp_path / "claims.yml").write_text(json.dumps([decided, waiting]))
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "demo.md").write_text("# Demo\n")
+    return tmp_path
+
+
+def finished(root, profile, fall, error):
+    run = results.Run("demo", profile, {}, root / "figures" / profile / "demo", root)
+    run.metric("fall", fall, unit="nats")
+    run.metric("error", error)
+    run.finish()
+    return run
+
+
+def test_the_reference_table_sets_paper_reference_and_this_run_side_by_side(root):
+    rows = [("Fall", "fall", "≈ 2"), ("Error", "error", None), ("Other", "rise", 1.5)]
+    alone = plots.reference_table(finished(root, "quick", [2.0, 4.0], 0.01), rows).source
+    assert "| Fall (nats) | ≈ 2 | — | 3.00 ± 1.4 (n = 2) |" in alone
+    finished(root, "paper", [5.0, 5.5], 0.02)
+    beside = plots.reference_table(
+        finished(root, "quick", [2.0, 4.0], 0.01), rows, "Falls"
+    ).source.splitlines()
+    assert beside[0] == "*Falls*" and beside[2] == "| quantity | paper | reference run | this run |"
+    assert "| Fall (nats) | ≈ 2 | 5.25 ± 0.35 (n = 2) | 3.00 ± 1.4 (n = 2) |" in beside
+    assert "| Error | — | 0.0200 | 0.0100 |" in beside and "| Other | 1.50 | — | — |" in beside
+
+
+def test_the_claims_table_shows_the_deciding_reference_and_this_run_beside_it(root):
+    run = finished(root, "quick", 0.5, 0.2)
+    assert "| not run | **not reproduced** (2 not reproduced of 2)" in plots.claims_table(run).source
+    finished(root, "paper", [5.0, 5.5], 0.2)
+    source = plots.claims_table(finished(root, "quick", 0.5, 0.01)).source
+    assert (
+        "**X1** It falls. | **partly** (1 reproduced, 1 not reproduced of 2)<br>" in source
+    )
+    assert (
+        "`fall above 1`: 5.25 [2.07, 8.43], n = 2, reproduced<br>`error below 0.1`: 0.200, not reproduced"
+        in source
+    )
+    assert "`fall above 1`: 0.500, not reproduced<br>`error below 0.1`: 0.0100, reproduced" in source
+    assert "Y2" not in source
+
+
+def test_a_page_without_claims_says_so(root):
+    run = results.Run("other", "quick", {}, root / "figures" / "quick" / "other", root)
+    assert plots.claims_table(run).source == "*This page decides no claim.*\n"
+
+
+def test_the_ledger_is_counted_and_listed_by_paper(root):
+    finished(root, "paper", [math.nan, math.nan], 0.01)
+    verdicts = claims.ledger(root)
+    lines = plots.ledger_summary(verdicts).source.splitlines()
+    assert lines[0] == "| paper | reproduced | partly | undecided | not reproduced | not run |"
+    assert lines[2:] == [
+        "| **X** | 0 | 1 | 0 | 0 | 0 |",
+        "| **Y** | 0 | 0 | 0 | 0 | 1 |",
+        "| **all** | 0 | 1 | 0 | 0 | 1 |",
+    ]
+    listed = plots.ledger_table(verdicts, "X", root).source
+    assert '<a href="demo.html">demo</a>' in listed and f"`{verdicts[0].claim.hash}`" in listed
+    assert "**partly** (1 reproduced, 1 undecided of 2; 2 values not finite)" in listed
+    assert "`fall above 1`: not finite, n = 2 (2 failed), undecided" in listed and "Y2" not in listed
+    waiting = plots.ledger_table(verdicts, "Y", root).source
+    assert "later (to come)" in waiting and "**not run** (no page decides it yet)" in waiting
+    assert verdicts[1].claim.hash not in waiting
+    assert plots.ledger_table(verdicts, "Z", root).source == "*Not asked for in this run.*\n"
+
+
+def test_the_ledgers_own_tables_hold_every_claim_in_one_row_each():
+    home = Path(__file__).resolve().parent.parent
+    verdicts = claims.ledger(home)
+    for paper in ("A", "B", "C"):
+        lines = plots.ledger_table(verdicts, paper, home).source.splitlines()
+        ids = [verdict.claim.id for verdict in verdicts if verdict.claim.paper == paper]
+        assert [line.split("**")[1] for line in lines[2:]] == ids
+        assert {line.count(" | ") for line in lines} == {2}

@@ -1,0 +1,405 @@
+"""Run records: what a run writes, that it is whole or not there, that the same run gives the same bytes."""
+
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot
+
+from bridgekit import displays, records, results
+from bridgekit.errors import BridgekitError
+
+CLAIMS = """
+- {id: X1, paper: X, place: here, statement: it falls, page: demo,
+   criterion: {text: it does, parts: [{metric: fall, above: 0}]}}
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "claims.yml").write_text(CLAIMS)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def no_open_figures():
+    yield
+    pyplot.close("all")
+
+
+def make_run(root, profile="quick", **parameters):
+    return results.Run("demo", profile, parameters, root / "figures" / profile / "demo", root)
+
+
+def drawing(points=5, size=(2, 1.5)):
+    fig, ax = pyplot.subplots(figsize=size)
+    ax.plot(np.arange(points), np.arange(points) ** 2, label="squares")
+    ax.legend()
+    ax.set_axis_off()  # ticks take most of the time of a drawing
+    return fig
+
+
+def complete(run):
+    run.metric("fall", [0.5, 1.5])
+    run.figure(drawing(), "curve", alt="A rising curve", arrays={"x": np.arange(5), "b": torch.ones(2)})
+    run.film((drawing(k) for k in (2, 3, 4)), "growth", labels=["2", "3", "4"], alt="It grows")
+    run.finish()
+    return run
+
+
+def test_the_record_says_what_ran_and_holds_every_value(root):
+    run = make_run(root, seed=3, device="cpu")
+    run.metric("fall", torch.tensor([1.0, float("nan")], requires_grad=True), unit="nats", note="per point")
+    run.metric("area", 2)
+    run.uses("digits", "abc123")
+    run.figure(drawing(), "curve", alt="  A rising curve ", caption="Rising", arrays={"x": [1, 2]})
+    run.finish()
+    record = json.loads((run.out / "record.json").read_text())
+    assert record["schema"] == 1 and record["page"] == "demo" and record["profile"] == "quick"
+    assert record["parameters"] == {"seed": 3, "device": "cpu"}
+    assert record["metrics"]["fall"] == {"values": [1.0, None], "unit": "nats", "note": "per point"}
+    assert record["metrics"]["area"]["values"] == [2.0]
+    assert record["criteria"] == {"X1": run.claims[0].hash}
+    curve = record["figures"]["curve"]
+    assert curve["files"] == ["curve.npz", "curve.png", "curve.svg"] and curve["alt"] == "A rising curve"
+    made = record["provenance"]
+    assert made["data"] == {"digits": "abc123"} and made["threads"] == torch.get_num_threads()
+    assert made["packages"]["numpy"] == np.__version__ and made["device"] == "cpu"
+    assert made["platform"].startswith(platform.system()) and platform.release() not in made["platform"]
+    assert made["wall_seconds"] >= 0 and made["started"].endswith("+00:00")
+    assert sorted(os.listdir(run.out)) == ["curve.npz", "curve.png", "curve.svg", "record.json"]
+    assert not pyplot.get_fignums()
+
+
+def test_the_same_run_gives_the_same_bytes(root):
+    first, second = complete(make_run(root, "one")), complete(make_run(root, "two"))
+    for name in ("curve.svg", "curve.png", "curve.npz", "growth.webp", "growth.npz"):
+        assert (first.out / name).read_bytes() == (second.out / name).read_bytes(), name
+    with zipfile.ZipFile(first.out / "curve.npz") as archive:
+        assert [item.filename for item in archive.infolist()] == ["b.npy", "x.npy"]
+        assert {item.date_time for item in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert b"<dc:date>" not in (first.out / "curve.svg").read_bytes()
+    old, new = (json.loads((run.out / "record.json").read_text()) for run in (first, second))
+    for key in ("parameters", "metrics", "figures", "criteria"):
+        assert old[key] == new[key]
+
+
+def test_json_is_sorted_and_strict():
+    text = records.json_bytes({"b": [1.0, float("inf")], "a": (float("nan"), "ä")}).decode()
+    assert json.loads(text) == {"a": [None, "ä"], "b": [1.0, None]}
+    assert text.index('"a"') < text.index('"b"') and text.endswith("}\n") and "ä" in text
+
+
+def test_nothing_is_written_before_finish_and_an_older_result_stays(root):
+    complete(make_run(root))
+    folder = root / "figures" / "quick" / "demo"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    again = make_run(root)
+    again.metric("fall", 9)
+    again.figure(drawing(9), "curve", alt="Another curve")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_finish_removes_what_the_earlier_run_drew_and_this_one_did_not(root):
+    complete(make_run(root))
+    run = make_run(root)
+    run.figure(drawing(), "other", alt="Another curve")
+    run.finish()
+    assert sorted(os.listdir(run.out)) == ["other.npz", "other.png", "other.svg", "record.json"]
+    (run.out / "record.json").write_text("{damaged")
+    run.finish()
+    assert json.loads((run.out / "record.json").read_text())["page"] == "demo"
+
+
+def test_a_kill_between_write_and_replace_leaves_the_old_record(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text("old")
+    code = f"""
+        import os, pathlib, signal
+        from bridgekit import records
+        os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        records.write_bytes(pathlib.Path({str(path)!r}), b"new")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert path.read_text() == "old"
+    records.write_bytes(path, b"new")
+    assert path.read_text() == "new"
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
+    (tmp_path / "record.json").write_text("old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(BridgekitError, match=r"cannot write .*record.json: No space left.*BRIDGEKIT_OUT"):
+        records.write_bytes(tmp_path / "record.json", b"new")
+    assert os.listdir(tmp_path) == ["record.json"] and (tmp_path / "record.json").read_text() == "old"
+
+
+def test_an_unwritable_folder_is_an_error_before_the_first_number(root):
+    (root / "file").write_text("in the way")
+    with pytest.raises(BridgekitError, match="cannot write .*file.*BRIDGEKIT_OUT"):
+        results.Run("demo", "quick", {}, root / "file" / "demo", root)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "not of schema 1"),
+        ('{"schema": 2}', "not of schema 1"),
+        ('{"schema": 1, "page": "demo"}', "lacks profile, parameters, metrics"),
+    ],
+)
+def test_a_damaged_record_is_one_error_with_the_way_out(tmp_path, content, message):
+    path = tmp_path / "record.json"
+    path.write_text(content)
+    with pytest.raises(BridgekitError, match=rf"record\.json.*{message}.*(git checkout|delete it)"):
+        records.read_record(path)
+
+
+def test_a_damaged_metric_is_found_when_the_record_is_read(root):
+    run = complete(make_run(root))
+    record = json.loads((run.out / "record.json").read_text())
+    record["metrics"]["fall"]["values"] = ["many"]
+    (run.out / "record.json").write_text(json.dumps(record))
+    with pytest.raises(BridgekitError, match="a metric without its list of values"):
+        records.read_record(run.out / "record.json")
+
+
+def test_damaged_arrays_are_one_error_with_the_way_out(root):
+    run = complete(make_run(root))
+    whole = (run.out / "curve.npz").read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"not a zip"):
+        (run.out / "curve.npz").write_bytes(damaged)
+        with pytest.raises(BridgekitError, match=r"curve\.npz cannot be read.*git checkout"):
+            records.read_npz(run.out / "curve.npz")
+    with pytest.raises(BridgekitError, match="cannot be read"):
+        records.read_npz(run.out / "none.npz")
+
+
+def test_the_reference_gives_back_metrics_arrays_and_figures(root):
+    reference_run = complete(make_run(root, "paper"))
+    assert reference_run.reference is None
+    reference = make_run(root).reference
+    assert reference.has("fall") and not reference.has("rise")
+    np.testing.assert_array_equal(reference.metric("fall"), [0.5, 1.5])
+    np.testing.assert_array_equal(reference.arrays("curve")["x"], np.arange(5))
+    shown = reference.figure("curve")._repr_mimebundle_()["text/html"]
+    assert 'alt="A rising curve"' in shown and "<figcaption>Reference run.</figcaption>" in shown
+    assert 'type="range"' in reference.figure("growth")._repr_mimebundle_()["text/html"]
+    with pytest.raises(BridgekitError, match="no metric 'fal'. Did you mean 'fall'"):
+        reference.metric("fal")
+    with pytest.raises(BridgekitError, match="no figure 'curves'. Did you mean 'curve'"):
+        reference.figure("curves")
+    (reference.folder / "curve.svg").unlink()
+    with pytest.raises(BridgekitError, match=r"curve\.svg cannot be read.*git checkout"):
+        reference.figure("curve")
+
+
+def test_a_missing_value_comes_back_as_nan(root):
+    run = make_run(root, "paper")
+    run.metric("fall", [1.0, float("inf"), float("nan")])
+    run.finish()
+    np.testing.assert_array_equal(make_run(root).reference.metric("fall"), [1.0, np.nan, np.nan])
+
+
+def test_a_run_gives_back_its_own_values(root):
+    run = make_run(root)
+    run.metric("fall", torch.tensor([1.0, float("nan")]))
+    np.testing.assert_array_equal(run.values("fall"), [1.0, np.nan])
+    with pytest.raises(BridgekitError, match="page demo recorded no metric 'fal'. Did you mean 'fall'"):
+        run.values("fal")
+
+
+def test_metrics_are_named_in_snake_case_and_have_one_value_per_seed(root):
+    run = make_run(root)
+    for name in ("Fall", "fall-2", "2nd", "fall_", ""):
+        with pytest.raises(BridgekitError, match="not snake_case"):
+            run.metric(name, 1)
+    for values in ([], np.zeros((2, 2))):
+        with pytest.raises(BridgekitError, match="one value per seed"):
+            run.metric("fall", values)
+
+
+def test_alt_is_mandatory_and_names_are_plain(root):
+    run = make_run(root)
+    with pytest.raises(TypeError, match="alt"):
+        run.figure(drawing(), "curve")
+    with pytest.raises(BridgekitError, match="alt is empty"):
+        run.figure(drawing(), "curve", alt="  ")
+    with pytest.raises(BridgekitError, match="must be letters"):
+        run.figure(drawing(), "../curve", alt="A curve")
+    assert run.record()["figures"] == {}
+
+
+def test_a_figure_shows_itself_with_its_alternative_text(root):
+    shown = make_run(root).figure(drawing(), "curve", alt='Under "5" & <rising>', caption="a < b")
+    bundle = shown._repr_mimebundle_(include=None, exclude=None)
+    assert list(bundle) == ["text/html"]
+    html = bundle["text/html"]
+    assert (
+        'alt="Under &quot;5&quot; &amp; &lt;rising&gt;"' in html
+        and "<figcaption>a &lt; b</figcaption>" in html
+    )
+    assert 'src="data:image/svg+xml;base64,' in html and 'width="192" height="144"' in html
+    assert "max-width: 100%" in html and not re.search(r"https?://", html)
+    assert repr(shown) == '[figure] Under "5" & <rising>'
+
+
+def test_a_heavy_svg_is_shown_as_png(root, monkeypatch):
+    monkeypatch.setattr(displays, "SVG_LIMIT", len(displays.render(fig := drawing(), "svg")) - 1)
+    html = make_run(root).figure(fig, "cloud", alt="A cloud")._repr_mimebundle_()["text/html"]
+    assert 'src="data:image/png;base64,' in html and "image/svg" not in html
+
+
+def test_a_film_is_one_labelled_slider_over_one_sprite_without_outside_requests(root):
+    run = make_run(root)
+    frames = [drawing(k) for k in (2, 3, 4)]
+    shown = run.film(
+        frames, "growth", labels=["α = 0", "α = ½", "α = 1"], alt="A curve grows", slider="α", caption="Film"
+    )
+    html = shown._repr_mimebundle_()["text/html"]
+    assert re.search(
+        r"<label[^>]*>α\s*<input type=\"range\" min=\"0\" max=\"2\" value=\"0\"[^>]*></label>", html
+    )
+    assert html.count("<img") == 1 and 'alt="A curve grows"' in html
+    assert 'src="data:image/webp;base64,' in html and 'aria-valuetext="α = 0"' in html
+    assert re.search(r"<output[^>]*>α = 0</output>", html) and "<figcaption>Film</figcaption>" in html
+    assert not re.search(r"https?:|//cdn|@import| id=", html)
+    assert "focus-visible" in html and "aspect-ratio: 192 / 144" in html
+    assert not pyplot.get_fignums() and repr(shown) == "[film, 3 frames] A curve grows"
+
+
+def test_the_sprite_holds_every_frame_losslessly_in_order(monkeypatch):
+    import io
+
+    from PIL import Image
+
+    monkeypatch.setattr(displays, "_WEBP_SIDE", 350)  # two frames high: five frames need three columns
+    content, layout = displays.sprite(drawing(k) for k in (2, 3, 4, 5, 6))
+    assert layout == {"size": [192, 144], "frames": 5, "columns": 3, "rows": 2}
+    sheet = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    assert sheet.shape == (300, 600, 3)
+    for k in range(5):
+        fig = drawing(k + 2)
+        frame = Image.open(io.BytesIO(displays.render(fig, "png", displays.FILM_DPI))).convert("RGB")
+        pyplot.close(fig)
+        top, left = 150 * (k // 3), 200 * (k % 3)
+        np.testing.assert_array_equal(sheet[top : top + 150, left : left + 200], np.asarray(frame))
+    assert (sheet[150:, 400:] == 255).all()
+
+
+def test_a_film_wants_one_label_per_frame_and_one_size(root):
+    run = make_run(root)
+    with pytest.raises(BridgekitError, match="1 labels for 2 frames"):
+        run.film([drawing(2), drawing(3)], "growth", labels=["2"], alt="It grows")
+    with pytest.raises(BridgekitError, match="frames of one size"):
+        run.film([drawing(2), drawing(3, size=(3, 1))], "growth", labels=["2", "3"], alt="It grows")
+    with pytest.raises(BridgekitError, match="frames of one size"):
+        run.film([], "growth", labels=[], alt="It grows")
+
+
+def test_a_record_holds_no_absolute_path(root):
+    outside = "/somewhere/else/faces"
+    run = make_run(
+        root, data=f"folder:{root}/data/faces", more=f"folder:{outside}", plain=str(root / "a"), name="b"
+    )
+    run.uses(f"folder:{outside}", "abc")
+    complete(run)
+    text = (run.out / "record.json").read_text()
+    assert str(root) not in text and "/somewhere" not in text
+    record = json.loads(text)
+    assert record["parameters"] == {
+        "data": "folder:data/faces",
+        "more": "folder:faces",
+        "plain": "a",
+        "name": "b",
+    }
+    assert record["provenance"]["data"] == {"folder:faces": "abc"}
+
+
+def test_checkpoints_are_found_again_and_gone_after_finish(root, tmp_path_factory):
+    first = make_run(root).checkpoint("plane.pt")
+    first.write_bytes(b"state")
+    assert first == root / "_build" / "checkpoints" / "quick" / "demo" / "plane.pt"
+    run = make_run(root)
+    assert run.checkpoint("plane.pt").read_bytes() == b"state"
+    run.finish()
+    assert not first.parent.exists()
+    elsewhere = results.Run("demo", "quick", {}, tmp_path_factory.mktemp("out"), root)
+    kept = elsewhere.checkpoint("plane.pt")
+    kept.write_bytes(b"state")
+    assert not kept.is_relative_to(root) and not kept.is_relative_to(elsewhere.out)
+    elsewhere.finish()
+    assert not kept.exists()
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", "-C", str(folder), *identity, *arguments], capture_output=True, check=True)
+    return done.stdout.decode().strip()
+
+
+def test_the_commit_is_recorded_and_figures_do_not_make_it_dirty(root):
+    assert records.git_state(root) == (None, None)
+    git(root, "init", "-q")
+    assert records.git_state(root) == (None, None)
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "first")
+    commit = git(root, "rev-parse", "HEAD")
+    assert records.git_state(root) == (commit, False)
+    complete(make_run(root))
+    assert records.git_state(root) == (commit, False)
+    (root / "new.py").write_text("1\n")
+    assert records.git_state(root) == (commit, True)
+    (root / "inner").mkdir()
+    assert records.git_state(root / "inner") == (None, None)
+
+
+def test_the_device_is_named():
+    assert records.device_name("mps") == "mps"
+    named = records.device_name("cuda")
+    assert named.startswith("cuda: ") if torch.cuda.is_available() else named == "cuda"
+
+
+def test_finish_glues_means_and_reference_means_inside_a_kernel(root, monkeypatch):
+    import IPython
+    import myst_nb
+
+    complete(make_run(root, "paper"))
+    glued = {}
+    monkeypatch.setattr(IPython, "get_ipython", object)
+    monkeypatch.setattr(myst_nb, "glue", lambda name, value, display: glued.update({name: (value, display)}))
+    run = make_run(root)
+    run.metric("fall", [3.0, float("nan"), 5.0])
+    run.metric("rise", float("nan"))
+    run.finish()
+    assert glued["fall"] == (4.0, False) and type(glued["fall"][0]) is float
+    assert glued["fall_reference"] == (1.0, False) and "rise_reference" not in glued
+    assert np.isnan(glued["rise"][0])
+
+
+def test_without_the_book_extra_a_run_finishes_all_the_same(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "myst_nb", None)
+    assert (complete(make_run(root)).out / "record.json").exists()
+
+
+def test_the_light_modules_import_nothing_heavy():
+    code = "import sys; import bridgekit.results, bridgekit.plots, bridgekit.claims; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"torch", "matplotlib", "papermill", "scipy"} & set(loaded)
