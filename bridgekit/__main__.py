@@ -13,7 +13,9 @@ from bridgekit.errors import BridgekitError
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 for bad input or a page that failed, 130 when interrupted."""
     options = _parser().parse_args(arguments)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's kill cleans up as Ctrl-C does
+    before = signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a scheduler's kill cleans up as Ctrl-C does
     try:
         options.command(options)
     except BridgekitError as error:
@@ -46,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="for machines")
     run.add_argument("page", metavar="PAGE")
     run.add_argument("--profile", default="quick", help="smoke, quick (the default) or paper")
-    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set one parameter; repeatable")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="set one parameter; repeatable"
+    )
     run.add_argument("--out", metavar="DIR", help="a folder for the results, instead of figures/PROFILE/PAGE")
     run.add_argument("--lines", action="store_true", help="progress in lines, not in one that changes")
     return parser
@@ -59,7 +63,9 @@ def show_pages(options: argparse.Namespace) -> None:
         {
             "page": page,
             "title": pages.title(page),
-            "parameters": {p.name: {"type": p.type, "default": p.default} for p in pages.declared(page).values()},
+            "parameters": {
+                p.name: {"type": p.type, "default": p.default} for p in pages.declared(page).values()
+            },
             "profiles": {profile: pages.resolve(page, profile) for profile in profiles},
         }
         for page in pages.names()
@@ -72,7 +78,10 @@ def show_pages(options: argparse.Namespace) -> None:
         for name, parameter in fact["parameters"].items():
             others = {profile: values[name] for profile, values in fact["profiles"].items()}
             changed = ", ".join(f"{k} {v!r}" for k, v in others.items() if v != parameter["default"])
-            print(f"  {name}: {parameter['type']} = {parameter['default']!r}" + (f"  ({changed})" if changed else ""))
+            print(
+                f"  {name}: {parameter['type']} = {parameter['default']!r}"
+                + (f"  ({changed})" if changed else "")
+            )
 
 
 def run_page(options: argparse.Namespace) -> None:

@@ -85,7 +85,9 @@ def _current(home: Path, page: str, profile: str) -> Path:
     made = json.loads(notebook.read_text())["metadata"].get("bridgekit", {})
     if made.get("key") != pages.key(page, profile):
         notebook.unlink()
-        raise BridgekitError(f"{page} had been executed from another version of it; removed. Run `make book` again")
+        raise BridgekitError(
+            f"{page} had been executed from another version of it; removed. Run `make book` again"
+        )
     return notebook
 
 
@@ -99,9 +101,18 @@ def build(profile: str) -> Path:
     for folder in (work, html):
         shutil.rmtree(folder, ignore_errors=True)
     try:
-        command = ["build", str(assemble(profile)), "--config", str(home / "_config.yml"), "--path-output", str(work)]
+        command = [
+            "build",
+            str(assemble(profile)),
+            "--config",
+            str(home / "_config.yml"),
+            "--path-output",
+            str(work),
+        ]
         command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
-        done = subprocess.run(command, cwd=home, stdout=subprocess.DEVNULL)  # its last words name a folder that moves
+        done = subprocess.run(
+            command, cwd=home, stdout=subprocess.DEVNULL
+        )  # its last words name a folder that moves
         if done.returncode:
             raise BridgekitError("the book has warnings, and each of them is an error: see the lines above")
         (work / "_build" / "html").rename(html)

@@ -59,7 +59,9 @@ def load(path: Path, state: State, identity: str) -> bool:
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything; none of it must stop a run
-        warnings.warn(f"{path.name} is damaged ({type(error).__name__}); starting from the beginning", stacklevel=2)
+        warnings.warn(
+            f"{path.name} is damaged ({type(error).__name__}); starting from the beginning", stacklevel=2
+        )
         return False
     if content.get("identity") != identity:
         warnings.warn(f"{path.name} belongs to another game, seed or version; starting anew", stacklevel=2)

@@ -22,7 +22,10 @@ def report() -> Iterator[tuple[str, str]]:
         yield name, metadata_of(name)
     yield from _data()
     yield "free disk", f"{shutil.disk_usage(pages.root()).free / 2**30:.1f} GiB in the repository"
-    yield "browser", found(BROWSERS) or "none: the rendered-book test is skipped (Debian: apt-get install chromium)"
+    yield (
+        "browser",
+        found(BROWSERS) or "none: the rendered-book test is skipped (Debian: apt-get install chromium)",
+    )
     yield "C++ compiler", found(COMPILERS) or "none: torch.compile is not available, nothing else is missing"
 
 

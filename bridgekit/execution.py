@@ -18,7 +18,11 @@ from pathlib import Path
 
 from bridgekit.errors import BridgekitError
 
-PERISHABLE = ("papermill", "jupytext", "execution")  # metadata that holds paths and times, or pairs with a source
+PERISHABLE = (
+    "papermill",
+    "jupytext",
+    "execution",
+)  # metadata that holds paths and times, or pairs with a source
 
 
 def execute(source: str, parameters: dict, part: Path, failed: Path, cwd: Path, env: dict[str, str]):
@@ -51,9 +55,12 @@ def execute(source: str, parameters: dict, part: Path, failed: Path, cwd: Path, 
 
 def _story(error, failed: Path) -> str:
     """Where and why a page stopped, for a person."""
-    line = next((x.strip() for x in error.source.splitlines() if x.strip() and x.lstrip()[0] not in "#@%"), "")
+    line = next(
+        (x.strip() for x in error.source.splitlines() if x.strip() and x.lstrip()[0] not in "#@%"), ""
+    )
     said = error.evalue if error.ename == "BridgekitError" else f"{error.ename}: {error.evalue}".rstrip(": ")
-    return f"cell In [{error.exec_count}], which begins `{line}`, failed:\n  {said}\n  partly executed notebook: {failed}"
+    where = f"cell In [{error.exec_count}], which begins `{line}`"
+    return f"{where}, failed:\n  {said}\n  partly executed notebook: {failed}"
 
 
 @contextmanager
@@ -63,7 +70,7 @@ def _kernel(cwd: Path, env: dict[str, str]) -> Iterator:
     from jupyter_client.manager import KernelManager
 
     class ThisInterpreter(KernelSpecManager):
-        """Answers every name with the running interpreter, so that no installed 'python3' spec can step in."""
+        """Answers every name with the running interpreter: no installed 'python3' spec can step in."""
 
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
             argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -87,7 +94,7 @@ def _kernel(cwd: Path, env: dict[str, str]) -> Iterator:
 
 
 def _habits(folder: str) -> dict[str, str]:
-    """What every kernel gets: this very package, the inline backend, no settings or history of the user's own."""
+    """What every kernel gets: this very package, the inline backend, nothing of the user's own settings."""
     package = str(Path(__file__).resolve().parent.parent)
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
@@ -99,7 +106,7 @@ def _habits(folder: str) -> dict[str, str]:
 
 
 def tidy(notebook, root: str):
-    """The executed `notebook` without what differs between two runs or two machines, injected cells hidden."""
+    """The executed `notebook` without what differs between two runs or machines, injected cells hidden."""
     import nbformat
 
     for name in PERISHABLE:
@@ -130,8 +137,10 @@ def line(page: str, note: dict) -> str:
 
 
 @contextmanager
-def watched(page: str, file: Path, live: bool, tell: Callable[[str], None], every: float = 10.0) -> Iterator[None]:
-    """While the block runs, tell what is appended to `file`: one changing line where `live`, else one every 10 s."""
+def watched(
+    page: str, file: Path, live: bool, tell: Callable[[str], None], every: float = 10.0
+) -> Iterator[None]:
+    """While the block runs, tell what comes to `file`: one changing line if `live`, else one each 10 s."""
     stop = threading.Event()
     file.touch()
 
@@ -139,7 +148,9 @@ def watched(page: str, file: Path, live: bool, tell: Callable[[str], None], ever
         told, tail, last = time.monotonic(), "", None
         with file.open() as notes:
             while not stop.wait(0.2):
-                *whole, tail = (tail + notes.read()).split("\n")  # what follows the last newline is half-written
+                *whole, tail = (tail + notes.read()).split(
+                    "\n"
+                )  # what follows the last newline is half-written
                 last = whole[-1] if whole else last
                 if last and (live or time.monotonic() - told >= every):
                     text = line(page, json.loads(last))

@@ -1,7 +1,7 @@
 """The book's pages: what they declare, the run they begin, and one page run from its source to its results.
 
-A page is `book/<name>.md`, MyST-Markdown with a jupytext header, whose `parameters` cell holds the values of the
-profile `quick`. `profiles/<profile>.yaml` maps pages to other values. `run` leaves
+A page is `book/<name>.md`, MyST-Markdown with a jupytext header, whose `parameters` cell holds the values of
+the profile `quick`. `profiles/<profile>.yaml` maps pages to other values. `run` leaves
 
     _build/notebooks/<profile>/<page>.ipynb     the executed page
     figures/<profile>/<page>/                   record.json, figures and their data arrays
@@ -15,10 +15,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
-from bridgekit import claims, execution, keys
+from bridgekit import execution, keys
 from bridgekit.errors import BridgekitError
 from bridgekit.parameters import Parameter, cells, declared_in, nearest, read_yaml
 
@@ -97,7 +96,9 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
     known, entries = names(), read_yaml((root() / name).read_text(), name) or {}
     for other in entries:
         if other not in known:
-            raise BridgekitError(f"{name} has settings for '{other}', which is no page: {nearest(other, known)}")
+            raise BridgekitError(
+                f"{name} has settings for '{other}', which is no page: {nearest(other, known)}"
+            )
     return _fitted(page, entries.get(page) or {}, f"{name}: ")
 
 
@@ -107,14 +108,14 @@ def _fitted(page: str, values: Mapping[str, object], where: str = "") -> dict[st
     for name in values:
         if name not in known:
             raise BridgekitError(f"{where}page '{page}' has no parameter '{name}': {nearest(name, known)}")
-    try:
+    with _named(page, where):
         return {name: known[name].fit(value) for name, value in values.items()}
-    except BridgekitError as error:
-        raise BridgekitError(f"{where}page '{page}': {error}") from error
 
 
-def resolve(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> dict[str, object]:
-    """The page's parameters: its own values, then the profile's, then `overrides`; strict, with suggestions."""
+def resolve(
+    page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """The page's parameters: its own values, then the profile's, then `overrides`; all of them checked."""
     defaults = {name: p.default for name, p in declared(page).items()}
     return defaults | profile_of(page, profile) | _fitted(page, overrides or {})
 
@@ -128,7 +129,8 @@ def parse(page: str, settings: list[str]) -> dict[str, object]:
             raise BridgekitError(f"--set wants name=value, not '{setting}'")
         if name not in known:
             raise BridgekitError(f"page '{page}' has no parameter '{name}': {nearest(name, known)}")
-        values[name] = known[name].parse(text)
+        with _named(page):
+            values[name] = known[name].parse(text)
     return values
 
 
@@ -138,13 +140,20 @@ def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | Non
     home, text = root(), source(page)
     code = "\n".join(code for _, code in cells(text))
     library = keys.tree(keys.modules(code).values(), keys.PACKAGE)
-    decides = [asdict(claim) for claim in claims.of_page(home, page)]  # a record holds their criteria's hashes
-    return keys.digest(text, resolve(page, profile, overrides), library, decides, _shown(home, page, profile))
+    values = resolve(page, profile, overrides)
+    return keys.digest(text, values, library, _claims(home, page), _shown(home, page, profile))
+
+
+def _claims(home: Path, page: str) -> list:
+    """The ledger's entries that the page decides: its record holds their criteria's hashes."""
+    ledger = home / "claims.yml"
+    entries = read_yaml(ledger.read_text(), "claims.yml") if ledger.is_file() else []
+    return [entry for entry in entries or [] if isinstance(entry, dict) and entry.get("page") == page]
 
 
 def _shown(home: Path, page: str, profile: str) -> list:
-    """The ledger and the committed results that the page shows, by content; at profile `paper` the results are
-    what its pages make, so their keys stand for them."""
+    """The ledger and the committed results that the page shows, by content; at profile `paper` pages make
+    these results, so the pages' keys stand for them."""
     ledger = [home / "claims.yml"] if page in READERS else []
     if profile == "paper":
         makers = [key(other, profile) for other in names() if other not in READERS] if page in READERS else []
@@ -154,10 +163,10 @@ def _shown(home: Path, page: str, profile: str) -> list:
 
 
 def begin(page: str, namespace: dict[str, object]):
-    """A page's first act: check its parameters, make torch repeatable, hand back the `results.Run` to write to.
+    """A page's first act: check its parameters, make torch repeatable, hand back the `results.Run` to fill.
 
-    `namespace` is the page's `globals()`; the names its parameters cell declares are read from it, and a whole
-    number standing where a float is declared is made one there. Raises BridgekitError for an ill-typed value.
+    `namespace` is the page's `globals()`: the names that its parameters cell declares are read from it, and a
+    whole number where a float is declared is made one there. Raises BridgekitError for an ill-typed value.
     """
     import torch
 
@@ -188,17 +197,19 @@ def run(
     overrides: Mapping[str, object] | None = None,
     out: Path | None = None,
     live: bool = False,
-    tell: Callable[[str], object] = sys.stderr.write,
+    tell: Callable[[str], object] | None = None,
 ) -> Path:
     """Execute one page and put its notebook and results in place; returns the notebook's path.
 
-    `out` stands for figures/<profile>/<page> and takes the notebook too. Raises BridgekitError for bad input
-    before anything runs, and for a page that fails: its partly executed notebook is then kept as
-    _build/notebooks/<profile>/<page>.failed.ipynb, and what stood in place before still stands there.
+    `out` stands for figures/<profile>/<page> and takes the notebook too; `tell` gets the progress (standard
+    error). Raises BridgekitError for bad input before anything runs, and for a page that fails: its partly
+    executed notebook is then kept as _build/notebooks/<profile>/<page>.failed.ipynb, and what stood in place
+    before still stands there.
     """
     import nbformat
 
     began, home, name = time.monotonic(), root(), "custom" if overrides else profile
+    tell = tell or sys.stderr.write
     parameters, mark = resolve(page, profile, overrides), key(page, profile, overrides)
     folder = Path(out).resolve() if out else home / "figures" / name / page
     notebooks = home / "_build" / "notebooks" / name
@@ -218,17 +229,17 @@ def run(
 
 
 @contextmanager
-def _named(page: str) -> Iterator[None]:
-    """Errors inside say which page they are about."""
+def _named(page: str, where: str = "") -> Iterator[None]:
+    """Errors inside say which page they are about, after `where`."""
     try:
         yield
     except BridgekitError as error:
-        raise BridgekitError(f"page '{page}': {error}") from error
+        raise BridgekitError(f"{where}page '{page}': {error}") from error
 
 
 @contextmanager
 def _scratch(folder: Path, draft: Path) -> Iterator[Path]:
-    """A new folder beside `folder`; it and `draft` are gone afterwards unless they were renamed into place."""
+    """A new folder beside `folder`; it and `draft` are gone afterwards unless they took their places."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "record.json").is_file():
         raise BridgekitError(f"{folder} holds other things than a run's results: choose an empty --out")
     part = folder.parent / f".{folder.name}.{os.getpid()}.part"

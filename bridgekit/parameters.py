@@ -15,6 +15,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import yaml
 
@@ -24,7 +25,7 @@ FENCE = re.compile(r"^(`{3,}|~{3,})\{code-cell\}[^\n]*\n(.*?)^\1[ \t]*$", re.MUL
 SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML with 1e-3 read as a number: YAML 1.1 wants a dot in it and would hand back a string."""
 
 
@@ -35,8 +36,9 @@ _Loader.add_implicit_resolver(
 )
 
 
+@lru_cache(maxsize=256)
 def read_yaml(text: str, name: str) -> object:
-    """The YAML value in `text`; `name` is what an error calls it."""
+    """The YAML value in `text`, not to be changed; `name` is what an error calls it."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
@@ -69,12 +71,12 @@ class Parameter:
             ) from None
 
     def parse(self, text: str) -> object:
-        """The value that `--set name=text` means: the text itself for a str, else YAML (1e-3, true, [1, 2])."""
+        """The value that `--set name=text` means: for a str the text, else YAML (1e-3, true, [1, 2])."""
         return self.fit(text if self.type == "str" else read_yaml(text, f"the value of '{self.name}'"))
 
 
 def _fit(value: object, annotation: ast.expr) -> object:
-    """`value` as `annotation` wants it; TypeError where it does not fit, ValueError for a foreign annotation."""
+    """`value` as `annotation` wants it; TypeError if it does not fit, ValueError for a foreign annotation."""
     match annotation:
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             try:
@@ -104,7 +106,7 @@ def cells(source: str) -> list[tuple[list[str], str]]:
 
 
 def _split(body: str) -> tuple[list[str], str]:
-    """A code cell's tags and its code; options stand before it as `:tags: [a]` lines or between `---` lines."""
+    """A code cell's tags and its code; options stand first, as `:tags: [a]` lines or between `---` lines."""
     lines = body.splitlines()
     if lines and lines[0].strip() == "---":
         end = lines.index("---", 1)
@@ -146,6 +148,6 @@ def _read(line: ast.AnnAssign) -> Parameter:
         return Parameter(name, kind, parameter.fit(parameter.default))
     except ValueError:
         raise BridgekitError(
-            f"parameter '{name}': write a literal of type int, float, bool, str, a union of these or list[...], "
-            f"not `{ast.unparse(line)}`"
+            f"parameter '{name}': write a literal of type int, float, bool, str, a union of these or "
+            f"list[...], not `{ast.unparse(line)}`"
         ) from None

@@ -207,14 +207,13 @@ def claims_table(run: Run) -> Markdown:
 
 def ledger_summary(verdicts: list[Verdict]) -> Markdown:
     """How many claims of each paper have which verdict."""
-    papers = sorted({verdict.claim.paper for verdict in verdicts})
-    rows = [{"paper": f"**{paper}**"} | _counts(verdicts, paper) for paper in papers]
-    return table([*rows, {"paper": "**all**"} | _counts(verdicts)])
-
-
-def _counts(verdicts: list[Verdict], paper: str | None = None) -> dict[str, int]:
-    chosen = [item.verdict for item in verdicts if paper in (None, item.claim.paper)]
-    return {verdict: chosen.count(verdict) for verdict in claims.VERDICTS}
+    letters = [verdict.claim.paper for verdict in verdicts]
+    rows = []
+    for kind in claims.VERDICTS:
+        found = [verdict.claim.paper for verdict in verdicts if verdict.verdict == kind]
+        rows.append({"verdict": f"**{kind}**"} | {f"paper {x}": found.count(x) for x in sorted(set(letters))})
+        rows[-1]["all"] = len(found)
+    return table(rows)
 
 
 def ledger_table(verdicts: list[Verdict], paper: str, root: Path) -> Markdown:

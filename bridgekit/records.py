@@ -188,7 +188,7 @@ class Reference:
 
 
 def provenance(root: Path, device: str) -> dict:
-    """What made the numbers: device, threads, versions, platform, commit. No host's name, no absolute path."""
+    """What made the numbers: device, threads, versions, platform, commit; no host, no absolute path."""
     commit, dirty = git_state(root)
     return {
         "device": device_name(device),

@@ -46,7 +46,9 @@ def stream(seed: int, purpose: str, on: torch.device | str = "cpu") -> torch.Gen
     return torch.Generator(on).manual_seed(int.from_bytes(digest[:7], "big"))
 
 
-def noise(seeds: Sequence[int], shape: tuple[int, ...], purpose: str, on: torch.device | str = "cpu") -> Tensor:
+def noise(
+    seeds: Sequence[int], shape: tuple[int, ...], purpose: str, on: torch.device | str = "cpu"
+) -> Tensor:
     """Fixed standard normal noise for probes, ``(T, *shape)``: trial i's depends on its own seed alone."""
     return torch.stack([torch.randn(shape, generator=stream(s, purpose, on), device=on) for s in seeds])
 
@@ -166,7 +168,9 @@ def _gradients(losses: Mapping[str, Tensor], optimisers: Mapping[str, torch.opti
             parameter.grad = grad
 
 
-def _play_turn(turn: Turn, state: State, nets: SimpleNamespace, batch: dict[str, Tensor], now: Any) -> list[Tensor]:
+def _play_turn(
+    turn: Turn, state: State, nets: SimpleNamespace, batch: dict[str, Tensor], now: Any
+) -> list[Tensor]:
     losses = turn.losses(nets, SimpleNamespace(**batch), now)
     _gradients(losses, state.optimisers)
     for name in turn.moves:

@@ -89,7 +89,7 @@ FILES = {
     "book/beta.md": HEADER + BETA,
     "book/welcome.md": WELCOME,
     "book/references.bib": "@article{somebody, author={A. Body}, title={T}, journal={J}, year={2020}}\n",
-    "figures/paper/dot.svg": '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><circle r="4"/></svg>',
+    "figures/paper/dot.svg": '<svg xmlns="http://www.w3.org/2000/svg"><circle r="4"/></svg>',
     "profiles/quick.yaml": "# the pages' own values\n",
     "profiles/smoke.yaml": "alpha:\n  scale: 1e-3\n",
     "profiles/paper.yaml": "alpha:\n  seed: 7\n  names: [a, b]\n",
@@ -107,6 +107,10 @@ class ToyBook:
         text = (self.root / name).read_text()
         assert old in text
         (self.root / name).write_text(text.replace(old, new))
+
+    def append(self, name: str, text: str) -> None:
+        """Add to the end of one of its files."""
+        self.write(name, (self.root / name).read_text() + text)
 
     def write(self, name: str, text: str) -> Path:
         """Write one of its files."""

@@ -1,21 +1,17 @@
 """Mutants of a small pure function: its source with one thing changed at a time.
 
 A test is worth what it refuses. ``mutants(function)`` yields ``(changed line, mutant)`` pairs;
-``survivors(oracle, function)`` gives the lines of those that ``oracle`` lets pass. The changes are the ones
-that people make by accident: a sign, a forgotten ``detach``, p for q, mean for sum, alpha for 1 - alpha, a
-lost factor, another constant.
+``survivors(oracle, function)`` gives the lines of those that ``oracle`` lets pass. The changes are accidents
+that happen: a sign, a lost ``detach`` or factor, p for q, mean for sum, alpha for 1 - alpha, a constant.
 """
 
 from __future__ import annotations
 
 import ast
-import copy
 import inspect
-import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 
-COMPLEMENTED = {"alpha", "gamma"}  # names that stand for a share: x -> 1 - x
 EXCHANGED = {"sum": "mean", "mean": "sum", "logsumexp": "mean", "softplus": "relu", "square": "abs"}
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 EDGES = {ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt}
@@ -28,8 +24,9 @@ def _but(node: ast.AST, **changed: object) -> ast.AST:
 def _edits(node: ast.AST, modules: set[str]) -> Iterator[ast.AST]:
     """What may stand in the place of ``node``. ``modules``: names whose attributes are functions."""
     match node:
-        case ast.FunctionDef(args=ast.arguments(args=[a, b, *rest]) as arguments) if _alike(a, b):
-            yield _but(node, args=_but(arguments, args=[b, a, *rest]))
+        case ast.FunctionDef(args=ast.arguments(args=[a, b, *rest]) as arguments):
+            if ast.unparse(a.annotation) == ast.unparse(b.annotation):
+                yield _but(node, args=_but(arguments, args=[b, a, *rest]))
         case ast.Return(value=ast.expr() as value):
             yield ast.Return(ast.UnaryOp(ast.USub(), value))
         case ast.UnaryOp(op=ast.USub() | ast.Not(), operand=operand):
@@ -53,55 +50,56 @@ def _edits(node: ast.AST, modules: set[str]) -> Iterator[ast.AST]:
             yield ast.Constant("1")
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
             yield ast.Constant(value + 1)
-        case ast.Name(id=name, ctx=ast.Load()) if name in COMPLEMENTED:
+        case ast.Name(id="alpha" | "gamma", ctx=ast.Load()):
             yield ast.BinOp(ast.Constant(1), ast.Sub(), node)
 
 
-def _alike(a: ast.arg, b: ast.arg) -> bool:
-    return ast.unparse(a.annotation) == ast.unparse(b.annotation)
+def _slots(node: ast.AST) -> Iterator[tuple[list | dict, int | str]]:
+    """Where (container, key) each part hangs that is behaviour: no annotation, dtype or exception's words."""
+    for name, value in ast.iter_fields(node):
+        container, keys = (value, range(len(value))) if isinstance(value, list) else (vars(node), [name])
+        for key in keys:
+            part = container[key]
+            kind = isinstance(part, ast.Attribute) and part.attr in {"dtype", "device", "new_tensor"}
+            if isinstance(part, ast.AST) and not (kind or isinstance(part, (ast.Raise, ast.arg))):
+                yield container, key
+                yield from _slots(part)
 
 
-def _places(node: ast.AST) -> Iterator[ast.AST]:
-    """The definition and all in it that is behaviour: no annotation, dtype, device or exception's words."""
-    kind = isinstance(node, ast.Attribute) and node.attr in {"dtype", "device", "new_tensor"}
-    if not (kind or isinstance(node, (ast.Raise, ast.arg))):
-        yield node
-        for child in ast.iter_child_nodes(node):
-            yield from _places(child)
-
-
-def _definitions(function: Callable) -> dict[str, ast.FunctionDef]:
-    """The function and the private helpers of its module that it uses, by name, without docstrings."""
-    definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    assert isinstance(definition, ast.FunctionDef)
-    definition.returns = None
-    if ast.get_docstring(definition) is not None:
-        del definition.body[0]
-    found = {function.__name__: definition}
+def _sources(function: Callable) -> dict[str, ast.Module]:
+    """The function and the private helpers of its module that it uses, by name."""
+    found = {function.__name__: ast.parse(inspect.getsource(function))}
     for name in function.__code__.co_names:
         if name.startswith("_") and inspect.isfunction(helper := function.__globals__.get(name)):
-            found |= _definitions(helper)
+            found |= _sources(helper)
     return found
 
 
 def mutants(function: Callable) -> Iterator[tuple[str, Callable]]:
     """Every distinct mutant of ``function`` and its private helpers, with the line that was changed in it."""
-    definitions = _definitions(function)
-    sources = {name: ast.unparse(definition) for name, definition in definitions.items()}
     modules = {name for name, value in function.__globals__.items() if inspect.ismodule(value)}
-    for changed, definition in definitions.items():
+    trees = _sources(function)
+    sources = {name: ast.unparse(tree) for name, tree in trees.items()}
+    for changed, tree in trees.items():
         seen = {sources[changed]}
-        for old, new in ((node, edit) for node in _places(definition) for edit in _edits(node, modules)):
-            # The memo makes the copy take ``new`` where it meets ``old``.
-            mutant = ast.unparse(copy.deepcopy(definition, {id(old): new}))
-            if mutant not in seen:
-                seen.add(mutant)
-                lines = zip(sources[changed].splitlines(), mutant.splitlines(), strict=True)
-                line = next(after.strip() for before, after in lines if before != after)
-                scope = dict(function.__globals__)
-                for source in (sources | {changed: mutant}).values():
-                    exec(compile(source, f"<{function.__name__}: {line}>", "exec"), scope)
-                yield line, scope[function.__name__]
+        for container, key in list(_slots(tree)):
+            old = container[key]
+            for new in _edits(old, modules):
+                container[key] = new
+                mutant = ast.unparse(tree)
+                if mutant not in seen:
+                    seen.add(mutant)
+                    yield _made(function, sources, changed, mutant)
+            container[key] = old
+
+
+def _made(function: Callable, sources: dict[str, str], changed: str, mutant: str) -> tuple[str, Callable]:
+    lines = zip(sources[changed].splitlines(), mutant.splitlines(), strict=True)
+    line = next(after.strip() for before, after in lines if before != after)
+    scope = dict(function.__globals__)
+    for source in (sources | {changed: mutant}).values():
+        exec(compile(source, f"<{function.__name__}: {line}>", "exec"), scope)
+    return line, scope[function.__name__]
 
 
 def survivors(oracle: Callable[[Callable], None], function: Callable) -> set[str]:
@@ -114,10 +112,8 @@ def survivors(oracle: Callable[[Callable], None], function: Callable) -> set[str
         try:
             oracle(mutant)
             alive.add(line)
-        except AssertionError:
-            continue
         except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)
-            if mutant.__code__.co_filename not in {frame.filename for frame in frames}:
+            files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+            if not isinstance(error, AssertionError) and mutant.__code__.co_filename not in files:
                 raise
     return alive

@@ -263,3 +263,14 @@ def test_the_committed_references_hold_every_metric_that_their_criteria_need():
     """A page that forgets a metric, or ran under an older criterion, would show as not run for ever."""
     for verdict in claims.ledger(HOME):
         assert "lacks" not in verdict.reason and "criterion" not in verdict.reason, verdict
+
+
+@pytest.mark.parametrize(
+    "path", sorted((HOME / "figures" / "paper").glob("*/record.json")), ids=lambda p: p.parent.name
+)
+def test_a_committed_record_names_no_machine_and_no_absolute_path(path):
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert not re.search(r"\d+\.\d+\.\d+", record["provenance"]["platform"]), (
+        "a kernel's release may name a host"
+    )
+    assert not re.search(r'"(folder:)?(/|~|[A-Z]:\\)', path.read_text(encoding="utf-8"))

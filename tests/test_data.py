@@ -311,11 +311,13 @@ def test_download_repairs_what_is_damaged_only(server, fake, tmp_path):
     assert path.read_bytes() == good and server.served == {"t10k-images-idx3-ubyte.gz"}
 
 
-@pytest.mark.parametrize("how", ["corrupted", "interrupted", "not there", "no server"])
+@pytest.mark.parametrize("how", ["corrupted", "other content", "interrupted", "not there", "no server"])
 def test_a_broken_download_leaves_nothing_half_written(server, tmp_path, how):
     name, url = "t10k-images-idx3-ubyte.gz", server.url
     if how == "corrupted":
         server.bodies[name] = flipped(server.bodies[name])
+    elif how == "other content":
+        server.bodies[name] = server.bodies["train-images-idx3-ubyte.gz"]
     elif how == "interrupted":
         server.cut.add(name)
     elif how == "not there":
@@ -448,6 +450,23 @@ def test_folder_cache_follows_its_files(tmp_path, monkeypatch):
     os.utime(path, ns=(1, 1))
     changed = data.load(name, root=tmp_path)
     assert changed.fingerprint != first.fingerprint and changed.x[0, 0, 0, 0] > 0
+
+
+@pytest.mark.parametrize(
+    ("suffix", "at", "value"), [("png", 8, 255), ("png", 11, 0), ("png", 35, 0), ("bmp", 20, 255)]
+)
+def test_every_kind_of_broken_image_is_named(tmp_path, suffix, at, value):
+    # Pillow tells these four apart: OSError, ValueError, SyntaxError, and an image said to be huge.
+    path = tmp_path / "f" / "a" / f"0.{suffix}"
+    path.parent.mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    body = bytearray(path.read_bytes())
+    body[at] = value
+    path.write_bytes(body)
+    with pytest.raises(BridgekitError, match=rf"a/0.{suffix} cannot be read as an image"):
+        data.load(f"folder:{tmp_path / 'f'}", root=tmp_path)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_folder_errors(tmp_path, monkeypatch):

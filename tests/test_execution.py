@@ -1,7 +1,7 @@
 """One kernel, one notebook: what is kept, what is said, and what happens when it does not end well."""
 
 import json
-import os
+import sys
 import time
 
 import jupytext
@@ -32,7 +32,9 @@ def execute(tmp_path):
 def test_kernel_is_this_interpreter_with_nothing_of_the_users(execute, tmp_path, monkeypatch):
     spec = tmp_path / "share" / "kernels" / "python3"
     spec.mkdir(parents=True)
-    (spec / "kernel.json").write_text(json.dumps({"argv": ["/bin/false"], "display_name": "x", "language": "python"}))
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": ["/bin/false"], "display_name": "x", "language": "python"})
+    )
     startup = tmp_path / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "00.py").write_text("raise SystemExit('a start-up file of the user was run')")
@@ -45,13 +47,23 @@ def test_kernel_is_this_interpreter_with_nothing_of_the_users(execute, tmp_path,
     )
     done = execute(page(code), env={"MINE": "yes"})
     (output,) = done.cells[-1].outputs
-    ours = [os.sys.executable, str(tmp_path), "yes", execution.__file__.replace("execution", "__init__"), "inline"]
+    backend = "module://matplotlib_inline.backend_inline"
+    ours = [
+        sys.executable,
+        str(tmp_path),
+        "yes",
+        execution.__file__.replace("execution", "__init__"),
+        backend,
+    ]
     assert output["data"]["text/plain"].replace("\n", "") == repr(ours)
 
 
 def test_notebook_is_the_same_each_time_and_names_no_place(execute, tmp_path):
     source = HEADER + BETA.replace("out.mkdir", "print(Path.cwd() / 'file')\nout.mkdir")
-    texts = [nbformat.writes(execute(source, {"text": "é"}, {"BRIDGEKIT_OUT": str(tmp_path / "out")})) for _ in "ab"]
+    texts = [
+        nbformat.writes(execute(source, {"text": "é"}, {"BRIDGEKIT_OUT": str(tmp_path / "out")}))
+        for _ in "ab"
+    ]
     assert texts[0] == texts[1]
     notebook = json.loads(texts[0])
     assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
@@ -73,7 +85,9 @@ def test_page_that_raises_keeps_its_notebook(execute, tmp_path):
     with pytest.raises(BridgekitError) as error:
         execute(page("# a comment\nprint('before')\n1 / 0"))
     story = str(error.value)
-    assert "In [1], which begins `print('before')`" in story and "ZeroDivisionError: division by zero" in story
+    assert (
+        "In [1], which begins `print('before')`" in story and "ZeroDivisionError: division by zero" in story
+    )
     assert str(tmp_path / "x.failed.ipynb") in story
     kept = nbformat.read(tmp_path / "x.failed.ipynb", as_version=4)
     assert any("before" in str(cell.get("outputs")) for cell in kept.cells)

@@ -11,7 +11,7 @@ def package(tmp_path):
     files = {
         "__init__.py": "",
         "top.py": "from kit import middle\nimport os\n",
-        "middle.py": "def late():\n    from .sub import leaf\n",
+        "middle.py": "if TYPE_CHECKING:\n    from kit import alone\ndef late():\n    from .sub import leaf\n",
         "sub/__init__.py": "from . import inner\n",
         "sub/leaf.py": "from ..base import value\n",
         "sub/inner.py": "import kit.other\n",
@@ -51,7 +51,10 @@ def test_digest_tells_parts_apart(tmp_path):
     file = tmp_path / "a"
     file.write_bytes(b"xy")
     assert keys.digest("xy") == keys.digest(b"xy") == keys.digest(file)
-    assert len({keys.digest(*parts) for parts in [("xy",), ("x", "y"), ("", "xy"), (["xy"],), ({"x": "y"},)]}) == 5
+    assert (
+        len({keys.digest(*parts) for parts in [("xy",), ("x", "y"), ("", "xy"), (["xy"],), ({"x": "y"},)]})
+        == 5
+    )
     assert keys.digest({"a": 1, "b": 2}) == keys.digest({"b": 2, "a": 1})
 
 

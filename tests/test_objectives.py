@@ -88,10 +88,10 @@ CONTRACTS = {
 # Mutants (by their changed line) that are the same function, and why.
 EQUIVALENT = {
     likelihood.gaussian_nll: {
-        "def gaussian_nll(mean: Tensor, x: Tensor, sigma: float, event_dims: int=1):": "x - mean is squared",
+        "def gaussian_nll(mean: Tensor, x: Tensor, sigma: float, event_dims: int=1) -> Tensor:": "a square",
         "if not sigma >= 0:": "log(0) raises the same ValueError",
     },
-    likelihood.negative_elbo: {"def negative_elbo(kl: Tensor, nll: Tensor):": "a sum"},
+    likelihood.negative_elbo: {"def negative_elbo(kl: Tensor, nll: Tensor) -> Tensor:": "a sum"},
 }
 
 BY_NAME = sorted(CONTRACTS, key=lambda function: function.__name__)

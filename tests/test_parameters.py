@@ -13,7 +13,9 @@ PAGES = [HEADER + ALPHA, HEADER + BETA, *(p.read_text() for p in sorted((REPOSIT
 @pytest.mark.parametrize("source", PAGES, ids=range(len(PAGES)))
 def test_cells_are_those_that_jupytext_sees(source):
     notebook = jupytext.reads(source, fmt="md:myst")
-    theirs = [(c.metadata.get("tags", []), c.source.strip("\n")) for c in notebook.cells if c.cell_type == "code"]
+    theirs = [
+        (c.metadata.get("tags", []), c.source.strip("\n")) for c in notebook.cells if c.cell_type == "code"
+    ]
     assert cells(source) == theirs
 
 
@@ -121,5 +123,3 @@ def test_the_nearest_name():
     assert nearest("sede", ["seed", "scale"]) == "did you mean 'seed'?"
     assert nearest("zzz", ["seed", "scale"]) == "there are: seed, scale"
     assert nearest("zzz", []) == "there are: none"
-
-

@@ -195,9 +195,7 @@ def test_the_claims_table_shows_the_deciding_reference_and_this_run_beside_it(ro
     assert "| not run | **not reproduced** (2 not reproduced of 2)" in plots.claims_table(run).source
     finished(root, "paper", [5.0, 5.5], 0.2)
     source = plots.claims_table(finished(root, "quick", 0.5, 0.01)).source
-    assert (
-        "**X1** It falls. | **partly** (1 reproduced, 1 not reproduced of 2)<br>" in source
-    )
+    assert "**X1** It falls. | **partly** (1 reproduced, 1 not reproduced of 2)<br>" in source
     assert (
         "`fall above 1`: 5.25 [2.07, 8.43], n = 2, reproduced<br>`error below 0.1`: 0.200, not reproduced"
         in source
@@ -215,12 +213,9 @@ def test_the_ledger_is_counted_and_listed_by_paper(root):
     finished(root, "paper", [math.nan, math.nan], 0.01)
     verdicts = claims.ledger(root)
     lines = plots.ledger_summary(verdicts).source.splitlines()
-    assert lines[0] == "| paper | reproduced | partly | undecided | not reproduced | not run |"
-    assert lines[2:] == [
-        "| **X** | 0 | 1 | 0 | 0 | 0 |",
-        "| **Y** | 0 | 0 | 0 | 0 | 1 |",
-        "| **all** | 0 | 1 | 0 | 0 | 1 |",
-    ]
+    assert lines[0] == "| verdict | paper X | paper Y | all |"
+    assert "| **partly** | 1 | 0 | 1 |" in lines and "| **not run** | 0 | 1 | 1 |" in lines
+    assert "| **reproduced** | 0 | 0 | 0 |" in lines and len(lines) == 7
     listed = plots.ledger_table(verdicts, "X", root).source
     assert '<a href="demo.html">demo</a>' in listed and f"`{verdicts[0].claim.hash}`" in listed
     assert "**partly** (1 reproduced, 1 undecided of 2; 2 values not finite)" in listed

@@ -122,9 +122,7 @@ def test_alpha_zero_is_the_ml_gradient_exactly():
     batch = training.SimpleNamespace(x=x, eps=eps, z=z)
     now = training.SimpleNamespace(alpha=torch.tensor(0.0), gamma=torch.tensor(0.0))
     theta = list(state.nets["G"].parameters())
-    grads = [
-        torch.autograd.grad(turn.losses(nets, batch, now)["G"].sum(), theta) for turn in (ml, mixed)
-    ]
+    grads = [torch.autograd.grad(turn.losses(nets, batch, now)["G"].sum(), theta) for turn in (ml, mixed)]
     for a, b in zip(*grads, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
@@ -191,7 +189,15 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(tmp_path):
     env = os.environ | {"BRIDGEKIT_PROGRESS": str(tmp_path / "p")}
 
     def command(checkpoint, pause, result):
-        return [sys.executable, "-W", "error::UserWarning", script, tmp_path / checkpoint, pause, tmp_path / result]
+        return [
+            sys.executable,
+            "-W",
+            "error::UserWarning",
+            script,
+            tmp_path / checkpoint,
+            pause,
+            tmp_path / result,
+        ]
 
     def finish(*arguments):
         done = subprocess.run(command(*arguments), env=env, capture_output=True, text=True)

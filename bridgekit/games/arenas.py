@@ -56,7 +56,9 @@ def plane(
         "E": lambda g: GaussianEncoder(MLP([d, *middle, 2 * z], g)),
         "D": lambda g: Critic(MLP([d, *middle, 1], g)),
     }
-    return Arena(networks, FromMixture(mixture, batch), Normal((batch, z)), 1, True, lr, (beta1, 0.999), settings)
+    return Arena(
+        networks, FromMixture(mixture, batch), Normal((batch, z)), 1, True, lr, (beta1, 0.999), settings
+    )
 
 
 def images(

@@ -106,7 +106,11 @@ def alpha_bridge(
     phases = (
         Phase("I", rounds[0], (d, ml_turn(arena, sigma))),
         Phase("II", rounds[1], (d, bridge_turn(arena, sigma, clip)), rising_alpha(gamma)),
-        Phase("III", rounds[2], (d, generator_turn(arena, adversarial.reverse_kl), ml_turn(arena, sigma, ("E",)))),
+        Phase(
+            "III",
+            rounds[2],
+            (d, generator_turn(arena, adversarial.reverse_kl), ml_turn(arena, sigma, ("E",))),
+        ),
     )
     return _game("alpha-bridge", arena, phases, settings)
 
@@ -126,5 +130,3 @@ def fine_tuning(arena: Arena, *, sigma: float = 0.3, ml_rounds: int = 2000, roun
         Phase("cold", rounds, adversarial_turns, fresh=("G", "D"), cold=("D",)),
     )
     return _game("fine-tuning", arena, phases, settings)
-
-

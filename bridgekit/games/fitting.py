@@ -48,4 +48,3 @@ def gaussian_fit(
     player = Player(("p",), lr, (0.9, 0.999))
     build = lambda generators: Gaussians(mu, sigma)  # noqa: E731  the start is given, nothing is drawn
     return Game("gaussian-fit", {"p": build}, {"p": player}, (phase,), settings)
-

@@ -81,8 +81,8 @@ def reverse_border(sigma: Tensor) -> Tensor:
 
     .. math:: \frac{1-2\sigma^2}{2(1-\sigma^2)} \quad\text{for}\quad \sigma^2 < \tfrac12
 
-    That is where :func:`overlap_precision` at ``2 alpha - 1`` is zero. For wider models the variance is finite
-    for every ``alpha > 0``: the border is 0.
+    That is where :func:`overlap_precision` at ``2 alpha - 1`` is zero. For wider models the variance is
+    finite for every ``alpha > 0``: the border is 0.
     """
     return torch.where(sigma**2 < 0.5, (1 - 2 * sigma**2) / (2 * (1 - sigma**2)), torch.zeros_like(sigma))
 
@@ -112,8 +112,9 @@ def forward_moments(mu: Tensor, sigma: Tensor, alpha: Tensor) -> tuple[Tensor, T
 
     The mean integrates the estimator itself. The second moment is that of the bare score (the estimator at
     ``alpha = 0``) under :math:`p^{2\alpha}q^{1-2\alpha}/(1-\alpha)^2`, since squared weights overflow in the
-    tails; the variance is infinite where that integral is (or beyond float64's range). A variance far below the squared mean loses
-    digits: its relative error is about ``1e-15 * mean**2 / variance``. ``0 <= alpha < 1``.
+    tails; the variance is infinite where that integral is, or beyond float64's range. A variance far below
+    the squared mean loses digits: its relative error is about ``1e-15 * mean**2 / variance``. ``alpha`` is in
+    [0, 1).
     """
     mu, sigma, alpha = torch.broadcast_tensors(mu, sigma, alpha)
     m, s, a = (t.unsqueeze(-1) for t in (mu, sigma, alpha))
@@ -127,7 +128,7 @@ def reverse_moments(mu: Tensor, sigma: Tensor, alpha: Tensor) -> tuple[Tensor, T
     r"""Mean and variance of :func:`reverse_estimate` for ``x ~ p`` by quadrature, each ``(2, *shape)``.
 
     As :func:`forward_moments`, with the bare path derivative (the estimator at ``alpha = 1``) under
-    :math:`p^{2\alpha-1}q^{2-2\alpha}` for the second moment. ``0 <= alpha <= 1``.
+    :math:`p^{2\alpha-1}q^{2-2\alpha}` for the second moment. ``alpha`` is in [0, 1].
     """
     mu, sigma, alpha = torch.broadcast_tensors(mu, sigma, alpha)
     m, s, a = (t.unsqueeze(-1) for t in (mu, sigma, alpha))

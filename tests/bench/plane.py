@@ -118,7 +118,9 @@ def main() -> None:
         many, single = [], []
         for _ in range(options.repeats):
             many.append(tuple(seconds(options.device, work, options.rounds) for work in (all_loops, ten)))
-            single.append(tuple(seconds(options.device, work, 5 * options.rounds) for work in (loops[0], one)))
+            single.append(
+                tuple(seconds(options.device, work, 5 * options.rounds) for work in (loops[0], one))
+            )
         speed = options.rounds / statistics.median(t for _, t in many)
         print(f"{options.device}, {threads} thread(s), {options.rounds} rounds, {options.repeats} repeats")
         print(f"  ten plain loops / ten trials in one fit   {ratios(many)}   {speed:.1f} rounds/s")

@@ -61,6 +61,7 @@ def forward_twin(function: Function) -> None:
         close(function(log_p, f, alpha), function(log_p, f, a))
         if alpha == 0:  # maximum likelihood, to the last bit
             assert torch.equal(function(log_p, f, a), likelihood.negative_log_likelihood(log_p))
+            assert torch.equal(gradient(function(log_p, f, a), log_p)[0], -torch.ones_like(X))
     log_p, f = leaves([1.0, -2.0, 3.0, -0.5, 1.5, -1.0, 2.0], [-50.0, -5.1, -1.0, 0.0, 2.0, 5.1, 50.0])
     for clip in ((), (5.0,), (60.0,)):
         got, weight = function(log_p, f, 0.4, *clip), _weight(-0.4, f, *clip) / 0.6
@@ -149,6 +150,7 @@ def sigmoid_gamma(function: Function) -> None:
     """0 and 1 at the ends, footnote 1 between them, increasing; its slope in alpha; flat settings refused."""
     for settings in ((), (10.0, -5.0), (7.0, -1.0), (-4.0, 3.0)):
         c, d = settings or (20.0, -10.0)
+        assert not rejects(lambda settings=settings: function(tensor(0.5), *settings))
         ends = [function(tensor(end), *settings) for end in (0.0, 1.0)]
         close(torch.stack(ends), tensor([0.0, 1.0]))
         (alpha,) = leaves([i / 64 for i in range(65)])

@@ -62,10 +62,11 @@ def bernoulli_nll(function: Function) -> None:
     """Probabilities of all outcomes sum to 1; the gradient in the logits is sigmoid(logits) - x."""
     (logits,) = leaves([[0.3, -1.2, 2.0], [0.0, 4.0, -0.7]])
     outcomes = tensor(list(itertools.product((0.0, 1.0), repeat=3)))[:, None]
-    nll = function(outcomes, logits.expand(8, 2, 3))
+    nll = function(outcomes.expand(8, 2, 3), logits.expand(8, 2, 3))
     assert nll.shape == (8, 2)
     close(torch.logsumexp(-nll, 0), torch.zeros_like(logits[:, 0]))
     close(nll, -Bernoulli(logits=logits).log_prob(outcomes.expand(8, 2, 3)).sum(-1))
+    close(function(outcomes, logits.expand(8, 2, 3)), nll)
     grey = tensor([0.2, 0.9, 0.5])
     got = function(grey, logits)
     close(got, -(grey * logsigmoid(logits) + (1 - grey) * logsigmoid(-logits)).sum(-1))

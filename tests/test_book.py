@@ -1,0 +1,96 @@
+"""The book's source tree: executed pages only, and none that was executed from something else."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from bridgekit import book, pages
+from bridgekit.errors import BridgekitError
+
+
+@pytest.fixture
+def executed(toy_book):
+    """The small book with notebooks as `pages.run` leaves them, at profile quick."""
+    for page in pages.names():
+        metadata = {"bridgekit": {"page": page, "profile": "quick", "key": pages.key(page)}}
+        notebook = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+        toy_book.write(f"_build/notebooks/quick/{page}.ipynb", json.dumps(notebook))
+    return toy_book
+
+
+def test_source_tree(executed):
+    executed.write("book/static/logo.txt", "logo")
+    executed.write("book/.hidden", "no")
+    executed.write("_build/source/old.md", "of an earlier book")
+    source = book.assemble("quick")
+    files = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
+    assert files == {
+        ".assembled",
+        "_toc.yml",
+        "alpha.ipynb",
+        "beta.ipynb",
+        "references.bib",
+        "static/logo.txt",
+        "welcome.md",
+    }
+    assert (source / "../figures/paper/dot.svg").resolve().is_file()  # where welcome.md looks for it
+
+
+def test_page_that_was_not_executed(executed):
+    executed.notebook("beta").unlink()
+    with pytest.raises(BridgekitError, match="run `bridgekit run beta --profile quick`"):
+        book.assemble("quick")
+
+
+def test_notebook_of_another_version_is_not_shown(executed):
+    executed.edit("book/beta.md", "second", "2nd")
+    with pytest.raises(BridgekitError, match="beta had been executed from another version"):
+        book.assemble("quick")
+    assert not executed.notebook("beta").exists() and executed.notebook("alpha").exists()
+
+
+def test_figure_that_is_not_there(executed):
+    (executed.root / "figures" / "paper" / "dot.svg").unlink()
+    with pytest.raises(BridgekitError, match="a page shows ../figures/paper/dot.svg"):
+        book.assemble("quick")
+
+
+def test_key_follows_every_source(executed):
+    seen = {book.key("quick")}
+    assert book.key("quick") in seen
+    sources = [f"book/{name}" for name in ("welcome.md", "references.bib", "alpha.md")]
+    for name in (*sources, "_config.yml", "figures/paper/dot.svg"):
+        executed.append(name, "\n")
+        assert book.key("quick") not in seen, name
+        seen.add(book.key("quick"))
+    assert book.key("paper") not in seen
+
+
+def test_build_is_whole_or_not_there(executed, monkeypatch):
+    """With a stand-in for Jupyter Book; tests/test_pipeline.py has the real one."""
+    html, work = executed.root / "_build" / "html", executed.root / "_build" / "book"
+
+    def jupyter_book(status):
+        def run(command, **options):
+            assert command[-4:] == ["-q", "-W", "-n", "--keep-going"]
+            executed.write("_build/book/_build/html/index.html", "new")
+            executed.write("_build/book/_build/.doctrees/environment.pickle", "")
+            return SimpleNamespace(returncode=status)
+
+        return run
+
+    monkeypatch.setattr(book.subprocess, "run", jupyter_book(0))
+    assert book.build("quick").read_text() == "new" and not work.exists()
+    monkeypatch.setattr(book.subprocess, "run", jupyter_book(1))
+    for _ in range(2):
+        with pytest.raises(BridgekitError, match="each of them is an error"):
+            book.build("quick")
+        assert not html.exists() and not work.exists()
+
+
+def test_guard_lets_assembled_sources_pass_and_nothing_else(executed):
+    source = book.assemble("quick")
+    assert book.setup(SimpleNamespace(srcdir=source))["parallel_read_safe"]
+    with pytest.raises(SystemExit, match="Run `make book`"):
+        book.setup(SimpleNamespace(srcdir=executed.root / "book"))

@@ -1,0 +1,104 @@
+"""The command line: thin, and every bad input is one message and a status."""
+
+import json
+
+import pytest
+
+from bridgekit import doctor
+from bridgekit.__main__ import main
+
+CLAIM = """- id: A1
+  paper: A
+  place: eq 1
+  statement: It holds.
+  page: alpha
+  criterion: {text: it holds, parts: [{metric: product, above: 1}]}
+"""
+
+
+def test_list(toy_book, capsys):
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    assert "alpha: The first page\n  seed: int = 3  (paper 7)\n  scale: float = 2.0  (smoke 0.001)\n" in text
+
+
+def test_list_for_machines(toy_book, capsys):
+    assert main(["list", "--json"]) == 0
+    alpha, beta = json.loads(capsys.readouterr().out)
+    assert alpha["page"] == "alpha" and alpha["parameters"]["seed"] == {"type": "int", "default": 3}
+    assert beta["profiles"]["quick"] == {"text": "x"}
+
+
+def test_claims(toy_book, capsys):
+    toy_book.write("claims.yml", CLAIM)
+    assert main(["claims"]) == 0
+    assert capsys.readouterr().out.startswith("A1   not run         It holds. (no reference run of alpha")
+    assert main(["claims", "--json"]) == 0
+    (claim,) = json.loads(capsys.readouterr().out)
+    assert (claim["id"], claim["verdict"]) == ("A1", "not run")
+
+
+def test_run(toy_book, capsys):
+    assert main(["run", "beta", "--set", "text=a b", "--lines"]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{toy_book.notebook('beta', 'custom')}\n"
+    assert said.err.startswith("beta · custom · done in ")
+    assert json.loads((toy_book.root / "figures/custom/beta/record.json").read_text()) == {"text": "a b"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "alhpa"], "there is no page 'alhpa': did you mean 'alpha'?"),
+        (["run", "alpha", "--profile", "papr"], "there is no profile 'papr': did you mean 'paper'?"),
+        (["run", "alpha", "--set", "sed=1"], "page 'alpha' has no parameter 'sed': did you mean 'seed'?"),
+        (
+            ["run", "alpha", "--set", "seed=x"],
+            "page 'alpha': parameter 'seed' is declared int, but got 'x'",
+        ),
+        (["claims"], "the claims ledger"),
+    ],
+)
+def test_bad_input_is_one_message(toy_book, capsys, arguments, said):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"bridgekit: {said}")
+    assert len(err.splitlines()) == 1
+
+
+def test_interrupt(toy_book, capsys, monkeypatch):
+    def stop(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bridgekit.pages.run", stop)
+    assert main(["run", "beta"]) == 130
+    assert capsys.readouterr().err == "\nbridgekit: interrupted; what stood in place before still does\n"
+
+
+def test_no_command(capsys):
+    with pytest.raises(SystemExit) as end:
+        main([])
+    assert end.value.code == 2 and "usage: bridgekit" in capsys.readouterr().err
+
+
+def test_doctor(toy_book, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(doctor, "BROWSERS", ("no-such-browser",))
+    monkeypatch.setattr(doctor, "COMPILERS", ("sh",))
+    assert main(["doctor"]) == 0
+    found = {line[:23].strip(): line[24:] for line in capsys.readouterr().out.splitlines()}
+    assert found["digits"] == "present" and found["mnist"] == "absent"
+    assert found["devices"].startswith("cpu") and found["browser"].startswith("none: ")
+    assert found["C++ compiler"].endswith("sh") and found["data root"].startswith(str(tmp_path / "data"))
+    assert doctor.found(("no-such-program", "sh")).endswith("sh")
+    assert doctor.metadata_of("no-such-package") == "not installed"
+
+
+def test_outside_a_repository_the_package_knows_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BRIDGEKIT_ROOT", raising=False)
+    assert main(["list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)
+    monkeypatch.setenv("BRIDGEKIT_ROOT", str(tmp_path))
+    assert main(["list"]) == 2
+    assert "set BRIDGEKIT_ROOT" in capsys.readouterr().err

@@ -1,0 +1,78 @@
+"""The files that say the same thing in two places are held together here."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+from bridgekit import pages
+
+CONDA_NAMES = {"matplotlib": "matplotlib-base", "torch": "pytorch-cpu"}
+CONDA_ONLY = {"python", "make", "pip"}  # conda brings what a machine brings otherwise
+
+
+def split(requirement: str) -> tuple[str, str]:
+    """`name>=1,<2` as (name, bounds)."""
+    name = re.match(r"[A-Za-z0-9._-]+", requirement).group()
+    return name, requirement.removeprefix(name)
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    """The project table of pyproject.toml."""
+    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def required(project) -> dict[str, str]:
+    """What a reader installs: name -> bounds."""
+    extras = project["optional-dependencies"]
+    return dict(map(split, project["dependencies"] + extras["book"] + extras["test"]))
+
+
+def test_environment_yml_is_in_step_with_pyproject(required, project):
+    given = yaml.safe_load((REPOSITORY / "environment.yml").read_text())["dependencies"]
+    (pip,) = (entry["pip"] for entry in given if isinstance(entry, dict))
+    conda = dict(split(entry) for entry in given if isinstance(entry, str))
+    assert conda.pop("python") == project["requires-python"]
+    assert "-e ." in pip
+    brought = {name: bounds for name, bounds in conda.items() if name not in CONDA_ONLY}
+    brought |= dict(split(entry) for entry in pip if entry != "-e .")
+    assert brought == {CONDA_NAMES.get(name, name): bounds for name, bounds in required.items()}
+
+
+def test_constraints_pin_exactly_what_is_required(required):
+    lines = [x for x in (REPOSITORY / "constraints.txt").read_text().splitlines() if not x.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+", line) for line in lines)
+    pinned = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines}
+    assert {name.lower() for name in required} <= pinned and len(pinned) == len(lines)
+
+
+def test_python_version_is_one(project):
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["ruff"]
+    assert project["requires-python"] == ">=3.11" and settings["target-version"] == "py311"
+
+
+def test_version_is_one(project):
+    import bridgekit
+
+    assert project["version"] == bridgekit.__version__
+
+
+@pytest.mark.parametrize("page", pages.names())
+def test_every_profile_fits_every_page(page):
+    assert pages.profiles() == ["paper", "quick", "smoke"]
+    for profile in pages.profiles():
+        pages.resolve(page, profile)
+
+
+@pytest.mark.parametrize("page", pages.names())
+def test_quick_is_the_pages_own_values(page):
+    assert pages.resolve(page, "quick") == {name: p.default for name, p in pages.declared(page).items()}
+
+
+def test_book_holds_every_page_that_it_names():
+    for page in pages.contents():
+        assert (REPOSITORY / "book" / f"{page}.md").is_file(), page

@@ -1,0 +1,324 @@
+"""Pages: found, checked strictly, keyed by content, begun, and run so that a result is whole or not there."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from bridgekit import keys, pages
+from bridgekit.errors import BridgekitError
+
+
+def test_root_is_found_from_below_or_named(toy_book, monkeypatch, tmp_path):
+    monkeypatch.chdir(toy_book.root / "book")
+    assert pages.root() == toy_book.root
+    monkeypatch.chdir(tmp_path)
+    assert pages.root() == keys.PACKAGE.parent
+    monkeypatch.setenv("BRIDGEKIT_ROOT", str(toy_book.root))
+    assert pages.root() == toy_book.root
+    monkeypatch.setenv("BRIDGEKIT_ROOT", str(tmp_path))
+    with pytest.raises(BridgekitError, match="set BRIDGEKIT_ROOT"):
+        pages.root()
+
+
+def test_contents_in_the_books_order(toy_book):
+    assert pages.contents() == ["welcome", "alpha", "beta"]
+    assert pages.names() == ["alpha", "beta"]
+    assert pages.title("alpha") == "The first page"
+    assert pages.profiles() == ["paper", "quick", "smoke"]
+
+
+def test_values_come_from_page_profile_and_hand(toy_book):
+    assert pages.resolve("alpha") == {"seed": 3, "scale": 2.0, "names": ["a"]}
+    assert pages.resolve("alpha", "paper") == {"seed": 7, "scale": 2.0, "names": ["a", "b"]}
+    assert pages.resolve("alpha", "smoke")["scale"] == 1e-3
+    assert pages.resolve("alpha", "paper", {"seed": 1, "scale": 4}) == {
+        "seed": 1,
+        "scale": 4.0,
+        "names": ["a", "b"],
+    }
+
+
+def test_settings_of_the_command_line(toy_book):
+    assert pages.parse("alpha", ["seed=4", "names=[x]", "scale=1e-2"]) == {
+        "seed": 4,
+        "names": ["x"],
+        "scale": 0.01,
+    }
+    assert pages.parse("beta", ["text=a=b"]) == {"text": "a=b"}
+    with pytest.raises(BridgekitError, match="wants name=value, not 'seed'"):
+        pages.parse("alpha", ["seed"])
+    with pytest.raises(BridgekitError, match="did you mean 'scale'"):
+        pages.parse("alpha", ["scal=1"])
+
+
+BAD = [
+    (lambda: pages.resolve("alhpa"), "no page 'alhpa': did you mean 'alpha'"),
+    (lambda: pages.resolve("alpha", "quik"), "no profile 'quik': did you mean 'quick'"),
+    (
+        lambda: pages.resolve("alpha", "quick", {"sed": 1}),
+        "page 'alpha' has no parameter 'sed': did you mean 'seed'",
+    ),
+    (
+        lambda: pages.resolve("alpha", "quick", {"seed": 1.5}),
+        "page 'alpha': parameter 'seed' is declared int",
+    ),
+]
+
+
+@pytest.mark.parametrize(("act", "said"), BAD, ids=range(len(BAD)))
+def test_unknown_and_ill_typed(toy_book, act, said):
+    with pytest.raises(BridgekitError, match=re.escape(said)):
+        act()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("alhpa:\n  seed: 1\n", "settings for 'alhpa', which is no page: did you mean 'alpha'"),
+        ("alpha:\n  sead: 1\n", "profiles/smoke.yaml: page 'alpha' has no parameter 'sead'"),
+        ("alpha:\n  seed: x\n", "profiles/smoke.yaml: page 'alpha': parameter 'seed' is declared int"),
+        ("alpha: [\n", "profiles/smoke.yaml is not valid YAML"),
+    ],
+)
+def test_profile_that_does_not_fit(toy_book, text, said):
+    toy_book.write("profiles/smoke.yaml", text)
+    with pytest.raises(BridgekitError, match=re.escape(said)):
+        pages.resolve("alpha", "smoke")
+
+
+CLAIM = """- id: A1
+  paper: A
+  place: eq 1
+  statement: It holds.
+  page: alpha
+  criterion: {text: it holds, parts: [{metric: product, above: 1}]}
+"""
+
+
+def test_key_follows_content_and_nothing_else(toy_book):
+    (before, other) = (pages.key(page) for page in ("alpha", "beta"))
+    os.utime(toy_book.root / "book" / "alpha.md")
+    assert pages.key("alpha") == before
+    changes = {
+        "a page's source": lambda: toy_book.edit("book/alpha.md", "follows", "comes"),
+        "a default": lambda: toy_book.edit("book/alpha.md", "seed: int = 3", "seed: int = 4"),
+        "its claims": lambda: toy_book.write("claims.yml", CLAIM),
+        "their criteria": lambda: toy_book.edit("claims.yml", "above: 1", "above: 2"),
+        "its reference run": lambda: toy_book.write("figures/paper/alpha/record.json", "{}"),
+        "its arrays": lambda: toy_book.write("figures/paper/alpha/a.npz", "0"),
+    }
+    seen = {before}
+    for what, change in changes.items():
+        change()
+        assert pages.key("alpha") not in seen, what
+        seen.add(pages.key("alpha"))
+        assert pages.key("beta") == other, what
+    assert len({pages.key("alpha", profile) for profile in pages.profiles()}) == 3
+    assert pages.key("alpha", "quick", {"seed": 9}) not in seen
+
+
+def test_key_follows_the_library_that_is_imported(toy_repository, monkeypatch):
+    monkeypatch.setattr(keys, "PACKAGE", toy_repository.root / "bridgekit")
+    monkeypatch.setattr(keys.modules, "__defaults__", (keys.PACKAGE,))
+    alpha, beta = pages.key("alpha"), pages.key("beta")
+    toy_repository.append("bridgekit/results.py", "# changed\n")  # alpha imports pages, which imports results
+    assert pages.key("alpha") != alpha and pages.key("beta") == beta
+    toy_repository.append("bridgekit/errors.py", "# changed\n")
+    assert pages.key("beta") != beta
+
+
+def test_key_of_a_page_with_an_error_in_it(toy_book):
+    """A key is had all the same: the error shows where the page is run."""
+    toy_book.edit("book/beta.md", "import json\n", "import json(\n")
+    assert pages.key("beta")
+
+
+def test_key_of_a_reference_run_is_not_its_own_result(toy_book):
+    before = pages.key("alpha", "paper")
+    toy_book.write("figures/paper/alpha/record.json", "{}")
+    assert pages.key("alpha", "paper") == before
+
+
+def test_page_that_reads_the_ledger(toy_book, monkeypatch):
+    monkeypatch.setattr(pages, "READERS", ("beta",))
+    for profile, new in (("quick", True), ("paper", False)):
+        before = pages.key("beta", profile)
+        toy_book.write("claims.yml", CLAIM.replace("eq 1", f"eq 1, {profile}"))
+        middle = pages.key("beta", profile)
+        toy_book.write("figures/paper/alpha/record.json", json.dumps(profile))
+        assert (middle != before) and ((pages.key("beta", profile) != middle) is new)
+    before = pages.key("beta", "paper")
+    toy_book.edit("book/alpha.md", "follows", "comes")  # what makes the record that it reads
+    assert pages.key("beta", "paper") != before
+
+
+@pytest.fixture
+def torch_as_it_was():
+    """`begin` sets torch's threads and switches for a whole process: put them back."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn = torch.is_deterministic_algorithms_warn_only_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(strict, warn_only=warn)
+
+
+def test_begin_reads_the_page_and_sets_torch(toy_book, torch_as_it_was, monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    namespace = {"seed": 5, "scale": 4, "names": ["b"], "other": object()}
+    run = pages.begin("alpha", namespace)
+    assert run.parameters == {"seed": 5, "scale": 4.0, "names": ["b"]}
+    assert type(namespace["scale"]) is float
+    assert (run.page, run.profile, run.root) == ("alpha", "custom", toy_book.root)
+    assert run.out == toy_book.root / "figures" / "custom" / "alpha"
+    assert torch.get_num_threads() == 1 and torch.are_deterministic_algorithms_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_begin_listens_to_the_environment(toy_book, torch_as_it_was, monkeypatch, tmp_path):
+    for name, value in {"OUT": str(tmp_path / "there"), "PROFILE": "smoke", "THREADS": "2"}.items():
+        monkeypatch.setenv(f"BRIDGEKIT_{name}", value)
+    run = pages.begin("beta", {"text": "x"})
+    assert (run.out, run.profile, torch.get_num_threads()) == (tmp_path / "there", "smoke", 2)
+
+
+def test_begin_refuses(toy_book, torch_as_it_was, monkeypatch):
+    with pytest.raises(BridgekitError, match="'seed' is declared int, but got 'x'"):
+        pages.begin("alpha", {"seed": "x", "scale": 1.0, "names": []})
+    monkeypatch.setenv("BRIDGEKIT_THREADS", "many")
+    with pytest.raises(BridgekitError, match="BRIDGEKIT_THREADS must be a whole number"):
+        pages.begin("beta", {"text": "x"})
+
+
+def everything(folder: Path) -> set[str]:
+    """Names of all files under a folder."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_run_puts_a_whole_result_in_place(toy_book, monkeypatch):
+    monkeypatch.setenv("BRIDGEKIT_DATA", "somewhere")
+    toy_book.edit("book/beta.md", "import json\n", "import json\nprint(1)  # data\n")
+    toy_book.edit("book/beta.md", '{"text": text}', '{"text": text, "env": dict(os.environ)}')
+    toy_book.write("figures/quick/beta/record.json", "old")
+    toy_book.write("figures/quick/beta/stale.svg", "old")
+    before, said = everything(toy_book.root), []
+    notebook = pages.run("beta", tell=said.append)
+    assert notebook == toy_book.notebook("beta")
+    after = everything(toy_book.root)
+    assert after - before == {"_build/notebooks/quick/beta.ipynb"}
+    assert before - after == {"figures/quick/beta/stale.svg"}
+    assert json.loads(notebook.read_text())["metadata"]["bridgekit"] == {
+        "page": "beta",
+        "profile": "quick",
+        "key": pages.key("beta"),
+    }
+    env = json.loads((toy_book.root / "figures/quick/beta/record.json").read_text())["env"]
+    assert env["BRIDGEKIT_DATA"] == str(toy_book.root / "somewhere")
+    assert env["BRIDGEKIT_ROOT"] == str(toy_book.root) and env["BRIDGEKIT_PROFILE"] == "quick"
+    assert env["OMP_NUM_THREADS"] == env["BRIDGEKIT_THREADS"] == "1"
+    assert re.fullmatch(r"beta · quick · done in 0:\d\d\n", said[-1])
+
+
+def test_values_set_by_hand_do_not_touch_the_profile(toy_book):
+    notebook = pages.run("beta", "quick", {"text": "other"}, tell=lambda text: None)
+    assert notebook == toy_book.notebook("beta", "custom")
+    assert json.loads((toy_book.root / "figures/custom/beta/record.json").read_text()) == {"text": "other"}
+    assert not toy_book.notebook("beta").exists()
+
+
+def test_run_to_a_folder_of_ones_own(toy_book, tmp_path):
+    out = tmp_path / "mine" / "beta"
+    assert pages.run("beta", "smoke", out=out, tell=lambda text: None) == out / "beta.ipynb"
+    assert everything(out.parent) == {"beta/beta.ipynb", "beta/record.json"}
+    assert everything(toy_book.root / "_build") == set()
+    shutil.rmtree(out)
+    toy_book.write(f"{out}/letter.txt", "not a result")
+    with pytest.raises(BridgekitError, match="choose an empty --out"):
+        pages.run("beta", out=out)
+    assert everything(out.parent) == {"beta/letter.txt"}
+
+
+def test_page_that_fails_changes_nothing_else(toy_book):
+    toy_book.write("figures/quick/beta/record.json", "old")
+    toy_book.edit("book/beta.md", "(out /", "(out / 'half').write_text('x'); raise OSError('disk'); (out /")
+    before = everything(toy_book.root)
+    with pytest.raises(
+        BridgekitError, match=r"page 'beta': cell In \[3\], which begins `import json`, failed:"
+    ):
+        pages.run("beta", tell=lambda text: None)
+    failed = "_build/notebooks/quick/beta.failed.ipynb"
+    assert everything(toy_book.root) - before == {failed}
+    assert "OSError" in (toy_book.root / failed).read_text()
+
+
+def test_unwritable_folder_is_known_before_anything_runs(toy_book, monkeypatch):
+    monkeypatch.setattr(pages.execution, "execute", lambda *args: pytest.fail("the page was executed"))
+    toy_book.write("file", "not a folder")
+    with pytest.raises(BridgekitError, match="cannot write results to .*see --out"):
+        pages.run("beta", out=toy_book.root / "file" / "beta")
+    folder = toy_book.root / "figures" / "quick" / "beta"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(pages.os, "access", lambda path, mode: path != folder)
+    with pytest.raises(BridgekitError, match="is read-only"):
+        pages.run("beta")
+    assert everything(toy_book.root / "figures" / "quick") == set()
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_leaves_no_kernel_and_no_half_result(toy_book, sign):
+    pid = toy_book.root / "pid"
+    toy_book.edit(
+        "book/beta.md", "(out /", f"Path({str(pid)!r}).write_text(str(os.getpid())); time.sleep(60); (out /"
+    )
+    toy_book.edit("book/beta.md", "import json\n", "import json\nimport time\n")
+    before = everything(toy_book.root)
+    process = subprocess.Popen(
+        toy_book.command("bridgekit", "run", "beta"),
+        cwd=toy_book.root,
+        env=toy_book.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(sign)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said == "\nbridgekit: interrupted; what stood in place before still does\n"
+    assert everything(toy_book.root) - before == {"pid"}
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+@pytest.mark.pipeline
+def test_pages_side_by_side(toy_book):
+    """Kernels that start at the same moment do not race for ports."""
+    texts = ["a", "b", "c"]
+    threads = []
+    for text in texts:
+        arguments = ("bridgekit", "run", "beta", "--set", f"text={text}", "--out", text)
+        threads.append(threading.Thread(target=toy_book.run, args=arguments))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [json.loads((toy_book.root / text / "record.json").read_text())["text"] for text in texts] == texts
+
+
+@pytest.mark.pipeline
+def test_plain_papermill(toy_book):
+    """The README's way: jupytext, then papermill, from the root; results go to figures/custom."""
+    toy_book.run("jupytext", "--to", "ipynb", "--output", "X.ipynb", "book/alpha.md", check=True)
+    toy_book.run("papermill", "X.ipynb", "Y.ipynb", "-p", "seed", "5", "-p", "scale", "3", check=True)
+    record = json.loads((toy_book.root / "figures/custom/alpha/record.json").read_text())
+    assert record["metrics"]["product"]["values"] == [15.0] and record["profile"] == "custom"
