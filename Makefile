@@ -13,7 +13,8 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 BIN := .venv/bin
 READY := .venv/.ready
-SNAKEMAKE := $(BIN)/snakemake --cores $(JOBS) --rerun-triggers params --rerun-incomplete --quiet host progress reason rules --config profile=$(PROFILE) only=$(ONLY)
+# No lock and no questions after a kill: every result is put in its place whole, by one move.
+SNAKEMAKE := $(BIN)/snakemake --cores $(JOBS) --rerun-triggers params --rerun-incomplete --nolock --quiet host progress reason rules --config profile=$(PROFILE) only=$(ONLY)
 
 .PHONY: book test figures lint clean
 

@@ -49,7 +49,7 @@ def save(path: Path, state: State, identity: str) -> None:
     os.replace(part, path)
 
 
-_PLAIN = ("chunk_start", "played", "seen", "history", "losses", "failed")
+_PLAIN = ("chunk_of", "chunk_start", "played", "seen", "history", "losses", "failed")
 
 
 def load(path: Path, state: State, identity: str) -> bool:

@@ -75,6 +75,10 @@ def render(fig, kind: str, dpi: int = PNG_DPI) -> bytes:
     """A matplotlib figure as SVG or PNG; the same figure gives the same bytes (no date, a fixed salt)."""
     import matplotlib
 
+    if fig.get_layout_engine() is not None:
+        # Lay out once: a second file of the same figure need not, and drawing is most of a page's time.
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     with matplotlib.rc_context({"svg.hashsalt": "bridgekit", "savefig.bbox": None}):

@@ -23,7 +23,7 @@ from bridgekit.errors import BridgekitError
 
 
 class Draw(Protocol):
-    """A source of randomness. ``chunk`` draws many rounds at once; ``take`` turns one round's draw into a batch."""
+    """Randomness: ``chunk`` draws many rounds at once, ``take`` turns one round's draw into a batch."""
 
     def chunk(self, rounds: int, generator: torch.Generator) -> Tensor: ...
 
@@ -86,7 +86,7 @@ Losses = Callable[[SimpleNamespace, SimpleNamespace, SimpleNamespace], Mapping[s
 
 @dataclass(frozen=True)
 class Turn:
-    """``losses(nets, batch, now) -> {player: loss}``, each ``(T,)``, or 0-dim in a game without a trials axis.
+    """``losses(nets, batch, now) -> {player: loss}``, each ``(T,)``, or 0-dim without a trials axis.
 
     ``batch`` holds this round's draws by name, ``now`` the schedule's device scalars. ``moves`` names the
     players that get a loss; they step together, after all gradients of the turn are known.
@@ -104,7 +104,7 @@ def constant(rounds: int) -> Mapping[str, Tensor]:
 
 @dataclass(frozen=True)
 class Phase:
-    """``rounds`` rounds of ``turns``. ``schedule(rounds)`` gives each scalar's value per round, ``(rounds,)``.
+    """``rounds`` rounds of ``turns``. ``schedule(rounds)`` gives each scalar per round, ``(rounds,)``.
 
     On entering, the players in ``fresh`` get a new optimiser, the networks in ``cold`` new weights.
     """

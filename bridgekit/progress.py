@@ -12,8 +12,8 @@ from types import TracebackType
 class Progress:
     """Counts rounds of one stretch of play.
 
-    Where ``$BRIDGEKIT_PROGRESS`` names a file, one JSON line a second goes there (the command line shows it, and
-    nothing ends up in the notebook); otherwise a tqdm bar.
+    Where ``$BRIDGEKIT_PROGRESS`` names a file, one JSON line a second goes there (the command line shows it,
+    and nothing ends up in the notebook); otherwise a tqdm bar.
     """
 
     def __init__(self, what: str, of: int, done: int = 0):

@@ -57,9 +57,9 @@ def noise(
 class State:
     """Everything that changes while a game is played; it passes from phase to phase.
 
-    ``played`` and ``seen`` count rounds played and last round yielded, per phase. ``history`` is what the page
-    kept; ``losses`` the mean loss per player, one row per stretch of play. ``failed[i]`` says where trial i
-    turned non-finite, or is None. ``source`` is the checkpoint this state already follows.
+    ``played`` and ``seen`` count rounds played and last round yielded, per phase. ``history`` is what the
+    page kept; ``losses`` the mean loss per player, one row per stretch of play. ``failed[i]`` says where
+    trial i turned non-finite, or is None. ``source`` is the checkpoint this state already follows.
     """
 
     seeds: tuple[int, ...]
@@ -69,6 +69,7 @@ class State:
     init: list[torch.Generator]
     generators: list[torch.Generator]
     chunk_start: list[Tensor]
+    chunk_of: str = ""
     played: dict[str, int] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
     history: dict[str, list[Tensor]] = field(default_factory=dict)
@@ -144,10 +145,10 @@ def _enter(game: Game, state: State, phase: Phase) -> None:
 
 def _draw_chunk(game: Game, state: State, phase: Phase) -> list[dict[str, Tensor]]:
     """One chunk of every draw of every turn, ``(CHUNK, T, B, ...)``; mid-chunk, the same one again."""
-    if state.played[phase.name] % CHUNK:
+    if state.played[phase.name] % CHUNK and state.chunk_of == phase.name:
         for generator, start in zip(state.generators, state.chunk_start, strict=True):
             generator.set_state(start)
-    state.chunk_start = [g.get_state() for g in state.generators]
+    state.chunk_of, state.chunk_start = phase.name, [g.get_state() for g in state.generators]
     drawn = []
     for turn in phase.turns:
         each = {name: [d.chunk(CHUNK, g) for g in state.generators] for name, d in turn.draws.items()}
@@ -202,7 +203,7 @@ def _settle(state: State, phase: Phase, log: Tensor, first: int) -> None:
         raise BridgekitError(f"every trial became non-finite ({where}); lower the learning rate")
 
 
-class _Table:
+class _Stretch:
     """One stretch of play: a phase with its schedule on the device and the current chunk of noise."""
 
     def __init__(self, game: Game, state: State, phase: Phase, rounds: int):
@@ -250,10 +251,10 @@ def fit(
 ) -> Iterator[State]:
     """Play ``rounds`` rounds of a phase and yield the state at the rounds ``at`` (0 is before the first).
 
-    With ``checkpoint`` the state is written there atomically about every ``save_every`` seconds and at the end,
-    and picked up again by a later call with the same game, seeds and device; rounds yielded before are not
-    yielded twice (what the page kept is in ``state.history``). The numbers do not depend on ``at``, on how often
-    one saves, nor on a kill in between.
+    With ``checkpoint`` the state is written there atomically about every ``save_every`` seconds and at the
+    end, and picked up again by a later call with the same game, seeds and device; rounds yielded before are
+    not yielded twice (what the page kept is in ``state.history``). The numbers do not depend on ``at``, on
+    how often one saves, nor on a kill in between.
 
     Raises ``BridgekitError`` when every trial has become non-finite; single ones are marked in
     ``state.failed`` and left behind.
@@ -267,11 +268,11 @@ def fit(
     if phase not in state.played:
         _enter(game, state, play)
     wanted = sorted({r for r in at if 0 <= r <= rounds and r > state.seen.get(phase, -1)})
-    table, saved = _Table(game, state, play, rounds), time.monotonic()
+    stretch, saved = _Stretch(game, state, play, rounds), time.monotonic()
     with Progress(f"{game.name} · {phase}", rounds, state.played[phase]) as progress:
         for stop in [*wanted, rounds]:
             while state.played[phase] < stop:
-                table.advance(stop, progress)
+                stretch.advance(stop, progress)
                 if checkpoint is not None and time.monotonic() - saved > save_every:
                     checkpoints.save(checkpoint, state, identity)
                     saved = time.monotonic()

@@ -38,12 +38,13 @@ def test_claims(toy_book, capsys):
     assert (claim["id"], claim["verdict"]) == ("A1", "not run")
 
 
-def test_run(toy_book, capsys):
+def test_run_with_a_value_set_by_hand_leaves_the_profile_alone(toy_book, capsys):
     assert main(["run", "beta", "--set", "text=a b", "--lines"]) == 0
     said = capsys.readouterr()
     assert said.out == f"{toy_book.notebook('beta', 'custom')}\n"
     assert said.err.startswith("beta · custom · done in ")
     assert json.loads((toy_book.root / "figures/custom/beta/record.json").read_text()) == {"text": "a b"}
+    assert not toy_book.notebook("beta").exists()
 
 
 @pytest.mark.parametrize(

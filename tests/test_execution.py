@@ -41,6 +41,7 @@ def test_kernel_is_this_interpreter_with_nothing_of_the_users(execute, tmp_path,
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "share"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    (tmp_path / "x.failed.ipynb").write_text("of an earlier run")
     code = (
         "import os, sys, bridgekit, matplotlib\n"
         "[sys.executable, os.getcwd(), os.environ['MINE'], bridgekit.__file__, matplotlib.get_backend()]"
@@ -56,6 +57,7 @@ def test_kernel_is_this_interpreter_with_nothing_of_the_users(execute, tmp_path,
         backend,
     ]
     assert output["data"]["text/plain"].replace("\n", "") == repr(ours)
+    assert not (tmp_path / "x.failed.ipynb").exists()
 
 
 def test_notebook_is_the_same_each_time_and_names_no_place(execute, tmp_path):
@@ -94,21 +96,10 @@ def test_page_that_raises_keeps_its_notebook(execute, tmp_path):
     assert not (tmp_path / ".x.part.ipynb").exists()
 
 
-def test_bridgekit_error_on_a_page_is_told_without_its_name(execute):
-    with pytest.raises(BridgekitError, match="failed:\n  take another\n"):
-        execute(page("from bridgekit.errors import BridgekitError\nraise BridgekitError('take another')"))
-
-
 def test_kernel_that_dies(execute, tmp_path):
     with pytest.raises(BridgekitError, match="the kernel did not finish") as error:
         execute(page("import os\nos._exit(1)"))
     assert str(tmp_path / "x.failed.ipynb") in str(error.value) and (tmp_path / "x.failed.ipynb").is_file()
-
-
-def test_failure_of_an_earlier_run_is_forgotten(execute, tmp_path):
-    (tmp_path / "x.failed.ipynb").write_text("old")
-    execute(page("1"))
-    assert not (tmp_path / "x.failed.ipynb").exists()
 
 
 @pytest.mark.parametrize(

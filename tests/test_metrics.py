@@ -208,6 +208,35 @@ def test_trials_are_apart_and_a_broken_one_is_nan(name):
     torch.testing.assert_close(found[[0, 2]], alone[[0, 2]], rtol=1e-6, atol=1e-6)
 
 
+# ------------------------------------------------------------------------------- the surrogate's bound
+
+
+def test_surrogate_bound_is_exact_with_the_exact_posterior_and_grows_with_k():
+    # G(z) = w z with one code: p~(x) = N(0, w w^T + sigma^2 I), and the posterior is a Gaussian.
+    w, sigma = torch.tensor([0.7, -1.2, 0.4], dtype=torch.float64), 0.3
+    precision = 1 + (w @ w) / sigma**2
+    x = torch.randn(2, 2000, 3, generator=generator(), dtype=torch.float64)
+    covariance = torch.outer(w, w) + sigma**2 * torch.eye(3, dtype=torch.float64)
+    exact = torch.distributions.MultivariateNormal(torch.zeros(3).double(), covariance).log_prob(x)
+
+    def encoder(spread):
+        def encode(x):
+            mu = (x @ w / sigma**2 / precision)[..., None]
+            return mu, torch.full_like(mu, math.log(spread * precision.rsqrt()))
+
+        return encode
+
+    def bound(k, spread):
+        eps = torch.randn(k, 2, 2000, 1, generator=generator(1), dtype=torch.float64)
+        return metrics.surrogate_log_likelihood(lambda z: z * w, encoder(spread), x, sigma, eps, event_dims=1)
+
+    torch.testing.assert_close(bound(1, 1.0), exact, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(bound(5, 1.0), exact, rtol=1e-9, atol=1e-9)
+    gaps = [(exact - bound(k, 2.0)).mean().item() for k in (1, 10, 200)]
+    assert gaps[0] == pytest.approx(0.5 * (4 - 1 - math.log(4)), abs=0.12)  # KL of encoder from posterior
+    assert gaps[0] > 4 * gaps[1] > 16 * gaps[2] and gaps[2] == pytest.approx(0, abs=0.01)
+
+
 # ----------------------------------------------------------------------------------------- classes
 
 

@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from bridgekit import data, training
+from bridgekit.distributions import normal_log_prob
+from bridgekit.divergences import forward_kl, reverse_kl
 from bridgekit.errors import BridgekitError
 from bridgekit.game import FromTensor, Game, Normal, Phase, Player, Turn
-from bridgekit.games import arenas, baselines, bridge
+from bridgekit.games import arenas, baselines, bridge, fitting
 from bridgekit.networks import MLP, BatchNorm
 from bridgekit.objectives import adversarial
 from bridgekit.training import CHUNK, fit, play, probe, start
@@ -84,6 +86,19 @@ def test_stopping_inside_a_chunk_and_going_on_changes_no_number():
         play(game, pieces, "I", rounds)
     assert pieces.played == {"I": 230}
     assert same(weights(once), weights(pieces))
+
+
+def test_coming_back_to_a_phase_left_inside_a_chunk_repeats_no_noise():
+    game = small_bridge((150, 1, 120))
+    state = start(game, [0])
+    play(game, state, "I", 50)
+    play(game, state, "III")
+    after = [g.get_state() for g in state.generators]
+    play(game, state, "I")
+    assert state.played == {"I": 150, "III": 120}
+    draws = [torch.randn(3, generator=g) for g in state.generators]
+    behind = [torch.Generator().set_state(a) for a in after]
+    assert not torch.equal(draws[0], torch.randn(3, generator=behind[0]))
 
 
 def test_fit_yields_at_the_rounds_asked_for_and_only_there():
@@ -370,6 +385,22 @@ def test_the_fingerprint_tells_games_apart():
     assert len({base, *(game.fingerprint() for game in others)}) == len(others) + 1
     with pytest.raises(TypeError, match="cannot hold"):
         replace(small_bridge(), settings={"x": object()}).fingerprint()
+
+
+def test_fits_of_a_density_are_told_apart_by_what_they_minimise():
+    x = torch.linspace(-6, 6, 200)
+    mu, sigma = torch.tensor([1.0, -1.0]), torch.ones(2)
+
+    def log_q(x):
+        return normal_log_prob(x, 0.0, 0.0)
+
+    games = [fitting.gaussian_fit(d, log_q, x, mu, sigma, rounds=300) for d in (forward_kl, reverse_kl)]
+    assert games[0].fingerprint() != games[1].fingerprint()
+    for game in games:
+        state = play(game, start(game, [0, 1]), "fit")
+        torch.testing.assert_close(state.nets["p"].mu.detach(), torch.zeros(2), atol=1e-2, rtol=0)
+        torch.testing.assert_close(state.nets["p"].log_sigma.detach(), torch.zeros(2), atol=1e-2, rtol=0)
+    assert torch.equal(mu, torch.tensor([1.0, -1.0]))
 
 
 def test_devices():

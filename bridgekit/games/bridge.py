@@ -96,7 +96,7 @@ def alpha_bridge(
     gamma: Callable[[Tensor], Tensor] = twins.sigmoid_gamma,
     clip: float = 5.0,
 ) -> Game:
-    """Paper A, Algorithm 1: phase ``I`` (ML, D pre-trained), ``II`` (alpha from 0+ to 1-), ``III`` (reverse KL).
+    """Paper A, Algorithm 1: phases ``I`` (ML, D pre-trained), ``II`` (alpha 0+ to 1-), ``III`` (reverse KL).
 
     ``sigma`` is the surrogate's observation noise, ``clip`` bounds ``|f|`` in the weights only. E keeps
     learning the ELBO in all three.

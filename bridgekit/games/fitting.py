@@ -1,11 +1,10 @@
-"""Fitting a density by the divergence itself, where quadrature can compute it: the solvable twin of training."""
+"""Fitting a density by the divergence itself, by quadrature: the solvable twin of training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
 
-import torch
 from torch import Tensor, nn
 
 from bridgekit.distributions import normal_log_prob
@@ -36,15 +35,21 @@ def gaussian_fit(
 ) -> Game:
     """Minimise ``D[p || q]`` over the mean and scale of a Gaussian p, exactly (quadrature on the grid ``x``).
 
-    ``integrand(log_p, log_q)`` is one of ``bridgekit.divergences`` (with one alpha per trial, say); ``mu`` and
-    ``sigma`` ``(T,)`` are the starting points. Each trial is a fit of its own.
+    ``integrand(log_p, log_q)`` is one of ``bridgekit.divergences`` (with one alpha per trial, say); ``mu``
+    and ``sigma`` ``(T,)`` are the starting points. Each trial is a fit of its own.
     """
 
+    target = log_q(x)
+
+    def loss(p: Gaussians) -> Tensor:
+        return divergence(integrand, p.log_prob(x), target, x)
+
     def losses(nets: SimpleNamespace, batch: SimpleNamespace, now: SimpleNamespace) -> dict[str, Tensor]:
-        return {"p": divergence(integrand, nets.p.log_prob(x), log_q(x), x)}
+        return {"p": loss(nets.p)}
 
     phase = Phase("fit", rounds, (Turn(("p",), {}, losses),))
-    settings = {"mu": mu, "sigma": sigma, "x": x, "rounds": rounds, "lr": lr}
+    settings = {"mu": mu, "sigma": sigma, "x": x, "target": target, "rounds": rounds, "lr": lr}
+    settings["first loss"] = loss(Gaussians(mu, sigma)).detach()  # tells one integrand from another
     player = Player(("p",), lr, (0.9, 0.999))
     build = lambda generators: Gaussians(mu, sigma)  # noqa: E731  the start is given, nothing is drawn
     return Game("gaussian-fit", {"p": build}, {"p": player}, (phase,), settings)

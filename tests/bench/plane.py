@@ -4,14 +4,14 @@
 
 Plays step I of the alpha-Bridge on the plane (paper A, Algorithm 1) three ways, in turn, several times over:
 
-    ten loops   ten hand-written PyTorch loops, one after the other: nn.Linear networks, the same sizes, batches,
-                losses and fused Adam
+    ten loops   ten hand-written PyTorch loops, one after the other: nn.Linear networks, the same sizes,
+                batches, losses and fused Adam
     ten trials  `fit` with ten trials side by side
     one loop    one of those hand-written loops
     one trial   `fit` with one trial
 
-and prints, for each number of threads, the median ratio of times with its extremes over the repeats: above 1 means
-that `fit` is faster. Times on a shared machine drift; ratios of neighbours drift less.
+and prints, for each number of threads, the median ratio of times with its extremes over the repeats: above 1
+means that `fit` is faster. Times on a shared machine drift; ratios of neighbours drift less.
 """
 
 import argparse
