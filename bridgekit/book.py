@@ -20,6 +20,7 @@ from bridgekit.errors import BridgekitError
 
 MARK = ".assembled"
 FIGURE = re.compile(r"\.\./figures/[\w./-]*\w")  # as a page in book/ names a file of figures/
+LINK = re.compile(r"\]\((?P<page>[\w/-]+)\.md(?P<end>[#)])")
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 
 
@@ -66,10 +67,18 @@ def assemble(profile: str) -> Path:
         _copy(_current(home, page, profile), source / f"{page}.ipynb")
     for path in _sources(home):
         _copy(path, source / path.relative_to(home / "book"))
+    for path in (*source.rglob("*.md"), *source.rglob("*.ipynb")):
+        path.write_text(LINK.sub(_to_notebook, path.read_text()))
     for path in _figures(home, _texts(home)):
         _copy(path, drawn / path.relative_to(home / "figures"))
     (source / MARK).touch()
     return source
+
+
+def _to_notebook(link: re.Match) -> str:
+    """A link to a page's source, as it works in an editor, made one to the notebook that it became."""
+    page = link["page"]
+    return f"]({page}.ipynb{link['end']}" if page in pages.names() else link[0]
 
 
 def _copy(path: Path, to: Path) -> None:

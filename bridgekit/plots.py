@@ -198,11 +198,12 @@ def claims_table(run: Run) -> Markdown:
             "claim": f"**{claim.id}** {claim.statement}",
             "reference run": _outcome(claims.judge(claim, reference)) if reference else claims.NOT_RUN,
             "this run (decides nothing)": _outcome(claims.judge(claim, record)),
-            "criterion": claim.text,
         }
         for claim in run.claims
     ]
-    return table(rows)
+    # Below the table, not in it: a column of sentences makes the rows too tall to compare.
+    criteria = "\n".join(f"- **{claim.id}:** {claim.text.strip()}" for claim in run.claims)
+    return Markdown(f"{table(rows).source}\nThe criteria, fixed before the reference run:\n\n{criteria}\n")
 
 
 def ledger_summary(verdicts: list[Verdict]) -> Markdown:

@@ -75,7 +75,7 @@ out.mkdir(parents=True, exist_ok=True)
 """
 WELCOME = """# Welcome
 
-Mathematics, $\\E x = \\R$, and {cite:t}`somebody`.
+Mathematics, $\\E x = \\R$, and {cite:t}`somebody`; then [](beta.md).
 
 ![A dot](../figures/paper/dot.svg)
 

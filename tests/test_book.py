@@ -37,6 +37,12 @@ def test_source_tree(executed):
     assert (source / "../figures/paper/dot.svg").resolve().is_file()  # where welcome.md looks for it
 
 
+def test_links_lead_to_what_pages_became(executed):
+    executed.append("book/welcome.md", "[](alpha.md), [b](beta.md#here), [w](welcome.md), [o](other.md)\n")
+    text = (book.assemble("quick") / "welcome.md").read_text()
+    assert "[](alpha.ipynb), [b](beta.ipynb#here), [w](welcome.md), [o](other.md)" in text
+
+
 def test_page_that_was_not_executed(executed):
     executed.notebook("beta").unlink()
     with pytest.raises(BridgekitError, match="run `bridgekit run beta --profile quick`"):

@@ -1,6 +1,7 @@
 """The command line: thin, and every bad input is one message and a status."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -74,6 +75,13 @@ def test_interrupt(toy_book, capsys, monkeypatch):
     monkeypatch.setattr("bridgekit.pages.run", stop)
     assert main(["run", "beta"]) == 130
     assert capsys.readouterr().err == "\nbridgekit: interrupted; what stood in place before still does\n"
+
+
+def test_reader_that_stops_reading(toy_book):
+    command = " ".join(toy_book.command("bridgekit", "list", "--json"))
+    env = toy_book.environment()
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command} | true"], env=env, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_no_command(capsys):

@@ -201,7 +201,7 @@ def test_the_claims_table_shows_the_deciding_reference_and_this_run_beside_it(ro
         in source
     )
     assert "`fall above 1`: 0.500, not reproduced<br>`error below 0.1`: 0.0100, reproduced" in source
-    assert "Y2" not in source
+    assert "Y2" not in source and "\n- **X1:** " in source
 
 
 def test_a_page_without_claims_says_so(root):

@@ -1,0 +1,178 @@
+"""The real pages at `smoke`: executed, executed again by nbval, compared with committed arrays, and looked at.
+
+UPDATE_SMOKE=1 pytest tests/test_rendered.py renews the committed arrays in tests/smoke/ (look at the diff).
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY, ToyBook
+
+from bridgekit import pages, records
+
+pytestmark = pytest.mark.book
+REFERENCES = REPOSITORY / "tests" / "smoke"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# Serious findings that are not ours: axe's rule, and a part of the element it names.
+UPSTREAM = [("aria-required-children", "citation-list")]  # docutils' own markup of a bibliography
+
+
+def here(name):
+    """Calls a function of `pages` on this repository, whatever the working directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BRIDGEKIT_ROOT", str(REPOSITORY))
+        return getattr(pages, name)()
+
+
+PAGES, CONTENTS = here("names"), here("contents")
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory: pytest.TempPathFactory) -> ToyBook:
+    """This very book in a folder of its own, every page executed at `smoke` and the HTML built."""
+    copy = ToyBook(tmp_path_factory.mktemp("book"))
+    for name in ("book", "profiles", "figures/paper"):
+        shutil.copytree(REPOSITORY / name, copy.root / name)
+    for name in ("Snakefile", "_config.yml", "_toc.yml", "claims.yml"):
+        shutil.copy(REPOSITORY / name, copy.root)
+    options = ["--cores", "2", "--rerun-triggers", "params", "--config", "profile=smoke", "--", "book"]
+    done = copy.run("snakemake", *options, env=unset())
+    assert done.returncode == 0, done.stdout + done.stderr
+    return copy
+
+
+def unset(**more: str) -> dict[str, str]:
+    """No setting of the person who runs the tests."""
+    names = ("OUT", "PROFILE", "PROGRESS", "THREADS", "ROOT")
+    return {f"BRIDGEKIT_{name}": "" for name in names} | more
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_draws_what_it_drew(book: ToyBook, page: str):
+    made, kept = book.root / "figures" / "smoke" / page, REFERENCES / page
+    if os.environ.get("UPDATE_SMOKE"):
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.mkdir(parents=True)
+        for path in made.glob("*.npz"):
+            shutil.copy(path, kept)
+    assert {p.name for p in kept.glob("*.npz")} == {p.name for p in made.glob("*.npz")}
+    for path in sorted(kept.glob("*.npz")):
+        drawn, expected = records.read_npz(made / path.name), records.read_npz(path)
+        assert drawn.keys() == expected.keys(), path.name
+        for name, array in expected.items():
+            what = f"{page}/{path.name}: {name}"
+            np.testing.assert_allclose(drawn[name], array, rtol=1e-2, atol=2e-3, err_msg=what)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_record_is_complete(book: ToyBook, page: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("BRIDGEKIT_ROOT", str(book.root))
+    results = book.root / "figures" / "smoke" / page
+    record = records.read_record(results / "record.json")
+    assert record["profile"] == "smoke" and record["parameters"] == pages.resolve(page, "smoke")
+    needed = {part.metric for claim in pages.claims.of_page(book.root, page) for part in claim.parts}
+    assert needed <= set(record["metrics"])
+    for entry in record["figures"].values():
+        assert len(entry["alt"]) > 40
+        assert all((results / file).is_file() for file in entry["files"])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nbval_finds_the_same_numbers_again(book: ToyBook, page: str, tmp_path: Path):
+    notebook = shutil.copy(book.notebook(page, "smoke"), tmp_path / f"{page}.ipynb")
+    env = os.environ | unset(
+        BRIDGEKIT_ROOT=str(book.root),
+        BRIDGEKIT_OUT=str(tmp_path / "out"),
+        BRIDGEKIT_PROFILE="smoke",
+        BRIDGEKIT_PROGRESS=str(tmp_path / "progress"),
+        JUPYTER_PREFER_ENV_PATH="1",
+        MPLBACKEND="module://matplotlib_inline.backend_inline",
+        PYTHONPATH=str(REPOSITORY),
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", notebook]
+    done = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert (tmp_path / "out" / "record.json").is_file()
+
+
+@pytest.mark.parametrize("page", sorted({*PAGES} - {"scoreboard"}))
+def test_a_page_has_numbers_for_nbval_to_check(page: str):
+    assert "nbval-check-output" in (REPOSITORY / "book" / f"{page}.md").read_text()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """The system's Chromium, headless; without one the tests that look at the book cannot run."""
+    if CHROMIUM is None:
+        pytest.skip("NO BROWSER: the rendered book was NOT looked at. Install Debian's package chromium.")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--disable-sync"])
+        yield chromium
+        chromium.close()
+
+
+def opened(browser, book: ToyBook, page: str, width: int = 1280, height: int = 900):
+    """The page in a window of that size, what it asked for outside, and what it complained of."""
+    tab = browser.new_context(viewport={"width": width, "height": height}).new_page()
+    outside, complaints, inside = [], [], ("file:", "data:", "blob:")
+    tab.on("request", lambda asked: outside.append(asked.url) if not asked.url.startswith(inside) else None)
+    tab.on(
+        "console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None
+    )
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto(f"file://{book.root}/_build/html/{page}.html")
+    tab.wait_for_load_state("networkidle")
+    return tab, outside, complaints
+
+
+@pytest.mark.parametrize("page", CONTENTS)
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_a_page_in_a_browser(browser, book: ToyBook, page: str, width: int, height: int):
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab, outside, complaints = opened(browser, book, page, width, height)
+    assert outside == [] and complaints == []
+    broken = "[...document.images].filter(i => !i.alt.trim() || !i.complete || !i.naturalWidth)"
+    assert tab.evaluate(f"{broken}.map(i => i.outerHTML.slice(0, 200))") == []
+    assert tab.evaluate("document.querySelectorAll('mjx-merror, .problematic, .system-message').length") == 0
+    text = tab.inner_text("main")
+    assert "{glue" not in text and "$$" not in text and "nan" not in text.split()
+    too_wide = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert too_wide <= 1, f"{page} is {too_wide} pixels wider than a {width}-pixel window"
+    found = [
+        (violation["id"], node["html"][:300])
+        for violation in Axe().run(tab).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+    assert [f for f in found if not any(f[0] == rule and part in f[1] for rule, part in UPSTREAM)] == []
+    tab.context.close()
+
+
+def test_a_film_moves_with_its_slider(browser, book: ToyBook):
+    tab, _, _ = opened(browser, book, "forgetting")
+    film = tab.locator("figure.bk-film").first
+    shown, place = film.locator("output").inner_text(), film.locator("img").get_attribute("style")
+    film.locator("input[type=range]").focus()
+    tab.keyboard.press("ArrowRight")
+    assert film.locator("output").inner_text() != shown
+    assert film.locator("img").get_attribute("style") != place
+    assert tab.get_by_label("Adversarial iteration").count() >= 1
+    tab.context.close()
+
+
+def test_a_folded_solution_opens(browser, book: ToyBook):
+    tab, _, _ = opened(browser, book, "forgetting")
+    solution = tab.locator("details", has_text="Show the solution").first
+    assert not solution.locator("pre").first.is_visible()
+    solution.locator("summary").click()
+    assert solution.locator("pre").first.is_visible()
+    tab.context.close()
