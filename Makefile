@@ -30,8 +30,7 @@ figures: $(READY)
 lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@PATH="$(CURDIR)/$(BIN):$$PATH" jupytext --pipe-fmt ipynb --check 'ruff check --stdin-filename page.ipynb -' book/*.md
-	@PATH="$(CURDIR)/$(BIN):$$PATH" jupytext --pipe-fmt ipynb --check 'ruff format --check --stdin-filename page.ipynb -' book/*.md
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/lint_pages.sh book/*.md
 
 clean:
 	@rm -rf _build .snakemake figures/quick figures/smoke figures/custom .pytest_cache .ruff_cache .coverage

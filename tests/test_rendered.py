@@ -1,4 +1,4 @@
-"""The real pages at `smoke`: executed, executed again by nbval, compared with committed arrays, and looked at.
+"""The real pages at `smoke`: executed, executed again by nbval, compared with kept arrays, and looked at.
 
 UPDATE_SMOKE=1 pytest tests/test_rendered.py renews the committed arrays in tests/smoke/ (look at the diff).
 """
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, ToyBook
 
-from bridgekit import pages, records
+from bridgekit import claims, pages, records
 
 pytestmark = pytest.mark.book
 REFERENCES = REPOSITORY / "tests" / "smoke"
@@ -75,7 +75,7 @@ def test_the_record_is_complete(book: ToyBook, page: str, monkeypatch: pytest.Mo
     results = book.root / "figures" / "smoke" / page
     record = records.read_record(results / "record.json")
     assert record["profile"] == "smoke" and record["parameters"] == pages.resolve(page, "smoke")
-    needed = {part.metric for claim in pages.claims.of_page(book.root, page) for part in claim.parts}
+    needed = {part.metric for claim in claims.of_page(book.root, page) for part in claim.parts}
     assert needed <= set(record["metrics"])
     for entry in record["figures"].values():
         assert len(entry["alt"]) > 40
@@ -129,7 +129,7 @@ def opened(browser, book: ToyBook, page: str, width: int = 1280, height: int = 9
     )
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.goto(f"file://{book.root}/_build/html/{page}.html")
-    tab.wait_for_load_state("networkidle")
+    tab.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise")
     return tab, outside, complaints
 
 
