@@ -211,7 +211,7 @@ def run(
     began, home, name = time.monotonic(), root(), "custom" if overrides else profile
     tell = tell or sys.stderr.write
     parameters, mark = resolve(page, profile, overrides), key(page, profile, overrides)
-    folder = Path(out).resolve() if out else home / "figures" / name / page
+    folder = _own(Path(out).resolve()) if out else home / "figures" / name / page
     notebooks = home / "_build" / "notebooks" / name
     draft, failed = notebooks / f".{page}.{os.getpid()}.part.ipynb", notebooks / f"{page}.failed.ipynb"
     with _scratch(folder, draft) as part:
@@ -237,11 +237,16 @@ def _named(page: str, where: str = "") -> Iterator[None]:
         raise BridgekitError(f"{where}page '{page}': {error}") from error
 
 
+def _own(folder: Path) -> Path:
+    """A folder that a person named, once it is sure that nothing but a run's results would be replaced."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "record.json").is_file():
+        raise BridgekitError(f"{folder} holds other things than a run's results: choose an empty --out")
+    return folder
+
+
 @contextmanager
 def _scratch(folder: Path, draft: Path) -> Iterator[Path]:
     """A new folder beside `folder`; it and `draft` are gone afterwards unless they took their places."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "record.json").is_file():
-        raise BridgekitError(f"{folder} holds other things than a run's results: choose an empty --out")
     part = folder.parent / f".{folder.name}.{os.getpid()}.part"
     try:
         try:
@@ -272,6 +277,6 @@ def _environment(home: Path, part: Path, profile: str) -> dict[str, str]:
     threads = str(_threads())
     told = {"ROOT": home, "OUT": part, "PROFILE": profile, "PROGRESS": part / ".progress", "THREADS": threads}
     if data := os.environ.get("BRIDGEKIT_DATA"):
-        told["DATA"] = Path(data).resolve()  # the kernel runs in the root, wherever the command was given
+        told["DATA"] = Path(data).expanduser().resolve()  # the kernel runs in the root
     pools = {f"{library}_NUM_THREADS": threads for library in ("OMP", "MKL", "OPENBLAS")}
     return pools | {f"BRIDGEKIT_{name}": str(value) for name, value in told.items()}

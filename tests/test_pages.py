@@ -207,13 +207,12 @@ def test_run_puts_a_whole_result_in_place(toy_book, monkeypatch):
     monkeypatch.setenv("BRIDGEKIT_DATA", "somewhere")
     toy_book.edit("book/beta.md", "import json\n", "import json\nprint(1)  # data\n")
     toy_book.edit("book/beta.md", '{"text": text}', '{"text": text, "env": dict(os.environ)}')
-    toy_book.write("figures/quick/beta/record.json", "old")
     toy_book.write("figures/quick/beta/stale.svg", "old")
     before, said = everything(toy_book.root), []
     notebook = pages.run("beta", tell=said.append)
     assert notebook == toy_book.notebook("beta")
     after = everything(toy_book.root)
-    assert after - before == {"_build/notebooks/quick/beta.ipynb"}
+    assert after - before == {"_build/notebooks/quick/beta.ipynb", "figures/quick/beta/record.json"}
     assert before - after == {"figures/quick/beta/stale.svg"}
     assert json.loads(notebook.read_text())["metadata"]["bridgekit"] == {
         "page": "beta",
