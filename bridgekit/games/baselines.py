@@ -44,7 +44,7 @@ def gan(
 
 
 def wgan_gp(arena: Arena, *, rounds: int = 10_000, d_steps: int = 5, penalty: float = 10.0) -> Game:
-    """WGAN-GP (Gulrajani et al. 2017, Algorithm 1) with its five critic steps a round and the arena's Adam."""
+    """WGAN-GP (Gulrajani et al. 2017, Algorithm 1), five critic steps a round as there; our own Adam."""
     sides = (wasserstein.generator, wasserstein.critic)
     return gan(arena, *sides, rounds=rounds, d_steps=d_steps, penalty=penalty)
 

@@ -77,8 +77,8 @@ def alpha_bridge(
     """Paper A, Algorithm 1: phases ``I`` (ML, D pre-trained), ``II`` (alpha 0+ to 1-), ``III`` (reverse KL).
 
     ``sigma`` is the surrogate's observation noise, ``clip`` bounds ``|f|`` in the weights only; ``gamma`` is
-    ``twins.linear_gamma``, say, or ``functools.partial(twins.sigmoid_gamma, c=10.0, d=-5.0)``. ``d_steps`` and
-    ``penalty`` are D's, as in :func:`bridgekit.games.baselines.gan`. E keeps learning the ELBO throughout.
+    ``twins.linear_gamma``, say, or ``functools.partial(twins.sigmoid_gamma, c=10.0, d=-5.0)``. ``d_steps``
+    and ``penalty`` are D's, as in :func:`bridgekit.games.baselines.gan`. E learns the ELBO throughout.
     """
     settings = {"sigma": sigma, "rounds": rounds, "gamma": gamma, "clip": clip}
     settings |= {"d_steps": d_steps, "penalty": penalty}
