@@ -131,6 +131,10 @@ def _draw_chunk(game: Game, state: State, phase: Phase) -> list[dict[str, Tensor
     return drawn
 
 
+def _laid_out_as(parameter: Tensor, grad: Tensor) -> Tensor:
+    return torch.empty_like(parameter).copy_(grad)
+
+
 def _gradients(losses: Mapping[str, Tensor], optimisers: Mapping[str, torch.optim.Optimizer]) -> None:
     """Each player's ``.grad`` from its own loss alone; players that share a loss share its backward pass."""
     shared: dict[int, tuple[Tensor, list[Tensor]]] = {}
@@ -141,7 +145,9 @@ def _gradients(losses: Mapping[str, Tensor], optimisers: Mapping[str, torch.opti
         # The sum over trials: trial i's loss reaches trial i's slice of the weights and no other.
         grads = torch.autograd.grad(loss.sum(), parameters, retain_graph=i < len(shared))
         for parameter, grad in zip(parameters, grads, strict=True):
-            parameter.grad = grad
+            # Fused Adam on a CPU reads memory in order, whatever the strides: a gradient laid out otherwise
+            # (double backward gives transposed ones) would be scrambled without a word.
+            parameter.grad = grad if grad.stride() == parameter.stride() else _laid_out_as(parameter, grad)
 
 
 def _play_turn(

@@ -173,3 +173,65 @@ def test_dcgan_refuses_sizes_that_it_cannot_halve(build, size):
 def test_dcgan_plays_one_trial(build):
     with pytest.raises(ValueError, match="unpack"):
         build(generators(1, 2), width=4)
+
+
+def spectral(*seeds: int) -> SpectralMLP:
+    return SpectralMLP(SIZES, generators(*seeds))
+
+
+def state(net: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in net.state_dict().items()}
+
+
+def unchanged(net: nn.Module, before: dict[str, torch.Tensor], *kinds: str) -> bool:
+    """Whether the entries whose name starts with one of ``kinds`` are what they were."""
+    now = net.state_dict()
+    return all(torch.equal(now[name], value) for name, value in before.items() if name.startswith(kinds))
+
+
+def test_spectral_norm_is_the_largest_singular_value_of_each_trial():
+    net = spectral(1, 2, 3)
+    first = net.norms()
+    for _ in range(300):
+        power_iteration(net)
+    for w, start, norm in zip(net.weights, first, net.norms(), strict=True):
+        exact = torch.linalg.svdvals(w)[:, 0]
+        assert norm.shape == (3, 1, 1)
+        close(norm.flatten(), exact)
+        assert (start.flatten() <= exact * (1 + 1e-6)).all()  # no vectors of length 1 give more
+        assert (start.flatten() >= 0.9 * exact).all()  # 15 iterations are nearly there
+    for applied in net.matrices():
+        close(torch.linalg.svdvals(applied)[:, 0], torch.ones(3))
+
+
+def test_spectral_norm_follows_weights_that_move():
+    net = spectral(1, 2)
+    with torch.no_grad():
+        for w in net.weights:
+            w.mul_(torch.tensor([3.0, 0.2])[:, None, None]).add_(0.05)
+    for _ in range(300):
+        power_iteration(net)
+    for w, norm in zip(net.weights, net.norms(), strict=True):
+        close(norm.flatten(), torch.linalg.svdvals(w)[:, 0])
+
+
+def test_spectral_norm_is_stock_pytorchs():
+    """One trial against torch's own parametrisation: the same vectors, the same iteration, the same gradient."""
+    net, x = spectral(4), draw(1, 7, 3)
+    layers = [nn.utils.parametrizations.spectral_norm(layer) for layer in plain(net, 0)[::2]]
+    for i, layer in enumerate(layers):
+        norm = layer.parametrizations.weight[0]  # its matrix is (out, in): u and v change places
+        norm._u.copy_(net.get_buffer(f"v{i}")[0, :, 0])
+        norm._v.copy_(net.get_buffer(f"u{i}")[0, :, 0])
+    net.iterate()
+    stock = x[0]
+    for i, layer in enumerate(layers):
+        layer.eval()
+        norm = layer.parametrizations.weight[0]
+        v, u = net.get_buffer(f"u{i}")[0, :, 0], net.get_buffer(f"v{i}")[0, :, 0]
+        with torch.no_grad():
+            w = layer.parametrizations.weight.original
+            norm._u.copy_(u), norm._v.copy_(v)
+            close(w @ v / (w @ v).norm(), u @ w @ v / (w @ v).norm() * u + (w @ v / (w @ v).norm() - u * (u @ (w @ v) / (w @ v).norm())))
+        stock = layer(stock) if i == len(layers) - 1 else layer(stock).relu()
+    close(net(x)[0], stock)
