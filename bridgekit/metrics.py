@@ -150,8 +150,8 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
     ``log_weights`` need no normalisation. Source: Kong 1992; for the alpha-Bridge's weights these are
     :func:`bridgekit.objectives.bridge.forward_log_weight` and ``reverse_log_weight`` at D's logits.
     """
-    ratio = 2 * log_weights.logsumexp(-1) - (2 * log_weights).logsumexp(-1)
-    return _mask(ratio.exp(), log_weights[..., None])
+    weights = (log_weights - log_weights.amax(-1, keepdim=True)).exp()
+    return _mask(weights.sum(-1).square() / weights.square().sum(-1), log_weights[..., None])
 
 
 @torch.no_grad()
