@@ -96,9 +96,9 @@ def test_games_are_told_apart():
 @regularised
 def test_trials_side_by_side_are_the_trials_alone_with_a_regularised_d(name):
     game, seeds = GAMES[name](), [3, 1, 4]
-    together = weights(played(game, seeds, 30))
+    together = weights(played(game, seeds, 12))
     for i, seed in enumerate(seeds):
-        for key, value in weights(played(game, [seed], 30)).items():
+        for key, value in weights(played(game, [seed], 12)).items():
             torch.testing.assert_close(together[key][i], value[0], rtol=1e-3, atol=1e-4)
 
 
@@ -106,14 +106,28 @@ def test_trials_side_by_side_are_the_trials_alone_with_a_regularised_d(name):
 def test_a_run_taken_up_again_ends_with_the_same_weights_and_vectors(name, tmp_path):
     game = GAMES[name]()
     phase, path = game.phases[-1].name, tmp_path / "state.pt"
-    straight = weights(play(game, start(game, [0, 1]), phase, 40))
-    play(game, start(game, [0, 1]), phase, 25, checkpoint=path)
+    straight = weights(play(game, start(game, [0, 1]), phase, 12))
+    play(game, start(game, [0, 1]), phase, 7, checkpoint=path)
     resumed = start(game, [0, 1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a checkpoint that is not taken up is warned about
-        (now,) = (s.played[phase] for s in fit(game, resumed, phase, 40, at=[25], checkpoint=path))
-    assert now == 25 and path.exists() and same(weights(resumed), straight)
+        (now,) = (s.played[phase] for s in fit(game, resumed, phase, 12, at=[7], checkpoint=path))
+    assert now == 7 and path.exists() and same(weights(resumed), straight)
     assert ("D/body.u0" in straight) == name.endswith("SN")
+
+
+@regularised
+def test_a_trial_that_fails_leaves_the_others_alone(name):
+    game = GAMES[name]()
+    phase = game.phases[-1].name
+    sound, broken = start(game, [0, 1, 2]), start(game, [0, 1, 2])
+    with torch.no_grad():
+        broken.nets["D"].body.weights[1][1] = float("nan")
+    for state in (sound, broken):
+        play(game, state, phase, 10)
+    assert [failure is None for failure in broken.failed] == [True, False, True]
+    for key, value in weights(sound).items():
+        torch.testing.assert_close(weights(broken)[key][[0, 2]], value[[0, 2]])
 
 
 def test_looking_and_branching_leave_the_vectors_alone():
