@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def _code() -> str:
     """A hash of the code that training runs through: weights trained by other code are not resumed."""
     here, digest = Path(__file__).parent, hashlib.sha256()
-    modules = [here / f"{name}.py" for name in ("distributions", "game", "networks", "training")]
+    modules = [here / f"{name}.py" for name in ("distributions", "game", "networks", "streams", "training")]
     for path in [*modules, *sorted(here.glob("objectives/*.py")), *sorted(here.glob("games/*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -8,6 +8,7 @@ parameters it alone may move, and its optimiser's settings. ``bridgekit.training
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -38,6 +39,19 @@ class Normal:
 
     def chunk(self, rounds: int, generator: torch.Generator) -> Tensor:
         return torch.randn(rounds, *self.shape, generator=generator, device=generator.device)
+
+    def take(self, drawn: Tensor) -> Tensor:
+        return drawn
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Noise of ``shape``, uniform on [0, 1), batch axis first."""
+
+    shape: tuple[int, ...]
+
+    def chunk(self, rounds: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(rounds, *self.shape, generator=generator, device=generator.device)
 
     def take(self, drawn: Tensor) -> Tensor:
         return drawn
@@ -89,12 +103,15 @@ class Turn:
     """``losses(nets, batch, now) -> {player: loss}``, each ``(T,)``, or 0-dim without a trials axis.
 
     ``batch`` holds this round's draws by name, ``now`` the schedule's device scalars. ``moves`` names the
-    players that get a loss; they step together, after all gradients of the turn are known.
+    players that get a loss; they step together, after all gradients of the turn are known. ``before(nets)``
+    runs first, without gradients: what moves a network's buffers by rule (a power iteration) stands there, so
+    that a forward pass never does.
     """
 
     moves: tuple[str, ...]
     draws: Mapping[str, Draw]
     losses: Losses
+    before: Callable[[SimpleNamespace], None] | None = None
 
 
 def constant(rounds: int) -> Mapping[str, Tensor]:
@@ -165,6 +182,8 @@ def _canonical(value: Any) -> Any:
         return {str(k): _canonical(v) for k, v in value.items()}
     if isinstance(value, (tuple, list)):
         return [_canonical(v) for v in value]
+    if isinstance(value, functools.partial):
+        return [_canonical(part) for part in (value.func, value.args, value.keywords)]
     if callable(value):
         return f"{value.__module__}.{value.__qualname__}"
     raise TypeError(f"a game's settings cannot hold a {type(value).__name__}")

@@ -144,6 +144,17 @@ def drift(samples: Tensor, start: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def effective_sample_size(log_weights: Tensor) -> Tensor:
+    r"""``(sum w)^2 / sum w^2``, from 1 (one sample has all the weight) to N (all alike); (..., N) -> (...).
+
+    ``log_weights`` need no normalisation. Source: Kong 1992; for the alpha-Bridge's weights these are
+    :func:`bridgekit.objectives.bridge.forward_log_weight` and ``reverse_log_weight`` at D's logits.
+    """
+    weights = (log_weights - log_weights.amax(-1, keepdim=True)).exp()
+    return _mask(weights.sum(-1).square() / weights.square().sum(-1), log_weights[..., None])
+
+
+@torch.no_grad()
 def knn_classify(
     x: Tensor, reference_x: Tensor, reference_y: Tensor, k: int = 5, chunk: int = 1024
 ) -> Tensor:

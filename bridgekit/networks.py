@@ -7,7 +7,7 @@ same weights whether it is trained alone or beside others, on any device.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -37,13 +37,73 @@ class MLP(nn.Module):
             self.weights.append(_uniform((n_in, n_out), bound, generators))
             self.biases.append(_uniform((1, n_out), bound, generators))
 
+    def matrices(self) -> Sequence[Tensor]:
+        """Each layer's matrix as it is applied, ``(T, n_in, n_out)``."""
+        return self.weights
+
     def forward(self, x: Tensor) -> Tensor:
         last = len(self.weights) - 1
-        for i, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+        for i, (w, b) in enumerate(zip(self.matrices(), self.biases, strict=True)):
             x = torch.baddbmm(b, x, w)
             if i < last:
                 x = F.relu(x)
         return x
+
+
+class SpectralMLP(MLP):
+    r"""An MLP whose every layer applies :math:`W/\sigma(W)`: each trial's function is 1-Lipschitz.
+
+    Miyato et al. 2018, eqs 8-12: the largest singular value is estimated as :math:`\sigma = u^\top W v`, with
+    the vectors u ``(T, n_in, 1)`` and v ``(T, n_out, 1)`` held constant, so that gradients flow through
+    :math:`W/\sigma`. The vectors are buffers that only :meth:`iterate` moves, an explicit step before D's
+    turn: looking at the network, or training another through it, changes nothing. They start from 15
+    iterations, as :func:`torch.nn.utils.parametrizations.spectral_norm` does; weights start as MLP's.
+    """
+
+    def __init__(self, sizes: Sequence[int], generators: Generators):
+        super().__init__(sizes, generators)
+        for i, w in enumerate(self.weights):
+            draws = [torch.empty(w.shape[1], 1).normal_(generator=g) for g in generators]
+            self.register_buffer(f"u{i}", torch.stack(draws))
+            self.register_buffer(f"v{i}", torch.empty(len(w), w.shape[2], 1))
+        for _ in range(15):
+            self.iterate()
+
+    @torch.no_grad()
+    def iterate(self) -> None:
+        """One power iteration in every layer and trial: ``v = W^T u``, ``u = W v``, each normalised."""
+        for i, w in enumerate(self.weights):
+            u, v = self.get_buffer(f"u{i}"), self.get_buffer(f"v{i}")
+            v.copy_(F.normalize(w.mT @ u, dim=1))
+            u.copy_(F.normalize(w @ v, dim=1))
+
+    def norms(self) -> list[Tensor]:
+        """The present estimate of every layer's largest singular value, ``(T, 1, 1)``."""
+        pairs = ((self.get_buffer(f"u{i}"), self.get_buffer(f"v{i}")) for i in range(len(self.weights)))
+        return [u.mT @ w @ v for w, (u, v) in zip(self.weights, pairs, strict=True)]
+
+    def matrices(self) -> Sequence[Tensor]:
+        """``W / sigma(W)`` for every layer."""
+        return [w / norm for w, norm in zip(self.weights, self.norms(), strict=True)]
+
+
+def power_iteration(net: nn.Module) -> None:
+    """One power iteration in every spectrally normalised part of ``net``; what has none stays as it is."""
+    for module in net.modules():
+        if isinstance(module, SpectralMLP):
+            module.iterate()
+
+
+def input_gradient(net: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    r"""The slope :math:`\nabla_x f(x)` of a critic ``f`` at each sample, shaped as ``x``, to be learned from.
+
+    ``x`` ``(..., B, event)`` is taken as a constant; ``f(x)`` is ``(..., B)``. The result keeps its graph
+    (``create_graph``), so that a loss of it can be differentiated by the critic's weights. Sample and trial
+    have slopes of their own as long as ``f`` treats them apart: a batch-normalised critic does not.
+    """
+    x = x.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+    return slope
 
 
 class Critic(nn.Module):

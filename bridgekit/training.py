@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,37 +19,13 @@ from bridgekit.errors import BridgekitError
 from bridgekit.game import Game, Phase, Turn
 from bridgekit.networks import BatchNorm
 from bridgekit.progress import Progress
+from bridgekit.streams import device, noise, stream
+
+__all__ = ["State", "device", "fit", "noise", "play", "probe", "start", "stream"]
 
 # Noise is drawn this many rounds at a time, always: randn(1000) is not two randn(500), so a chunk that
 # followed the evaluations would make the numbers depend on how often one looks.
 CHUNK = 100
-
-
-def device(name: str = "auto") -> torch.device:
-    """``auto`` is CUDA where there is one, else the CPU; any other name must be usable here."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise BridgekitError(
-            f"device {name!r} cannot be used here ({reason}); try device=cpu, or 'bridgekit doctor'"
-        ) from error
-    return torch.device(name)
-
-
-def stream(seed: int, purpose: str, on: torch.device | str = "cpu") -> torch.Generator:
-    """A generator of its own for each seed and purpose, so that no two uses share random bits."""
-    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
-    return torch.Generator(on).manual_seed(int.from_bytes(digest[:7], "big"))
-
-
-def noise(
-    seeds: Sequence[int], shape: tuple[int, ...], purpose: str, on: torch.device | str = "cpu"
-) -> Tensor:
-    """Fixed standard normal noise for probes, ``(T, *shape)``: trial i's depends on its own seed alone."""
-    return torch.stack([torch.randn(shape, generator=stream(s, purpose, on), device=on) for s in seeds])
 
 
 @dataclass
@@ -156,6 +131,10 @@ def _draw_chunk(game: Game, state: State, phase: Phase) -> list[dict[str, Tensor
     return drawn
 
 
+def _laid_out_as(parameter: Tensor, grad: Tensor) -> Tensor:
+    return torch.empty_like(parameter).copy_(grad)
+
+
 def _gradients(losses: Mapping[str, Tensor], optimisers: Mapping[str, torch.optim.Optimizer]) -> None:
     """Each player's ``.grad`` from its own loss alone; players that share a loss share its backward pass."""
     shared: dict[int, tuple[Tensor, list[Tensor]]] = {}
@@ -166,12 +145,17 @@ def _gradients(losses: Mapping[str, Tensor], optimisers: Mapping[str, torch.opti
         # The sum over trials: trial i's loss reaches trial i's slice of the weights and no other.
         grads = torch.autograd.grad(loss.sum(), parameters, retain_graph=i < len(shared))
         for parameter, grad in zip(parameters, grads, strict=True):
-            parameter.grad = grad
+            # Fused Adam on a CPU reads memory in order, whatever the strides: a gradient laid out otherwise
+            # (double backward gives transposed ones) would be scrambled without a word.
+            parameter.grad = grad if grad.stride() == parameter.stride() else _laid_out_as(parameter, grad)
 
 
 def _play_turn(
     turn: Turn, state: State, nets: SimpleNamespace, batch: dict[str, Tensor], now: Any
 ) -> list[Tensor]:
+    if turn.before is not None:
+        with torch.no_grad():
+            turn.before(nets)
     losses = turn.losses(nets, SimpleNamespace(**batch), now)
     _gradients(losses, state.optimisers)
     for name in turn.moves:
@@ -188,8 +172,9 @@ def _settle(state: State, phase: Phase, log: Tensor, first: int) -> None:
     """Read a stretch's losses ``(rounds, players, T)`` once: keep their means, mark trials that failed."""
     log = log.cpu()
     names = [name for turn in phase.turns for name in turn.moves]
-    for column, name in enumerate(names):
-        state.losses.setdefault(f"{phase.name}/{name}", []).append(log[:, column].mean(0))
+    for name in dict.fromkeys(names):  # a player that moves several times a round has several columns
+        columns = [column for column, other in enumerate(names) if other == name]
+        state.losses.setdefault(f"{phase.name}/{name}", []).append(log[:, columns].mean((0, 1)))
     bad = ~log.isfinite()
     for trial, failure in enumerate(state.failed):
         if failure is None and bad[..., trial].any():

@@ -19,6 +19,7 @@ FLOORS = [
     "data",
     # 2: algorithms, the loop, what is measured
     "progress",
+    "streams",
     "game",
     "checkpoints",
     "training",

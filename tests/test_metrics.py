@@ -176,6 +176,23 @@ def test_scott_bandwidth():
 # ---------------------------------------------------------------------------------------- many trials
 
 
+def test_effective_sample_size():
+    even, one = torch.full((8,), -700.0), torch.tensor([0.0, -300.0, -300.0])
+    assert metrics.effective_sample_size(even).item() == pytest.approx(8)
+    assert metrics.effective_sample_size(even + 1400).item() == pytest.approx(8)
+    assert metrics.effective_sample_size(one).item() == pytest.approx(1)
+    weights = torch.tensor([[1.0, 2.0, 3.0], [4.0, 0.5, 0.5]], dtype=torch.float64)
+    exact = weights.sum(-1) ** 2 / (weights**2).sum(-1)
+    torch.testing.assert_close(metrics.effective_sample_size(weights.log()), exact)
+
+
+def test_effective_sample_size_of_log_normal_weights():
+    # E[w]^2 / E[w^2] = exp(-s^2) for w = e^{s n}
+    n = torch.randn(400_000, generator=generator(3), dtype=torch.float64)
+    share = metrics.effective_sample_size(0.8 * n).item() / len(n)
+    assert share == pytest.approx(math.exp(-(0.8**2)), rel=0.02)
+
+
 def test_drift():
     start = torch.zeros(2, 5, 2)
     moved = start + torch.tensor([3.0, 4.0]) * torch.tensor([1.0, 2.0])[:, None, None]
@@ -193,6 +210,7 @@ METRICS = {
     "kde_log_likelihood": lambda x: metrics.kde_log_likelihood(x, POINTS, 0.1),
     "scott_bandwidth": metrics.scott_bandwidth,
     "drift": lambda x: metrics.drift(x, torch.zeros_like(x)),
+    "effective_sample_size": lambda x: metrics.effective_sample_size(x.sum(-1)),
 }
 
 

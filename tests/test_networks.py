@@ -9,7 +9,17 @@ import torch
 from scipy import stats
 from torch import nn
 
-from bridgekit.networks import MLP, BatchNorm, Critic, DCGANBody, DCGANGenerator, GaussianEncoder
+from bridgekit.networks import (
+    MLP,
+    BatchNorm,
+    Critic,
+    DCGANBody,
+    DCGANGenerator,
+    GaussianEncoder,
+    SpectralMLP,
+    input_gradient,
+    power_iteration,
+)
 
 SIZES = (3, 16, 8, 2)
 
@@ -173,3 +183,130 @@ def test_dcgan_refuses_sizes_that_it_cannot_halve(build, size):
 def test_dcgan_plays_one_trial(build):
     with pytest.raises(ValueError, match="unpack"):
         build(generators(1, 2), width=4)
+
+
+def spectral(*seeds: int) -> SpectralMLP:
+    return SpectralMLP(SIZES, generators(*seeds))
+
+
+def state(net: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in net.state_dict().items()}
+
+
+def unchanged(net: nn.Module, before: dict[str, torch.Tensor], *kinds: str) -> bool:
+    """Whether the entries whose name starts with one of ``kinds`` are what they were."""
+    now = net.state_dict()
+    return all(torch.equal(now[name], value) for name, value in before.items() if name.startswith(kinds))
+
+
+def test_spectral_norm_is_the_largest_singular_value_of_each_trial():
+    net = spectral(1, 2, 3)
+    first = net.norms()
+    for _ in range(300):
+        power_iteration(net)
+    for w, start, norm in zip(net.weights, first, net.norms(), strict=True):
+        exact = torch.linalg.svdvals(w)[:, 0]
+        assert norm.shape == (3, 1, 1)
+        close(norm.flatten(), exact)
+        assert (start.flatten() <= exact * (1 + 1e-6)).all()  # no vectors of length 1 give more
+        assert (start.flatten() >= 0.8 * exact).all()  # 15 iterations are nearly there
+    for applied in net.matrices():
+        close(torch.linalg.svdvals(applied)[:, 0], torch.ones(3))
+
+
+def test_spectral_norm_follows_weights_that_move():
+    net = spectral(1, 2)
+    with torch.no_grad():
+        for w in net.weights:
+            w.mul_(torch.tensor([3.0, 0.2])[:, None, None]).add_(0.05)
+    for _ in range(300):
+        power_iteration(net)
+    for w, norm in zip(net.weights, net.norms(), strict=True):
+        close(norm.flatten(), torch.linalg.svdvals(w)[:, 0])
+
+
+def test_spectral_norm_is_stock_pytorchs():
+    """One trial against torch's own parametrisation with the same vectors: the values and the gradient."""
+    net, x = spectral(4), draw(1, 7, 3)
+    stock = plain(net, 0)
+    for i, layer in enumerate(stock[::2]):
+        nn.utils.parametrizations.spectral_norm(layer)
+        layer.eval()  # no iteration of its own
+        norm = layer.parametrizations.weight[0]  # of the matrix (out, in): u and v change places
+        norm._u.copy_(net.get_buffer(f"v{i}")[0, :, 0])
+        norm._v.copy_(net.get_buffer(f"u{i}")[0, :, 0])
+    close(net(x)[0], stock(x[0]))
+    net(x).square().sum().backward()
+    stock(x[0]).square().sum().backward()
+    for i, layer in enumerate(stock[::2]):
+        close(net.weights[i].grad[0].T, layer.parametrizations.weight.original.grad)
+        close(net.biases[i].grad[0, 0], layer.bias.grad)
+
+
+def test_spectral_mlp_starts_as_mlp_does_and_its_trials_are_separate():
+    net, x = spectral(1, 2, 3), draw(3, 7, 3)
+    for mine, theirs in zip(net.parameters(), MLP(SIZES, generators(1, 2, 3)).parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    for trial, seed in enumerate((1, 2, 3)):
+        close(net(x)[trial], spectral(seed)(x[trial : trial + 1])[0])
+
+
+def test_spectral_mlp_is_1_lipschitz_where_the_plain_one_is_not():
+    net, x, y = spectral(1, 2), draw(2, 500, 3), draw(2, 500, 3, seed=1)
+    with torch.no_grad():
+        for w in net.weights:
+            w.mul_(5)
+    for _ in range(300):
+        power_iteration(net)
+    distance = (x - y).norm(dim=-1)
+    assert ((net(x) - net(y)).norm(dim=-1) <= distance).all()
+    bare = MLP(SIZES, generators(1, 2))
+    bare.load_state_dict(net.state_dict(), strict=False)  # all but the vectors
+    assert ((bare(x) - bare(y)).norm(dim=-1) > distance).any()
+
+
+def test_only_the_power_iteration_moves_the_vectors_and_nothing_else():
+    net = Critic(SpectralMLP((3, 8, 1), generators(1, 2)))
+    before = state(net)
+    net(draw(2, 5, 3)).square().sum().backward()
+    assert unchanged(net, before, "")
+    power_iteration(net)
+    assert unchanged(net, before, "body.weights", "body.biases")
+    assert not unchanged(net, before, "body.u") and not unchanged(net, before, "body.v")
+    lengths = torch.stack([net.body.get_buffer(name).norm(dim=1) for name in ("u0", "v0", "u1", "v1")])
+    close(lengths, torch.ones_like(lengths))
+    ordinary = Critic(MLP((3, 8, 1), generators(1)))
+    before = state(ordinary)
+    power_iteration(ordinary)
+    assert unchanged(ordinary, before, "")
+
+
+@pytest.mark.parametrize("kind", [MLP, SpectralMLP])
+def test_input_gradient_can_be_learned_from_trial_by_trial(kind):
+    """A function of the slope, differentiated again: as one trial alone, and no other trial gets any."""
+    critic, x = Critic(kind((3, 16, 8, 1), generators(1, 2, 3))), draw(3, 7, 3).requires_grad_()
+    slope = input_gradient(critic, x)
+    assert slope.shape == x.shape
+    weights = list(critic.body.weights)
+    for trial in range(3):
+        alone = Critic(kind((3, 16, 8, 1), generators(trial + 1)))
+        lengths = slope.norm(dim=-1)[trial]
+        grads = torch.autograd.grad(
+            (lengths - 1).square().sum(), [*weights, x], retain_graph=True, allow_unused=True
+        )
+        assert grads[-1] is None  # the points are constants
+        points = x[trial : trial + 1].detach().requires_grad_()
+        (exact,) = torch.autograd.grad(alone(points).sum(), points, create_graph=True)
+        close(slope[trial], exact[0])
+        wanted = torch.autograd.grad((exact.norm(dim=-1) - 1).square().sum(), list(alone.body.weights))
+        for got, want in zip(grads[:-1], wanted, strict=True):
+            close(got[trial], want[0])
+            assert not got[[i for i in range(3) if i != trial]].any()
+            assert want.abs().max() > 0
+
+
+def test_input_gradient_is_the_slope_by_differences():
+    critic, x, h = Critic(MLP((3, 16, 1), generators(1))).double(), draw(1, 40, 3).double(), 1e-6
+    steps = h * torch.eye(3, dtype=torch.float64)
+    want = torch.stack([(critic(x + step) - critic(x - step)) / (2 * h) for step in steps], -1)
+    torch.testing.assert_close(input_gradient(critic, x), want, rtol=1e-6, atol=1e-8)

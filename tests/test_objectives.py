@@ -21,7 +21,7 @@ from oracles.tools import close
 from torch import Tensor
 
 from bridgekit import objectives
-from bridgekit.objectives import adversarial, bridge, likelihood
+from bridgekit.objectives import adversarial, bridge, f_gan, likelihood, wasserstein
 
 EXEMPT = {"twin_moments": "no losses: exact moments of the twins by quadrature, with tests of their own"}
 
@@ -65,6 +65,14 @@ def _twin(**names: tuple[str, ...]) -> Contract:
     )
 
 
+LOG_WEIGHT = tuple(({"alpha": 0.4, "clip": clip}, 500.0) for clip in (float("inf"), 5.0))
+
+
+def _pair(limit: float) -> Contract:
+    """A critic's loss in its outputs on real and fake samples; exponentials bound their size."""
+    return Contract(("v_real", "v_fake"), settings=(({}, limit),))
+
+
 CONTRACTS = {
     likelihood.negative_log_likelihood: Contract(learns=("log_p",)),
     likelihood.gaussian_nll: Contract(
@@ -79,10 +87,29 @@ CONTRACTS = {
     adversarial.reverse_kl: Contract(("f_fake",)),
     bridge.sigmoid_gamma: Contract(("alpha",), share=("alpha",)),
     bridge.linear_gamma: Contract(("alpha",), share=("alpha",)),
+    bridge.cosine_gamma: Contract(("alpha",), share=("alpha",)),
+    bridge.forward_log_weight: Contract(("f",), settings=LOG_WEIGHT),
+    bridge.reverse_log_weight: Contract(("f",), settings=LOG_WEIGHT),
     bridge.forward_twin: _twin(learns=("log_p",), frozen=("f",)),
     bridge.reverse_twin: _twin(learns=("f",)),
     bridge.twin_combination: Contract(("forward", "reverse"), settings=(({"gamma": 0.3}, 500.0),)),
     bridge.semi_implicit_sample: Contract(("mean", "eps"), settings=(({"sigma": 0.3}, 500.0),)),
+    f_gan.forward_kl_critic: _pair(50.0),
+    f_gan.forward_kl_generator: Contract(("v_fake",), settings=(({}, 50.0),)),
+    f_gan.reverse_kl_critic: _pair(50.0),
+    f_gan.reverse_kl_generator: Contract(("v_fake",)),
+    f_gan.pearson_chi2_critic: _pair(500.0),
+    f_gan.pearson_chi2_generator: Contract(("v_fake",)),
+    f_gan.squared_hellinger_critic: _pair(50.0),
+    f_gan.squared_hellinger_generator: Contract(("v_fake",), settings=(({}, 50.0),)),
+    f_gan.jensen_shannon_critic: _pair(500.0),
+    f_gan.jensen_shannon_generator: Contract(("v_fake",)),
+    wasserstein.critic: Contract(("f_real", "f_fake")),
+    wasserstein.generator: Contract(("f_fake",)),
+    wasserstein.interpolate: Contract(
+        ("real", "fake", "u"), share=("u",), settings=(({"event_dims": 0}, 500.0),)
+    ),
+    wasserstein.one_centred_penalty: Contract(("slope",), events=("slope",)),
 }
 
 # Mutants (by their changed line) that are the same function, and why.

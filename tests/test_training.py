@@ -1,5 +1,6 @@
 """The one loop: trials, chunks, players, resuming after a kill, failures, progress."""
 
+import functools
 import json
 import os
 import signal
@@ -17,9 +18,10 @@ from bridgekit.distributions import normal_log_prob
 from bridgekit.divergences import forward_kl, reverse_kl
 from bridgekit.errors import BridgekitError
 from bridgekit.game import FromTensor, Game, Normal, Phase, Player, Turn
-from bridgekit.games import arenas, baselines, bridge, fitting
+from bridgekit.games import arenas, baselines, bridge, fitting, turns
 from bridgekit.networks import MLP, BatchNorm
 from bridgekit.objectives import adversarial
+from bridgekit.objectives.bridge import sigmoid_gamma
 from bridgekit.training import CHUNK, fit, play, probe, start
 
 
@@ -129,7 +131,7 @@ def test_step_three_keeps_training_the_inference_arm_and_drops_the_ml_term_for_G
 def test_alpha_zero_is_the_ml_gradient_exactly():
     arena = small_plane()
     game = bridge.alpha_bridge(arena, rounds=(1, 1, 1))
-    ml, mixed = bridge.ml_turn(arena, 0.3), bridge.bridge_turn(arena, 0.3, 5.0)
+    ml, mixed = turns.ml_turn(arena, 0.3), bridge.bridge_turn(arena, 0.3, 5.0)
     state = start(game, [0, 1])
     nets = training.SimpleNamespace(**state.nets)
     noise = torch.Generator().manual_seed(0)
@@ -303,6 +305,45 @@ def test_fit_raises_only_when_no_trial_is_left():
         play(game, state, "train")
 
 
+def test_adam_steps_along_the_gradient_however_it_is_laid_out():
+    """Fused Adam on a CPU takes memory in order: from a transposed gradient it would make another one."""
+    wanted, start_at = torch.arange(6.0).view(2, 3), torch.zeros(2, 3)
+
+    class Weight(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = torch.nn.Parameter(start_at.clone())
+
+    def losses(nets, batch, now):
+        return {"p": (nets.p.w.T * wanted.T.contiguous()).sum()}  # autograd gives it in w.T's layout
+
+    turn, build = Turn(("p",), {}, losses), lambda generators: Weight()
+    game = Game("g", {"p": build}, {"p": Player(("p",))}, (Phase("x", 1, (turn,)),), stacked=False)
+    state = start(game, [0])
+    w = state.nets["p"].w
+    loss = losses(training.SimpleNamespace(**state.nets), None, None)["p"]
+    assert torch.autograd.grad(loss, w)[0].stride() != w.stride()
+    play(game, state, "x")
+    assert torch.equal(w.grad, wanted) and w.grad.stride() == w.stride()
+    torch.testing.assert_close(state.optimisers["p"].state[w]["exp_avg"], 0.5 * wanted)
+
+
+def test_what_stands_before_a_turn_runs_first_and_without_gradients():
+    game, seen = small_bridge((2, 1, 1)), []
+
+    def before(nets):
+        seen.append((torch.is_grad_enabled(), nets.G.weights[0].clone()))
+
+    d, ml = game.phases[0].turns
+    watched = replace(game, phases=(Phase("I", 2, (d, replace(ml, before=before))),))
+    state = start(watched, [0])
+    first = state.nets["G"].weights[0].detach().clone()
+    play(watched, state, "I")
+    assert [grad for grad, _ in seen] == [False, False] and torch.is_grad_enabled()
+    assert torch.equal(seen[0][1], first) and not torch.equal(seen[1][1], first)
+    assert same(weights(state), weights(play(game, start(game, [0]), "I")))
+
+
 def test_losses_are_kept_per_stretch_as_means_over_it():
     game = baselines.gan(small_plane(), adversarial.non_saturating, rounds=250)
     state = play(game, start(game, [0, 1]), "train")
@@ -380,6 +421,8 @@ def test_the_fingerprint_tells_games_apart():
         small_bridge((7, 8, 6)),
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), sigma=0.2),
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=lambda a: a),
+        bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=functools.partial(sigmoid_gamma, c=9.0)),
+        bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=functools.partial(sigmoid_gamma, 9.0)),
         bridge.alpha_bridge(arenas.images(image_set(), batch=8), rounds=(7, 8, 5)),
     ]
     assert len({base, *(game.fingerprint() for game in others)}) == len(others) + 1

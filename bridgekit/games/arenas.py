@@ -12,7 +12,7 @@ from torch import nn
 from bridgekit.data import Images
 from bridgekit.distributions import Mixture
 from bridgekit.game import Draw, FromMixture, FromTensor, Normal, Player
-from bridgekit.networks import MLP, Critic, DCGANBody, DCGANGenerator, GaussianEncoder
+from bridgekit.networks import MLP, Critic, DCGANBody, DCGANGenerator, GaussianEncoder, SpectralMLP
 
 Builder = Callable[[list[torch.Generator]], nn.Module]
 
@@ -21,7 +21,8 @@ Builder = Callable[[list[torch.Generator]], nn.Module]
 class Arena:
     """Networks G (generator), E (inference arm), D (discriminator, a logit), with data and prior noise.
 
-    ``event_dims`` is the number of axes of one sample, ``stacked`` says whether tensors carry a trials axis.
+    ``event_dims`` is the number of axes of one sample, ``stacked`` says whether tensors carry a trials axis,
+    ``spectral`` whether D is spectrally normalised, which asks for power iterations before its turns.
     """
 
     networks: Mapping[str, Builder]
@@ -32,6 +33,7 @@ class Arena:
     lr: float
     betas: tuple[float, float]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    spectral: bool = False
 
     def player(self, network: str) -> Player:
         """A player that moves one network with the arena's Adam."""
@@ -47,18 +49,21 @@ def plane(
     z: int = 2,
     lr: float = 1e-3,
     beta1: float = 0.5,
+    spectral: bool = False,
 ) -> Arena:
-    """Two-dimensional data, fresh samples in every round; MLPs with ``depth`` hidden ReLU layers."""
+    """Two-dimensional data, fresh samples in every round; MLPs with ``depth`` hidden ReLU layers.
+
+    ``spectral`` normalises every layer of D by its largest singular value; G and E start the same either way.
+    """
     settings = dict(locals())
     d, middle = mixture.means.shape[1], [hidden] * depth
     networks: dict[str, Builder] = {
         "G": lambda g: MLP([z, *middle, d], g),
         "E": lambda g: GaussianEncoder(MLP([d, *middle, 2 * z], g)),
-        "D": lambda g: Critic(MLP([d, *middle, 1], g)),
+        "D": lambda g: Critic((SpectralMLP if spectral else MLP)([d, *middle, 1], g)),
     }
-    return Arena(
-        networks, FromMixture(mixture, batch), Normal((batch, z)), 1, True, lr, (beta1, 0.999), settings
-    )
+    x, prior, betas = FromMixture(mixture, batch), Normal((batch, z)), (beta1, 0.999)
+    return Arena(networks, x, prior, 1, True, lr, betas, settings, spectral)
 
 
 def images(

@@ -1,4 +1,8 @@
-"""Adversarial games without a likelihood: one discriminator step, one generator step a round."""
+"""What the alpha-Bridge is compared with: adversarial games without a likelihood.
+
+Paper A's baselines are three settings of one game: ``gan(arena, adversarial.reverse_kl)`` is the plain
+reverse-KL GAN (eqs 4 and 7), with ``penalty=1.0`` it is RKL-GP, in an arena with ``spectral=True`` RKL-SN.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,46 @@ from torch import Tensor
 
 from bridgekit.game import Game, Phase
 from bridgekit.games.arenas import Arena
-from bridgekit.games.bridge import discriminator_turn, generator_turn
+from bridgekit.games.turns import discriminator_turns, generator_turn
+from bridgekit.objectives import adversarial, wasserstein
+from bridgekit.objectives.f_gan import FDivergence
 
 
-def gan(arena: Arena, objective: Callable[[Tensor], Tensor], *, rounds: int = 10_000) -> Game:
-    """Eq 4 for D and ``objective`` for G: ``adversarial.saturating`` (the original GAN),
-    ``adversarial.non_saturating``, or ``adversarial.reverse_kl`` (paper A, eq 7)."""
+def gan(
+    arena: Arena,
+    objective: Callable[[Tensor], Tensor],
+    critic: Callable[[Tensor, Tensor], Tensor] = adversarial.discriminator,
+    *,
+    rounds: int = 10_000,
+    d_steps: int = 1,
+    penalty: float = 0.0,
+) -> Game:
+    """Eq 4 or another ``critic`` for D, and ``objective`` for G: ``adversarial.saturating`` (the original
+    GAN), ``adversarial.non_saturating``, or ``adversarial.reverse_kl`` (paper A, eq 7).
+
+    A round is ``d_steps`` steps of D, each with ``penalty`` times the one-centred gradient penalty on points
+    between real and fake samples, and one step of G.
+    """
     networks = {name: arena.networks[name] for name in ("G", "D")}
-    turns = (discriminator_turn(arena), generator_turn(arena, objective))
-    settings = {"objective": objective, "rounds": rounds, "arena": arena.settings}
+    turns = (
+        *discriminator_turns(arena, critic, steps=d_steps, penalty=penalty),
+        generator_turn(arena, objective),
+    )
+    settings = {"objective": objective, "critic": critic, "rounds": rounds, "d_steps": d_steps}
+    settings |= {"penalty": penalty, "arena": arena.settings}
     players = {name: arena.player(name) for name in networks}
     return Game("gan", networks, players, (Phase("train", rounds, turns),), settings, arena.stacked)
+
+
+def wgan_gp(arena: Arena, *, rounds: int = 10_000, d_steps: int = 5, penalty: float = 10.0) -> Game:
+    """WGAN-GP (Gulrajani et al. 2017, Algorithm 1), five critic steps a round as there; our own Adam."""
+    sides = (wasserstein.generator, wasserstein.critic)
+    return gan(arena, *sides, rounds=rounds, d_steps=d_steps, penalty=penalty)
+
+
+def f_gan(arena: Arena, divergence: FDivergence, *, rounds: int = 10_000, d_steps: int = 1) -> Game:
+    """The f-GAN (Nowozin et al. 2016) for one of the pairs in ``objectives.f_gan``, ``PEARSON_CHI2`` say.
+
+    D's output is the v of that module, a log-ratio for ``REVERSE_KL`` and ``JENSEN_SHANNON`` only.
+    """
+    return gan(arena, divergence.generator, divergence.critic, rounds=rounds, d_steps=d_steps)

@@ -8,6 +8,8 @@ device scalars) or broadcast against the terms.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -31,17 +33,35 @@ def linear_gamma(alpha: Tensor) -> Tensor:
     return alpha
 
 
+def cosine_gamma(alpha: Tensor) -> Tensor:
+    r""":math:`\gamma_\alpha = \tfrac12(1 - \cos\pi\alpha)`: smooth, flat at both ends, without parameters."""
+    return (1 - torch.cos(math.pi * alpha)) / 2
+
+
+def forward_log_weight(f: Tensor, alpha: Tensor | float, clip: float = float("inf")) -> Tensor:
+    r"""Logarithm of eq 10's weight :math:`e^{-\alpha f(x)}` for ``x ~ q``, without :math:`1/(1-\alpha)`.
+
+    ``clip`` bounds ``|f|``, hence the weight by ``e^{alpha clip}``; without it the weight is unbounded where
+    D is sure. How few samples carry it, :func:`bridgekit.metrics.effective_sample_size` says.
+    """
+    return -alpha * f.clamp(-clip, clip)
+
+
+def reverse_log_weight(f: Tensor, alpha: Tensor | float, clip: float = float("inf")) -> Tensor:
+    r"""Logarithm of eq 11's weight :math:`e^{(1-\alpha) f(x)}` for ``x ~ p``; ``clip`` as above."""
+    return (1 - alpha) * f.clamp(-clip, clip)
+
+
 def forward_twin(log_p: Tensor, f: Tensor, alpha: Tensor | float, clip: float = float("inf")) -> Tensor:
     r"""Paper A, eq 10: for ``x ~ q``, the surrogate whose gradient is :math:`\nabla D^F_\alpha`.
 
     .. math:: -\frac{1}{1-\alpha}\,\bigl[e^{-\alpha f(x)}\bigr]_{\text{detached}}\,\log p_\theta(x)
 
     ``log_p`` carries the gradient; ``f`` is the log-ratio at the same points (eq 6, true or estimated), and
-    is only a weight. ``clip`` bounds ``|f|`` inside the weight, hence the weight by ``e^{alpha clip}``;
-    without it the weight is unbounded where D is sure. ``alpha < 1``: at 1 step III drops this term by
-    definition.
+    is only a weight; ``clip`` bounds ``|f|`` in it, as in :func:`forward_log_weight`. ``alpha < 1``: at 1
+    step III drops this term by definition.
     """
-    weight = torch.exp(-alpha * f.clamp(-clip, clip)).detach() / (1 - alpha)
+    weight = forward_log_weight(f, alpha, clip).exp().detach() / (1 - alpha)
     return -weight * log_p
 
 
@@ -52,10 +72,10 @@ def reverse_twin(f: Tensor, alpha: Tensor | float, clip: float = float("inf")) -
 
     The gradient flows through ``x`` alone: ``f`` is a frozen discriminator's logit at an undetached sample
     (or an exact log-ratio whose own dependence on the parameters is detached). ``clip`` bounds ``|f|`` in the
-    weight only, hence the weight by ``e^{(1-alpha) clip}``; without it the weight is unbounded where D is
-    sure. ``alpha = 1`` is :func:`bridgekit.objectives.adversarial.reverse_kl`.
+    weight only, as in :func:`reverse_log_weight`. ``alpha = 1`` is
+    :func:`bridgekit.objectives.adversarial.reverse_kl`.
     """
-    weight = torch.exp((1 - alpha) * f.clamp(-clip, clip)).detach()
+    weight = reverse_log_weight(f, alpha, clip).exp().detach()
     return -weight * f
 
 

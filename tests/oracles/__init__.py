@@ -6,9 +6,13 @@ and raises AssertionError where the function is wrong. One module here per modul
 
 from collections.abc import Callable
 
-from oracles import of_adversarial, of_bridge, of_likelihood
+from oracles import of_adversarial, of_bridge, of_f_gan, of_likelihood, of_wasserstein
 from oracles.tools import Function
 
 ORACLES: dict[Function, Callable[[Function], None]] = (
-    of_likelihood.ORACLES | of_adversarial.ORACLES | of_bridge.ORACLES
+    of_likelihood.ORACLES
+    | of_adversarial.ORACLES
+    | of_bridge.ORACLES
+    | of_f_gan.ORACLES
+    | of_wasserstein.ORACLES
 )

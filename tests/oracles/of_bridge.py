@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -171,9 +172,41 @@ def linear_gamma(function: Function) -> None:
     close(gradient(function(alpha), alpha)[0], torch.ones_like(alpha))
 
 
+def cosine_gamma(function: Function) -> None:
+    """0, a half and 1, even about the middle, with the slope of a sine."""
+    (alpha,) = leaves([i / 64 for i in range(65)])
+    got = function(alpha)
+    close(got, torch.sin(math.pi / 2 * alpha).square())
+    close(got + got.flip(0), torch.ones_like(got))
+    close(gradient(got, alpha)[0], math.pi / 2 * torch.sin(math.pi * alpha))
+
+
+def _log_weight(function: Function, exponent: Callable[[float], float]) -> None:
+    """The logarithm of the printed weight; beyond the clip it stays where it is."""
+    for alpha in (0.0, 0.3, 0.8, 1.0):
+        (f,) = leaves([-50.0, -5.1, -1.0, 0.0, 2.0, 5.1, 50.0])
+        for clip in ((), (5.0,), (60.0,)):
+            bounded = torch.maximum(torch.minimum(f, tensor(*clip or (99.0,))), -tensor(*clip or (99.0,)))
+            close(function(f, tensor(alpha), *clip), exponent(alpha) * bounded)
+            same_gradient(function(f, alpha, *clip), exponent(alpha) * bounded, f)
+
+
+def forward_log_weight(function: Function) -> None:
+    """-alpha f, and its exponential is p^alpha q^-alpha."""
+    _log_weight(function, lambda alpha: -alpha)
+
+
+def reverse_log_weight(function: Function) -> None:
+    """(1 - alpha) f."""
+    _log_weight(function, lambda alpha: 1 - alpha)
+
+
 ORACLES = {
     bridge.sigmoid_gamma: sigmoid_gamma,
     bridge.linear_gamma: linear_gamma,
+    bridge.cosine_gamma: cosine_gamma,
+    bridge.forward_log_weight: forward_log_weight,
+    bridge.reverse_log_weight: reverse_log_weight,
     bridge.forward_twin: forward_twin,
     bridge.reverse_twin: reverse_twin,
     bridge.twin_combination: twin_combination,
