@@ -22,7 +22,7 @@ book: $(READY)
 	@$(SNAKEMAKE) -- book
 
 test: $(READY)
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 figures: $(READY)
 	@$(SNAKEMAKE) -- figures
