@@ -22,7 +22,7 @@ book: $(READY)
 	@$(SNAKEMAKE) -- book
 
 test: $(READY)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 figures: $(READY)
 	@$(SNAKEMAKE) -- figures

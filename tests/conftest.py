@@ -160,3 +160,8 @@ def toy_repository(toy_book: ToyBook) -> ToyBook:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPOSITORY / "bridgekit", toy_book.root / "bridgekit", ignore=ignore)
     return toy_book
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The real book first: it takes longest, and the other tests fit beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("book") is None)
