@@ -252,7 +252,8 @@ def fit(
         state.source = checkpoint
     if phase not in state.played:
         _enter(game, state, play)
-    wanted = sorted({r for r in at if 0 <= r <= rounds and r > state.seen.get(phase, -1)})
+    ahead = range(state.played[phase], rounds + 1)  # what has been played cannot be looked at any more
+    wanted = sorted({r for r in at if r in ahead and r > state.seen.get(phase, -1)})
     stretch, saved = _Stretch(game, state, play, rounds), time.monotonic()
     with Progress(f"{game.name} · {phase}", rounds, state.played[phase]) as progress:
         for stop in [*wanted, rounds]:

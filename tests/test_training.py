@@ -151,6 +151,13 @@ def test_the_schedule_of_step_two_stays_inside_and_rises():
     assert 0 < gamma[0] < 1e-3 and 1 - 1e-3 < gamma[-1] < 1 and (gamma.diff() >= 0).all()
 
 
+def test_a_round_that_is_past_is_not_shown_with_a_later_state():
+    game = small_bridge((20, 1, 1))
+    state = start(game, [0])
+    play(game, state, "I", 10)
+    assert [s.played["I"] for s in fit(game, state, "I", at=[5, 10, 15])] == [10, 15]
+
+
 def test_a_branch_plays_on_without_touching_its_trunk():
     game = bridge.fine_tuning(small_plane(), ml_rounds=5, rounds=5)
     trunk = play(game, start(game, [0, 1]), "I")
