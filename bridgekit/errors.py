@@ -6,3 +6,7 @@ class BridgekitError(Exception):
 
     The command line prints the message alone, without a traceback, and exits with status 2.
     """
+
+
+class NoTrialLeft(BridgekitError):
+    """Every trial of a game has become non-finite: there is nothing left to play."""

@@ -11,6 +11,7 @@ Goodfellow et al. 2014; VEEGAN = Srivastava et al. 2017; PacGAN = Lin et al. 201
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import reduce
 
 import torch
@@ -121,6 +122,26 @@ def kde_log_likelihood(
         found.append(kernel.sum(-1).log() - least.squeeze(-1))
     log_norm = math.log(n) + d * (h[..., 0, 0].log() + 0.5 * math.log(2 * math.pi))
     return _mask(torch.cat(found, -1).mean(-1) - log_norm, samples)
+
+
+def plane_scores(
+    x: Tensor, mixture: Mixture, points: Tensor, bandwidths: Sequence[float] = (0.1,)
+) -> dict[str, Tensor]:
+    """Every number of the plane at once, for samples (..., N, 2) and held-out points (M, 2); each (...).
+
+    ``is`` and ``is_junk``, ``log_likelihood`` (at the first of ``bandwidths``; at another one, 0.05 say, it
+    is ``log_likelihood_0.05``), ``modes``, ``high_quality`` and ``reverse_kl``, with the defaults above.
+    """
+    scores = {
+        "is": inception_score(x, mixture),
+        "is_junk": inception_score(x, mixture, junk=True),
+        "modes": modes_covered(x, mixture),
+        "high_quality": high_quality_share(x, mixture),
+        "reverse_kl": mode_reverse_kl(x, mixture),
+    }
+    for i, h in enumerate(bandwidths):
+        scores[f"log_likelihood_{h:g}" if i else "log_likelihood"] = kde_log_likelihood(x, points, h)
+    return scores
 
 
 @torch.no_grad()

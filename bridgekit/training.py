@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bridgekit import checkpoints
-from bridgekit.errors import BridgekitError
+from bridgekit.errors import BridgekitError, NoTrialLeft
 from bridgekit.game import Game, Phase, Turn
 from bridgekit.networks import BatchNorm
 from bridgekit.progress import Progress
@@ -185,7 +185,7 @@ def _settle(state: State, phase: Phase, log: Tensor, first: int) -> None:
             f"seed {s}: {f['player']} in round {f['round']} of {f['phase']}"
             for s, f in zip(state.seeds, state.failed, strict=True)
         )
-        raise BridgekitError(f"every trial became non-finite ({where}); lower the learning rate")
+        raise NoTrialLeft(f"every trial became non-finite ({where}); lower the learning rate")
 
 
 class _Stretch:
@@ -241,7 +241,7 @@ def fit(
     not yielded twice (what the page kept is in ``state.history``). The numbers do not depend on ``at``, on
     how often one saves, nor on a kill in between.
 
-    Raises ``BridgekitError`` when every trial has become non-finite; single ones are marked in
+    Raises ``NoTrialLeft`` when every trial has become non-finite; single ones are marked in
     ``state.failed`` and left behind.
     """
     play = game.phase(phase)
