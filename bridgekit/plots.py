@@ -63,12 +63,11 @@ def style() -> None:
 def samples(ax, x, means=None, *, label=None, colour=None, limit=None, size=4.0):
     """Scatter samples x (N, 2) over a mixture's means (K, 2), drawn as crosses; equal axes of ± ``limit``."""
     x = as_array(x)
-    ax.scatter(
-        x[:, 0], x[:, 1], s=size, color=colour or PALETTE["blue"], alpha=0.5, linewidths=0, label=label
-    )
+    look = {"color": colour or PALETTE["blue"], "alpha": 0.5, "linewidths": 0, "label": label}
+    ax.scatter(x[:, 0], x[:, 1], s=size, rasterized=True, **look)  # thousands of paths would swell an SVG
     if means is not None:
         means = as_array(means)
-        ax.scatter(means[:, 0], means[:, 1], s=26, marker="x", color=PALETTE["orange"], linewidths=1.1)
+        ax.scatter(means[:, 0], means[:, 1], s=6.5 * size, marker="x", color=PALETTE["orange"], linewidths=1.1)
         limit = limit or 1.25 * float(np.abs(means).max())
     if limit:
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
