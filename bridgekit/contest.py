@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +10,7 @@ from typing import TypeVar
 import torch
 
 from bridgekit.errors import NoTrialLeft
-from bridgekit.game import Game
+from bridgekit.game import Game, Phase
 from bridgekit.training import State, fit
 
 Cell = TypeVar("Cell", bound=Hashable)
@@ -29,26 +28,41 @@ def whole(
     """Play the phases one after the other; yield the state at the rounds ``at``, counted from the first one.
 
     ``phases`` names those to be played (all, unless given). The round that ends a phase is looked at before
-    the next phase begins. When no trial is left, play stops and the state is yielded as it is at the
-    remaining rounds, so that every game of a comparison is looked at equally often: ``state.failed`` says
-    what happened. ``checkpoint`` is one file for the whole game, as in :func:`bridgekit.training.fit`.
+    the next phase begins. When no trial is left, play stops, and at the remaining rounds the state is yielded
+    with NaN for every weight and with ``played`` as if play had gone on: every game of a comparison is looked
+    at equally often, and nothing is measured of what had stopped learning. ``state.failed`` says what
+    happened. ``checkpoint`` is one file for the whole game, as in :func:`bridgekit.training.fit`.
     """
     played = [game.phase(name) for name in phases] if phases is not None else game.phases
     first, wanted = 0, sorted(set(at))
-    for phase in played:
+    for i, phase in enumerate(played):
         last = first + phase.rounds
-        here = [r - first for r in wanted if first < r <= last or r == first == 0]
+        here = [r - first for r in wanted if first < r <= last or r == i == 0]
         looked = 0
         try:
             for now in fit(game, state, phase.name, at=here, checkpoint=checkpoint):
-                looked = first + now.played[phase.name]
+                looked = now.played[phase.name]
                 yield now
         except NoTrialLeft:
-            seen = first + state.seen.get(phase.name, -1)
-            for _ in (r for r in wanted if r > max(looked, seen)):
-                yield state
+            looked = first + max(looked, state.seen.get(phase.name, 0))
+            yield from _lost(state, played, [r for r in wanted if r > looked])
             return
         first = last
+
+
+def _lost(state: State, phases: Sequence[Phase], rounds: Iterable[int]) -> Iterator[State]:
+    """What :func:`whole` yields of a game that no trial has survived, at those of ``rounds`` that it has."""
+    with torch.no_grad():
+        for parameter in (p for net in state.nets.values() for p in net.parameters()):
+            parameter.fill_(torch.nan)
+    total = sum(phase.rounds for phase in phases)
+    for left in (r for r in rounds if r <= total):
+        for phase in phases:
+            state.played[phase.name] = min(left, phase.rounds)
+            left -= phase.rounds
+            if left <= 0:
+                break
+        yield state
 
 
 def rounds_of(game: Game, phases: Iterable[str] | None = None) -> list[int]:
@@ -64,13 +78,20 @@ def side_by_side(work: Callable[[Cell], Found], cells: Iterable[Cell], workers: 
     """``{cell: work(cell)}`` with ``workers`` at a time, each in a thread of its own.
 
     Worth it where cells are independent games and cores are idle: torch's kernels leave the interpreter free.
-    Each thread keeps torch's present number of threads, so that no number depends on ``workers``. The first
-    error stops what has not begun and is raised.
+    Each thread keeps torch's present number of threads, so that no number depends on ``workers``. After the
+    first error no cell begins, those under way end, and that error is raised.
     """
-    cells = list(cells)
+    cells, errors = list(cells), []
     threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,))
-    with contextlib.ExitStack() as stack:
-        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        futures = [pool.submit(work, cell) for cell in cells]
-        return {cell: future.result() for cell, future in zip(cells, futures, strict=True)}
+
+    def attempt(cell: Cell) -> Found | None:
+        try:
+            return None if errors else work(cell)
+        except BaseException as error:
+            errors.append(error)
+
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+        found = list(pool.map(attempt, cells))
+    if errors:
+        raise errors[0]
+    return dict(zip(cells, found, strict=True))

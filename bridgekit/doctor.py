@@ -2,7 +2,9 @@
 
 import os
 import platform
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from importlib import metadata
 
@@ -10,7 +12,7 @@ from bridgekit import pages
 
 TOOLS = ("jupyter-book", "jupytext", "papermill", "snakemake", "sphinx-mathjax-offline", "nbval", "ruff")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-COMPILERS = ("c++", "g++", "clang++")
+COMPILERS = ("g++", "clang++", "c++")
 
 
 def report() -> Iterator[tuple[str, str]]:
@@ -26,7 +28,7 @@ def report() -> Iterator[tuple[str, str]]:
         "browser",
         found(BROWSERS) or "none: the rendered-book test is skipped (Debian: apt-get install chromium)",
     )
-    yield "C++ compiler", found(COMPILERS) or "none: torch.compile is not available, nothing else is missing"
+    yield "C++ compiler", f"{_compiler()}; only tests/bench --compile wants one, training runs eager"
 
 
 def metadata_of(package: str) -> str:
@@ -42,6 +44,20 @@ def found(programs: tuple[str, ...]) -> str | None:
     return next(filter(None, map(shutil.which, programs)), None)
 
 
+def _compiler() -> str:
+    """The compiler that torch.compile would need, with its version."""
+    path = found(COMPILERS)
+    if path is None:
+        return "none"
+    name = os.path.basename(path)
+    try:
+        asked = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return f"found {name}, which does not run"
+    version = re.search(r"\d+(\.\d+)+", asked.stdout)
+    return f"found {name} {version.group()}" if version else f"found {name}"
+
+
 def _torch() -> Iterator[tuple[str, str]]:
     """The version, the devices and the threads that torch would use."""
     import torch
@@ -49,9 +65,17 @@ def _torch() -> Iterator[tuple[str, str]]:
     yield "torch", torch.__version__
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     mps = ["mps"] if torch.backends.mps.is_available() else []
-    yield "devices", ", ".join(["cpu", *gpus, *mps])
+    yield "devices", ", ".join(["cpu", *gpus, *mps]) + ("" if gpus or mps else f" ({_no_gpu(torch.version)})")
     wanted = os.environ.get("BRIDGEKIT_THREADS") or "1"
     yield "CPU threads", f"{os.cpu_count()} there; each page uses {wanted} (BRIDGEKIT_THREADS)"
+
+
+def _no_gpu(version) -> str:
+    """Why torch, whose `torch.version` is given, sees no GPU."""
+    built = f"CUDA {version.cuda}" if version.cuda else f"ROCm {version.hip}" if version.hip else None
+    return (
+        f"no GPU: torch is built for {built} and finds none" if built else "this torch is built without GPUs"
+    )
 
 
 def _data() -> Iterator[tuple[str, str]]:

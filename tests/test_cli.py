@@ -90,17 +90,60 @@ def test_no_command(capsys):
     assert end.value.code == 2 and "usage: bridgekit" in capsys.readouterr().err
 
 
+def findings(capsys) -> dict[str, str]:
+    """What `bridgekit doctor` prints."""
+    assert main(["doctor"]) == 0
+    return {line[:23].strip(): line[24:] for line in capsys.readouterr().out.splitlines()}
+
+
 def test_doctor(toy_book, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(doctor, "BROWSERS", ("no-such-browser",))
-    monkeypatch.setattr(doctor, "COMPILERS", ("sh",))
-    assert main(["doctor"]) == 0
-    found = {line[:23].strip(): line[24:] for line in capsys.readouterr().out.splitlines()}
+    found = findings(capsys)
     assert found["digits"] == "present" and found["mnist"] == "absent"
     assert found["devices"].startswith("cpu") and found["browser"].startswith("none: ")
-    assert found["C++ compiler"].endswith("sh") and found["data root"].startswith(str(tmp_path / "data"))
+    assert found["data root"].startswith(str(tmp_path / "data"))
     assert doctor.found(("no-such-program", "sh")).endswith("sh")
     assert doctor.metadata_of("no-such-package") == "not installed"
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'g++ (Debian 12.2.0-14+deb12u1) 12.2.0'", "found g++ 12.2.0; only"),
+        ("echo 'Apple clang version 15.0.0 (clang-1500.3.9.4)'", "found g++ 15.0.0; only"),
+        ("echo 'a compiler'", "found g++; only"),
+        ("exit 1", "found g++, which does not run; only"),
+        (None, "none; only"),
+    ],
+)
+def test_doctor_and_the_compiler(toy_book, capsys, monkeypatch, script, said):
+    """A machine without one lacks nothing: with nothing on the path at all, doctor still says all it has."""
+    if script:
+        toy_book.write("bin/g++", f"#!/bin/sh\n{script}\n").chmod(0o755)
+    monkeypatch.setenv("PATH", str(toy_book.root / "bin") if script else "")
+    found = findings(capsys)
+    assert found["C++ compiler"].startswith(said)
+    assert found["C++ compiler"].endswith("tests/bench --compile wants one, training runs eager")
+    assert {"torch", "devices", "free disk", "browser"} <= found.keys()
+
+
+def test_doctor_and_the_gpu(toy_book, capsys, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    for cuda, hip, why in (
+        ("13.2", None, "no GPU: torch is built for CUDA 13.2 and finds none"),
+        (None, "6.4", "no GPU: torch is built for ROCm 6.4 and finds none"),
+        (None, None, "this torch is built without GPUs"),
+    ):
+        monkeypatch.setattr(torch.version, "cuda", cuda)
+        monkeypatch.setattr(torch.version, "hip", hip)
+        assert findings(capsys)["devices"] == f"cpu ({why})"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    assert findings(capsys)["devices"] == "cpu, GPU 0, GPU 1"
 
 
 def test_outside_a_repository_the_package_knows_its_own(tmp_path, monkeypatch, capsys):

@@ -226,6 +226,41 @@ def test_trials_are_apart_and_a_broken_one_is_nan(name):
     torch.testing.assert_close(found[[0, 2]], alone[[0, 2]], rtol=1e-6, atol=1e-6)
 
 
+def test_the_scores_of_the_plane_are_the_single_functions():
+    x = torch.stack([GRID.sample(600, generator(i)) + 0.03 * i for i in range(6)]).view(2, 3, 600, 2)
+    x[1, 0, 5, 1] = math.nan
+    found = metrics.plane_scores(x.requires_grad_(), GRID, POINTS, (0.1, 0.05, 0.2))
+    expected = {
+        "is": metrics.inception_score(x, GRID),
+        "is_junk": metrics.inception_score(x, GRID, junk=True),
+        "modes": metrics.modes_covered(x, GRID),
+        "high_quality": metrics.high_quality_share(x, GRID),
+        "reverse_kl": metrics.mode_reverse_kl(x, GRID),
+        "log_likelihood": metrics.kde_log_likelihood(x, POINTS, 0.1),
+        "log_likelihood_0.05": metrics.kde_log_likelihood(x, POINTS, 0.05),
+        "log_likelihood_0.2": metrics.kde_log_likelihood(x, POINTS, 0.2),
+    }
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        assert value.shape == (2, 3) and not value.requires_grad
+        assert value.isnan().flatten().tolist() == [False] * 3 + [True] + [False] * 2, name
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(
+            value[0, 2], metrics.plane_scores(x[0, 2], GRID, POINTS, (0.1, 0.05, 0.2))[name]
+        )
+    values = torch.stack(list(found.values()))[:, 0]
+    assert len(values.unique(dim=0)) == len(found)  # none of them is another one's
+
+
+def test_the_scores_of_the_plane_name_the_bandwidths_after_the_first():
+    usual = {"is", "is_junk", "modes", "high_quality", "reverse_kl", "log_likelihood"}
+    x = GRID.sample(100, generator())
+    assert metrics.plane_scores(x, GRID, POINTS).keys() == usual
+    other = metrics.plane_scores(x, GRID, POINTS, [0.3, 0.1])
+    assert other.keys() == usual | {"log_likelihood_0.1"}
+    assert other["log_likelihood"] == metrics.kde_log_likelihood(x, POINTS, 0.3)
+
+
 # ------------------------------------------------------------------------------- the surrogate's bound
 
 
