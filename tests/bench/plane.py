@@ -1,4 +1,4 @@
-"""How fast the one loop is, as ratios measured side by side in one run.
+"""How fast the one loop is: trials a second, and ratios measured side by side in one run.
 
     python tests/bench/plane.py [--methods I II RKL-GP RKL-SN] [--rounds 100] [--repeats 5] [--threads 1 2]
                                 [--device cpu] [--compile]
@@ -6,22 +6,26 @@
 Plays steps I and II of the alpha-Bridge on the plane (paper A, Algorithm 1) and two of its baselines several
 ways, in turn, several times over:
 
-    ten loops   ten hand-written PyTorch loops, one after the other: nn.Linear networks, the same sizes,
-                batches, losses and fused Adam, PyTorch's own spectral norm
-    ten trials  `fit` with ten trials side by side
-    one loop    one of those hand-written loops
-    one trial   `fit` with one trial
+    plain loops    hand-written PyTorch loops, one trial after the other: nn.Linear networks, the same sizes,
+                   batches, losses and fused Adam, PyTorch's own spectral norm
+    fit            the same trials side by side in one `fit`
+    fit, compiled  with --compile: the same with every turn's losses through torch.compile; on a GPU with
+                   mode="reduce-overhead", which replays them as CUDA graphs
 
-and prints, for each number of threads, the median ratio of times with its extremes over the repeats: above 1
-means that `fit` is faster. Times on a shared machine drift; ratios of neighbours drift less. With --compile,
-ten trials in `fit` are measured against the same with every turn's losses through torch.compile, the time of
-compiling apart; what cannot be compiled is said and skipped.
+once with ten trials and once, without compiling, with one. For each number of threads it prints the median of
+trials a second (rounds of single trials: ten trials times rounds a second) and the median ratio of times to
+the plain loops, with its extremes over the repeats: above 1 means faster than the loops. Times on a shared
+machine drift; ratios of neighbours drift less. Compiling is timed apart, with empty caches, and set against
+what it saves: after how many rounds it pays, or that it never does. What cannot be compiled (a gradient
+penalty, for its double backward; anything, where there is no C++ compiler) is said and skipped.
 """
 
 import argparse
 import os
 import statistics
+import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -122,13 +126,26 @@ def built(mixture, method: str):
     return bridge.alpha_bridge(arena, sigma=SIGMA, clip=CLIP), method
 
 
+def compiled_losses(losses, device: str):
+    """A turn's losses through torch.compile, and on a GPU through CUDA graphs."""
+    if device == "cpu":
+        return torch.compile(losses, dynamic=False)
+    graphed = torch.compile(losses, dynamic=False, mode="reduce-overhead")
+
+    def replayed(nets, batch, now):
+        torch.compiler.cudagraph_mark_step_begin()  # what earlier replays put out may be overwritten now
+        found = graphed(nets, batch, now)
+        kept = {id(loss): loss.clone() for loss in found.values()}  # `fit` reads losses after the next replay
+        return {name: kept[id(loss)] for name, loss in found.items()}
+
+    return replayed
+
+
 def by_fit(mixture, trials: int, device: str, method: str, compiled: bool = False):
     """The same through `fit`; returns a function that plays some more rounds."""
     game, name = built(mixture, method)
     if compiled:
-        turns = tuple(
-            replace(t, losses=torch.compile(t.losses, dynamic=False)) for t in game.phase(name).turns
-        )
+        turns = tuple(replace(t, losses=compiled_losses(t.losses, device)) for t in game.phase(name).turns)
         game = replace(game, phases=(replace(game.phase(name), turns=turns),))
     state = start(game, range(trials), device)
     return lambda n: play(game, state, name, state.played.get(name, 0) + n)
@@ -144,43 +161,72 @@ def seconds(device: str, work, n: int) -> float:
     return time.perf_counter() - began
 
 
-def ratios(pairs: list[tuple[float, float]]) -> str:
-    each = [plain / fitted for plain, fitted in pairs]
-    return f"{statistics.median(each):5.2f}   ({min(each):.2f} … {max(each):.2f})"
-
-
-def in_turn(options, works: tuple, scale: int = 1) -> list[tuple[float, ...]]:
+def in_turn(options, works: dict[str, Callable], rounds: int) -> list[dict[str, float]]:
     """Seconds of each piece of work, one after the other, several times over."""
-    rounds = scale * options.rounds
-    return [tuple(seconds(options.device, work, rounds) for work in works) for _ in range(options.repeats)]
+    return [
+        {name: seconds(options.device, work, rounds) for name, work in works.items()}
+        for _ in range(options.repeats)
+    ]
+
+
+def middle(times: list[dict[str, float]], name: str) -> float:
+    return statistics.median(each[name] for each in times)
+
+
+def show(method: str, trials: int, times: list[dict[str, float]], rounds: int) -> None:
+    """One line for each way to play."""
+    for name in times[0]:
+        speed = trials * rounds / middle(times, name)
+        each = [one["plain loops"] / one[name] for one in times]
+        ratio = f"{statistics.median(each):6.2f} times the loops ({min(each):.2f} … {max(each):.2f})"
+        line = f"  {method:7s} {trials:3d} x {name:14s} {speed:9.0f} trials/s"
+        print(line if name == "plain loops" else f"{line} {ratio}", flush=True)
 
 
 def measure(options, mixture, method: str) -> None:
     loops = [PlainLoop(mixture, seed, options.device, method) for seed in range(10)]
-    ten, one = (by_fit(mixture, trials, options.device, method) for trials in (10, 1))
 
     def all_loops(n: int) -> None:
         for loop in loops:
             loop(n)
 
-    for work in (all_loops, ten, one):
-        work(100)  # warm up, and end on a chunk's edge
-    many, single = in_turn(options, (all_loops, ten)), in_turn(options, (loops[0], one), scale=5)
-    speed = options.rounds / statistics.median(fitted for _, fitted in many)
-    print(f"  {method:7s} ten plain loops / ten trials in one fit   {ratios(many)}   {speed:.1f} rounds/s")
-    print(f"  {method:7s} one plain loop  / one trial in fit        {ratios(single)}", flush=True)
-    if options.compile:
-        print(f"  {method:7s} {measure_compiled(options, mixture, method, ten)}", flush=True)
+    ten, one = (by_fit(mixture, trials, options.device, method) for trials in (10, 1))
+    many, single = {"plain loops": all_loops, "fit": ten}, {"plain loops": loops[0], "fit": one}
+    for work in (*many.values(), one):
+        work(options.warm_up)  # the default ends on the edge of a chunk of noise
+    took = prepare_compiled(options, mixture, method, many) if options.compile else None
+    times = in_turn(options, many, options.rounds)
+    show(method, 10, times, options.rounds)
+    if took is not None:
+        print(f"  {method:7s} {pays(took, times, options)}", flush=True)
+    show(method, 1, in_turn(options, single, 5 * options.rounds), 5 * options.rounds)
 
 
-def measure_compiled(options, mixture, method: str, eager) -> str:
+def prepare_compiled(options, mixture, method: str, works: dict[str, Callable]) -> float | None:
+    """Add ten compiled trials to ``works``; seconds of their first rounds, or None, with the reason said."""
+    torch._dynamo.reset()
     compiled = by_fit(mixture, 10, options.device, method, compiled=True)
-    try:
-        first = seconds(options.device, compiled, 100)
-    except Exception as error:  # torch.compile raises whatever its backend does
-        return f"compiled: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
-    found = ratios(in_turn(options, (eager, compiled)))
-    return f"ten trials eager / ten trials compiled    {found}   first 100 rounds {first:.0f} s"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = empty  # compiling is to be timed, not finding the last result
+        try:
+            took = seconds(options.device, compiled, options.warm_up)
+        except Exception as error:  # torch.compile raises whatever its backend does
+            said = next((line for line in str(error).splitlines() if line.strip()), "")
+            print(
+                f"  {method:7s} compiled: not possible, skipped: {type(error).__name__}: {said}", flush=True
+            )
+            return None
+    works["fit, compiled"] = compiled
+    return took
+
+
+def pays(took: float, times: list[dict[str, float]], options) -> str:
+    """What compiling cost beside the rounds played meanwhile, and after how many rounds it is earned back."""
+    eager, compiled = (middle(times, name) / options.rounds for name in ("fit", "fit, compiled"))
+    cost = max(took - options.warm_up * compiled, 0.0)
+    after = f"pays after {cost / (eager - compiled):.0f} rounds" if compiled < eager else "never pays here"
+    how = "" if options.device == "cpu" else " and capturing CUDA graphs"
+    return f"compiling{how} took {cost:.1f} s: {after}"
 
 
 def main() -> None:
@@ -188,6 +234,7 @@ def main() -> None:
     methods = ["I", "II", "RKL-GP", "RKL-SN"]
     parser.add_argument("--methods", nargs="+", choices=methods, default=methods)
     parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--warm-up", type=int, default=100, metavar="ROUNDS")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--device", default="cpu")
@@ -198,6 +245,8 @@ def main() -> None:
     for threads in options.threads:
         torch.set_num_threads(threads)
         print(f"{options.device}, {threads} thread(s), {options.rounds} rounds, {options.repeats} repeats")
+        if options.compile and options.device != "cpu":
+            print('compiled with mode="reduce-overhead": CUDA graphs')
         for method in options.methods:
             measure(options, mixture, method)
 
