@@ -200,8 +200,8 @@ class Run:
             return
         for name, metric in self._metrics.items():
             glue(name, mean(metric["values"]), display=False)
-            if self.reference is not None and self.reference.has(name):
-                glue(f"{name}_reference", mean(self.reference.metric(name)), display=False)
+        for name in self.reference.record["metrics"] if self.reference else ():
+            glue(f"{name}_reference", mean(self.reference.metric(name)), display=False)
 
 
 def mean(values) -> float:

@@ -212,9 +212,8 @@ def prepare_compiled(options, mixture, method: str, works: dict[str, Callable]) 
             took = seconds(options.device, compiled, options.warm_up)
         except Exception as error:  # torch.compile raises whatever its backend does
             said = next((line for line in str(error).splitlines() if line.strip()), "")
-            print(
-                f"  {method:7s} compiled: not possible, skipped: {type(error).__name__}: {said}", flush=True
-            )
+            said = f"{type(error).__name__}: {said}"
+            print(f"  {method:7s} not compiled, skipped: {said}", flush=True)
             return None
     works["fit, compiled"] = compiled
     return took
