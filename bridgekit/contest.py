@@ -65,15 +65,6 @@ def _lost(state: State, phases: Sequence[Phase], rounds: Iterable[int]) -> Itera
         yield state
 
 
-def rounds_of(game: Game, phases: Iterable[str] | None = None) -> list[int]:
-    """The round at which each phase ends, counted from the first one's start."""
-    ends, total = [], 0
-    for phase in game.phases if phases is None else map(game.phase, phases):
-        total += phase.rounds
-        ends.append(total)
-    return ends
-
-
 def side_by_side(work: Callable[[Cell], Found], cells: Iterable[Cell], workers: int = 1) -> dict[Cell, Found]:
     """``{cell: work(cell)}`` with ``workers`` at a time, each in a thread of its own.
 

@@ -279,6 +279,6 @@ def _environment(home: Path, part: Path, profile: str) -> dict[str, str]:
     if data := os.environ.get("BRIDGEKIT_DATA"):
         told["DATA"] = Path(data).expanduser().resolve()  # the kernel runs in the root
     pools = {f"{library}_NUM_THREADS": threads for library in ("OMP", "MKL", "OPENBLAS")}
-    # glibc gives memory back to the system and asks for it again at every step of training: a fifth of the time.
+    # Otherwise glibc gives memory back and asks for it again in every step: a fifth of the training time.
     pools |= {f"MALLOC_{name}_THRESHOLD_": str(2**30) for name in ("MMAP", "TRIM")}
     return pools | {f"BRIDGEKIT_{name}": str(value) for name, value in told.items()}

@@ -67,7 +67,8 @@ def samples(ax, x, means=None, *, label=None, colour=None, limit=None, size=4.0)
     ax.scatter(x[:, 0], x[:, 1], s=size, rasterized=True, **look)  # thousands of paths would swell an SVG
     if means is not None:
         means = as_array(means)
-        ax.scatter(means[:, 0], means[:, 1], s=6.5 * size, marker="x", color=PALETTE["orange"], linewidths=1.1)
+        cross = {"marker": "x", "color": PALETTE["orange"], "linewidths": 1.1}
+        ax.scatter(means[:, 0], means[:, 1], s=6.5 * size, **cross)
         limit = limit or 1.25 * float(np.abs(means).max())
     if limit:
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit))

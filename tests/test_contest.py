@@ -123,8 +123,6 @@ def test_a_whole_game_is_its_phases_played_by_hand():
 
 def test_only_the_phases_named_are_played():
     game = bridge.fine_tuning(small_plane(), ml_rounds=6, rounds=4)
-    assert contest.rounds_of(game) == [6, 10, 14]
-    assert contest.rounds_of(game, ["I", "warm"]) == [6, 10]
     state, by_hand = start(game, [0]), start(game, [0])
     assert watch(game, state, range(0, 15, 2), phases=["I", "warm"]) == [0, 2, 4, 6, 8, 10]
     for phase in ("I", "warm"):
@@ -140,14 +138,6 @@ def test_only_the_phases_named_are_played():
 def test_an_unknown_phase_is_an_error():
     with pytest.raises(BridgekitError, match="has no phase 'IV'; it has I, II, III"):
         watch(small_bridge(), start(small_bridge(), [0]), phases=["IV"])
-    with pytest.raises(BridgekitError, match="has no phase 'IV'"):
-        contest.rounds_of(small_bridge(), ["IV"])
-
-
-def test_ends_of_phases():
-    assert contest.rounds_of(small_bridge()) == [7, 15, 20]
-    assert contest.rounds_of(small_bridge(), ("II", "III")) == [8, 13]
-    assert contest.rounds_of(baselines.gan(small_plane(), adversarial.reverse_kl, rounds=9)) == [9]
 
 
 # ------------------------------------------------------------------------------------------------- resuming

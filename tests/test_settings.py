@@ -16,7 +16,6 @@ KNOBS = {  # parameter: the method whose knob it is
     "penalty": "rkl_gp",
     "d_steps_sn": "rkl_sn",
     "d_steps_rkl": "rkl",
-    "penalty_wgan": "wgan_gp",
     "weight": "fixed_sum",
 }
 
