@@ -24,7 +24,9 @@ FLOORS = [
     "checkpoints",
     "training",
     "games",
+    "contest",
     "metrics",
+    "paired",
     # 3: records, figures, pages, the book
     "displays",
     "records",
