@@ -85,7 +85,11 @@ def test_arrows_look_as_the_caption_of_figure_1_says():
         fig.draw_without_rendering()
         pyplot.close(fig)
     looks = {
-        (a.source, a.target): (to_hex(p.get_facecolor()), to_hex(p.get_edgecolor()), p.get_linestyle() == "-")
+        (a.source, a.target): (
+            to_hex(p.get_facecolor()),
+            to_hex(p.get_edgecolor()),
+            p.get_linestyle() == "solid",
+        )
         for a, p in zip(graph.arrows, drawn, strict=True)
     }
     ink, blue = plots.PALETTE["ink"], plots.PALETTE["blue"]
