@@ -33,6 +33,7 @@ FLOORS = [
     "claims",
     "results",
     "plots",
+    "diagrams",
     "keys",
     "parameters",
     "execution",

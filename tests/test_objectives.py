@@ -21,7 +21,7 @@ from oracles.tools import close
 from torch import Tensor
 
 from bridgekit import objectives
-from bridgekit.objectives import adversarial, bridge, f_gan, likelihood, wasserstein
+from bridgekit.objectives import adversarial, bridge, f_gan, likelihood, unified, wasserstein, weighted
 
 EXEMPT = {"twin_moments": "no losses: exact moments of the twins by quadrature, with tests of their own"}
 
@@ -45,8 +45,9 @@ class Contract:
 
     ``learns`` and ``frozen`` are the tensor arguments that get a gradient and that must not; ``share`` lie in
     [0, 1]. Arguments have ``leading`` axes before the trials and batch axes (summarised by the term),
-    those in ``events`` an event axis behind them. ``settings``: other arguments, and the largest size of the
-    tensors' elements that is promised to stay finite with them.
+    those in ``events`` an event axis behind them. ``couples``: the term normalises over the batch.
+    ``settings``: other arguments, and the largest size of the tensors' elements that is promised to stay
+    finite with them.
     """
 
     learns: tuple[str, ...]
@@ -54,7 +55,8 @@ class Contract:
     share: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
     leading: tuple[int, ...] = ()
-    settings: tuple[tuple[dict[str, float], float], ...] = field(default=(({}, 500.0),))
+    couples: bool = False
+    settings: tuple[tuple[dict[str, float | Tensor], float], ...] = field(default=(({}, 500.0),))
 
 
 def _twin(**names: tuple[str, ...]) -> Contract:
@@ -110,6 +112,29 @@ CONTRACTS = {
         ("real", "fake", "u"), share=("u",), settings=(({"event_dims": 0}, 500.0),)
     ),
     wasserstein.one_centred_penalty: Contract(("slope",), events=("slope",)),
+    unified.reverse: Contract(("f",)),
+    unified.label_nll: Contract(("f",), share=("y",)),
+    unified.domain_confusion: Contract(("f_source", "f_target")),
+    unified.log_prior: Contract(("log_p_fake", "log_p_real")),
+    unified.log_posterior: Contract(("log_likelihood", "log_prior"), couples=True),
+    unified.posterior_kl: Contract(("log_p",), frozen=("log_posterior",), settings=(({}, 50.0),)),
+    unified.lemma_1: Contract(
+        ("log_p_fake", "log_p_real"),
+        frozen=("log_posterior_fake", "log_posterior_real"),
+        settings=(({}, 50.0),),
+    ),
+    unified.infogan: Contract(("f", "log_code"), share=("y",)),
+    unified.label_divergence: Contract(("f",)),
+    weighted.log_weight: Contract(("log_likelihood", "log_prior", "log_p")),
+    weighted.importance_log_weight: Contract(("f_fake",), couples=True),
+    weighted.class_log_weight: Contract(
+        ("f_fake",), couples=True, settings=(({"labels": torch.tensor(0)}, 500.0),)
+    ),
+    weighted.importance_weighted: Contract(("f_fake",), frozen=("log_weight",), settings=(({}, 50.0),)),
+    weighted.adversary_activated: Contract(
+        ("negative_elbo",), frozen=("f",), settings=(({}, 500.0), ({"temperature": 3.0}, 500.0))
+    ),
+    weighted.activated_vae: Contract(("fake_loss", "real_loss"), frozen=("f",)),
 }
 
 # Mutants (by their changed line) that are the same function, and why.
@@ -119,6 +144,19 @@ EQUIVALENT = {
         "if not sigma >= 0:": "log(0) raises the same ValueError",
     },
     likelihood.negative_elbo: {"def negative_elbo(kl: Tensor, nll: Tensor) -> Tensor:": "a sum"},
+    unified.log_prior: {
+        "def log_prior(log_p_real: Tensor, log_p_fake: Tensor) -> Tensor:": "both labels weigh the same"
+    },
+    unified.log_posterior: {
+        "def log_posterior(log_prior: Tensor, log_likelihood: Tensor, log_cell: Tensor | float=0.0) "
+        "-> Tensor:": "a product"
+    },
+    weighted.class_log_weight: {
+        "return f_fake - within + same.to(f_fake).mean(-2).log()": "who shares whose class is symmetric"
+    },
+    weighted.log_weight: {
+        "def log_weight(log_prior: Tensor, log_likelihood: Tensor, log_p: Tensor) -> Tensor:": "a sum"
+    },
 }
 
 BY_NAME = sorted(CONTRACTS, key=lambda function: function.__name__)
@@ -215,6 +253,10 @@ def test_terms_keep_the_batch_and_trials_axes_apart(function):
         alone = function(**{name: a.select(axis, trial) for name, a in arguments.items()}, **options)
         assert alone.shape == (5,)
         close(together[trial], alone)
+        if contract.couples:
+            turned = {name: a.select(axis, trial).flip(axis) for name, a in arguments.items()}
+            close(function(**turned, **options), alone.flip(0))
+            continue
         for i in range(5):
             one = {name: a.select(axis, trial).narrow(axis, i, 1) for name, a in arguments.items()}
             close(function(**one, **options), alone[i : i + 1])

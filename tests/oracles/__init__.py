@@ -6,7 +6,15 @@ and raises AssertionError where the function is wrong. One module here per modul
 
 from collections.abc import Callable
 
-from oracles import of_adversarial, of_bridge, of_f_gan, of_likelihood, of_wasserstein
+from oracles import (
+    of_adversarial,
+    of_bridge,
+    of_f_gan,
+    of_likelihood,
+    of_unified,
+    of_wasserstein,
+    of_weighted,
+)
 from oracles.tools import Function
 
 ORACLES: dict[Function, Callable[[Function], None]] = (
@@ -15,4 +23,6 @@ ORACLES: dict[Function, Callable[[Function], None]] = (
     | of_bridge.ORACLES
     | of_f_gan.ORACLES
     | of_wasserstein.ORACLES
+    | of_unified.ORACLES
+    | of_weighted.ORACLES
 )
