@@ -7,11 +7,13 @@ A page is run again when its content key changes (bridgekit.pages.key): with `--
 stamps count for nothing. Jobs meet in the file system alone, so any executor plugin will do.
 """
 
+import re
+import shlex
 import sys
 
 sys.path.insert(0, workflow.basedir)
 
-from bridgekit import book, pages
+from bridgekit import book, keys, pages
 from bridgekit.errors import BridgekitError
 from snakemake.exceptions import WorkflowError
 
@@ -21,6 +23,8 @@ ONLY = config.get("only")
 
 try:
     KEYS = {page: pages.key(page, PROFILE) for page in pages.names()}
+    JUDGES = {page: pages.classifiers(page, PROFILE) for page in KEYS}
+    JUDGE = keys.digest(keys.tree(keys.modules("import bridgekit.classifiers").values(), keys.PACKAGE))
     BOOK = book.key(PROFILE)
     if ONLY:
         pages.source(ONLY)
@@ -28,15 +32,30 @@ except BridgekitError as error:
     raise WorkflowError(f"bridgekit: {error}") from None
 
 
+def arguments(judge):
+    """A classifier as `bridgekit classifier` takes it."""
+    return [judge["name"], *(f"--{k}={v}" for k, v in judge.items() if k != "name" and v is not None)]
+
+
+def report(judge):
+    """Where it is written that a classifier is there: `street --size=16` makes street-size-16.txt."""
+    return "_build/classifiers/" + re.sub(r"[^\w.]+", "-", " ".join(arguments(judge))) + ".txt"
+
+
 def before(wildcards):
-    """The scoreboard reads the reference runs: where they are being made, it comes after them."""
+    """The classifiers that the page judges with. The scoreboard reads the reference runs: where they are being
+    made, it comes after them."""
     first = wildcards.page in pages.READERS and wildcards.profile == "paper" and not ONLY
     makers = [page for page in KEYS if page not in pages.READERS] if first else []
-    return expand("_build/notebooks/paper/{page}.ipynb", page=makers)
+    return [*map(report, JUDGES[wildcards.page]), *expand("_build/notebooks/paper/{page}.ipynb", page=makers)]
+
+
+REPORTS = {report(judge): judge for judges in JUDGES.values() for judge in judges}
 
 
 wildcard_constraints:
     page="|".join(KEYS),
+    judge="[^/]+",
 
 
 rule book:
@@ -63,6 +82,19 @@ rule page:
     threads: 1
     shell:
         "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} --lines"
+
+
+rule classifier:
+    # The weights lie in the data root, which clones share; `bridgekit run` makes them again where they have gone
+    # from there and this file has not.
+    output:
+        "_build/classifiers/{judge}.txt",
+    params:
+        judge=lambda wildcards, output: shlex.join(arguments(REPORTS[output[0]])),
+        key=JUDGE,
+    threads: 1
+    shell:
+        "{PYTHON:q} -m bridgekit classifier {params.judge} > {output:q}"
 
 
 rule html:

@@ -1,4 +1,4 @@
-"""The command line: bridgekit list | run PAGE | claims | doctor."""
+"""The command line: bridgekit list | run PAGE | claims | doctor | download NAME | classifier NAME."""
 
 import argparse
 import json
@@ -47,6 +47,17 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", run_page, "execute one page: a notebook, its figures and its record")
     ledger = command("claims", show_claims, "the papers' claims and what the reference runs say of them")
     command("doctor", show_doctor, "what this machine can do")
+    fetch = command("download", download, "fetch a published data set: mnist, svhn or cifar10")
+    judge = command(
+        "classifier", make_classifier, "train the classifier that judges images like a data set's"
+    )
+    for sub in (fetch, judge):
+        sub.add_argument("name", metavar="NAME", help="as in data.load")
+    judge.add_argument("--size", type=int, help="the images' side, where it is not the data set's own")
+    judge.add_argument("--channels", type=int, help="1 or 3, where it is not the data set's own")
+    judge.add_argument(
+        "--device", default="cpu", help="where it is trained; auto takes a GPU if there is one"
+    )
     for sub in (listing, ledger):
         sub.add_argument("--json", action="store_true", help="for machines")
     run.add_argument("page", metavar="PAGE")
@@ -91,6 +102,8 @@ def run_page(options: argparse.Namespace) -> None:
     """`bridgekit run PAGE`."""
     values = pages.parse(options.page, options.set)
     live = sys.stderr.isatty() and not options.lines
+    for judge in pages.classifiers(options.page, options.profile, values):
+        _made(**judge)
     print(pages.run(options.page, options.profile, values, options.out, live=live))
 
 
@@ -110,6 +123,26 @@ def show_doctor(options: argparse.Namespace) -> None:
 
     for what, finding in doctor.report():
         print(f"{what:23} {finding}")
+
+
+def download(options: argparse.Namespace) -> None:
+    """`bridgekit download NAME`."""
+    from bridgekit import data
+
+    print(data.download(options.name))
+
+
+def make_classifier(options: argparse.Namespace) -> None:
+    """`bridgekit classifier NAME`."""
+    made = _made(options.name, options.size, options.channels, options.device)
+    print(f"{made.name}: accuracy {made.accuracy:.4f} on its test images, weights {made.fingerprint}")
+
+
+def _made(name: str, size: int | None = None, channels: int | None = None, device: str = "cpu"):
+    """The classifier, trained where it is missing."""
+    from bridgekit import classifiers, streams
+
+    return classifiers.make(name, size=size, channels=channels, device=streams.device(device))
 
 
 if __name__ == "__main__":

@@ -83,5 +83,5 @@ def _data() -> Iterator[tuple[str, str]]:
     from bridgekit import data
 
     yield "data root", f"{data.data_root()} (BRIDGEKIT_DATA)"
-    for name in ("digits", "mnist"):
+    for name in ("digits", "street", "mnist", "svhn", "cifar10"):
         yield name, "present" if data.present(name) else "absent"

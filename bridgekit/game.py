@@ -73,10 +73,19 @@ class FromMixture:
 
 @dataclass(frozen=True)
 class FromTensor:
-    """``batch`` rows of a device-resident tensor, drawn with replacement: ``(batch, ...)``."""
+    """``batch`` rows of a device-resident tensor, drawn with replacement: ``(batch, ...)``.
+
+    Raises BridgekitError where there are fewer rows than that: most of such a batch would be repetitions.
+    """
 
     x: Tensor
     batch: int
+
+    def __post_init__(self) -> None:
+        if len(self.x) < self.batch:
+            raise BridgekitError(
+                f"a batch of {self.batch} wants at least as many images; there are {len(self.x)}"
+            )
 
     def chunk(self, rounds: int, generator: torch.Generator) -> Tensor:
         return torch.randint(len(self.x), (rounds, self.batch), generator=generator, device=generator.device)

@@ -11,14 +11,20 @@ Goodfellow et al. 2014; VEEGAN = Srivastava et al. 2017; PacGAN = Lin et al. 201
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from bridgekit.distributions import Mixture, normal_log_prob, reparametrise
+from bridgekit.errors import BridgekitError
 from bridgekit.objectives import likelihood
+
+if TYPE_CHECKING:
+    from bridgekit.classifiers import Classifier
 
 # Where exp(-d) is below float's range, the CPU's exp takes twenty times as long; e^-80 is invisible beside 1.
 _FAR = 80.0
@@ -212,6 +218,64 @@ def classes_missing(labels: Tensor, n_classes: int, hits: int = 1) -> Tensor:
     """How many classes have fewer than ``hits`` samples: (..., N) -> (...), float32; NaN as above."""
     counts = class_histogram(labels, n_classes)
     return (counts < hits).sum(-1).float().masked_fill(counts.isnan().any(-1), math.nan)
+
+
+@torch.no_grad()
+def image_inception_score(classifier: Classifier, x: Tensor) -> float:
+    """``IS = exp E_x KL[p(y|x) || p(y)]`` of images (N, C, H, W), ``p(y|x)`` the classifier's; from 1 to K.
+
+    All N make one split. Numbers of two networks cannot be compared: say which one scored. An image that is
+    not finite makes it NaN. Source: IS; through torchmetrics, in float64.
+    """
+    from torchmetrics.image.inception import InceptionScore
+
+    # A posterior below e^-80 is as good as none; torchmetrics would otherwise take the log of an exact zero.
+    log_posterior = classifier.logits(x).double().log_softmax(-1).clamp(min=-_FAR).cpu()
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")  # that features are kept, and that one split has no deviation
+        torch.manual_seed(0)  # it shuffles, with the global generator, what is one split anyway
+        score = InceptionScore(feature=nn.Identity(), splits=1)
+        score.update(log_posterior)
+        return score.compute()[0].item()
+
+
+@torch.no_grad()
+def frechet_distance(classifier: Classifier, x: Tensor, reference: Tensor) -> float:
+    """``|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))``: the "FID" in the classifier's own features, from 0 up.
+
+    m and S are mean and covariance of the features of ``x`` (N, C, H, W) and of ``reference`` (M, C, H, W).
+    Few images bias it upwards: compare at equal N and M. An image that is not finite makes it NaN. Source:
+    Heusel et al. 2017, eq 6; through torchmetrics, in float64. Fewer than two images raise BridgekitError.
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    if min(len(x), len(reference)) < 2:
+        raise BridgekitError(
+            f"a Frechet distance wants two images a side: {len(x)} and {len(reference)} given"
+        )
+    if not (x.isfinite().all() and reference.isfinite().all()):
+        return math.nan
+    same = nn.Identity()
+    features = [classifier.features(images).double().cpu() for images in (x, reference)]
+    same.num_features = features[0].shape[1]
+    distance = FrechetInceptionDistance(feature=same)
+    for found, real in zip(features, (False, True), strict=True):
+        distance.update(found, real=real)
+    return distance.compute().item()
+
+
+@torch.no_grad()
+def classifier_accuracy(classifier: Classifier, x: Tensor, y: Tensor) -> float:
+    """The share of images (N, C, H, W) that the classifier gives their label ``y`` (N,); NaN as above.
+
+    Raises BridgekitError where the labels are none of its classes, or not one for each image.
+    """
+    classes = len(classifier.classes)
+    if len(y) != len(x) or not ((y >= 0) & (y < classes)).all():
+        got = f"{len(y)} labels out of {sorted(set(y.tolist()))} for {len(x)} images"
+        raise BridgekitError(f"the {classifier.name} classifier wants one of 0 to {classes - 1} an image: {got}")
+    right = classifier.logits(x).argmax(-1) == y.to(x.device)
+    return right.double().mean().item() if x.isfinite().all() else math.nan
 
 
 @torch.no_grad()

@@ -212,3 +212,22 @@ class DCGANBody(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(self.convolutions(x).flatten(1))
+
+
+class Conditional(nn.Module):
+    """A network that is told a class: ``body`` of x and the label's one-hot code side by side.
+
+    ``y`` is (B,) int64 below ``classes``. To a code x ``(B, z)`` the one-hot code is appended, to an image
+    ``(B, C, H, W)`` one plane per class, all ones for the label and zeros for the others (Mirza and Osindero
+    2014; the planes are the usual form for a DCGAN). ``body`` takes ``classes`` features or channels more
+    than x has. Raises ``RuntimeError`` for a label out of range.
+    """
+
+    def __init__(self, body: nn.Module, classes: int):
+        super().__init__()
+        self.body, self.classes = body, classes
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        code = F.one_hot(y, self.classes).to(x)
+        planes = code.view(*code.shape, *[1] * (x.dim() - 2)).expand(-1, -1, *x.shape[2:])
+        return self.body(torch.cat([x, planes], 1))

@@ -134,6 +134,20 @@ def parse(page: str, settings: list[str]) -> dict[str, object]:
     return values
 
 
+def classifiers(
+    page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None
+) -> list[dict[str, object]]:
+    """Which classifiers the page judges with, as arguments of `classifiers.make`: if it imports
+    `bridgekit.classifiers`, those of its parameter `dataset` or `datasets`, at its `size` and `channels`."""
+    code = "\n".join(code for _, code in cells(source(page)))
+    if "bridgekit.classifiers" not in keys.imported(code, "", keys.PACKAGE):
+        return []
+    values = resolve(page, profile, overrides)
+    options = {name: values[name] for name in ("size", "channels") if name in values}
+    names = values.get("datasets", [values["dataset"]] if "dataset" in values else [])
+    return [{"name": name, **options} for name in dict.fromkeys(names)]
+
+
 def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> str:
     """What the executed page depends on: its source, its parameters (data sets are named there), the library
     modules it imports directly or through others, its claims, and the committed results that it shows."""

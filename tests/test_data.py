@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import math
 import os
+import pickle
 import struct
+import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,10 +17,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.datasets import MNIST
+from scipy.io import savemat
+from torchvision.datasets import CIFAR10, MNIST, SVHN
 
 from bridgekit import data
-from bridgekit.data import mnist, store
+from bridgekit.__main__ import main
+from bridgekit.data import cifar10, fetching, mnist, store, svhn
+from bridgekit.data import digits as streets
 from bridgekit.errors import BridgekitError
 
 # -------------------------------------------------------------------------------------------- the plane
@@ -42,7 +48,9 @@ def test_relatives(name, k, reach):
 def test_unknown_names_offer_the_nearest():
     with pytest.raises(BridgekitError, match="Did you mean gaussians25"):
         data.mixture("gausians25")
-    with pytest.raises(BridgekitError, match="Did you mean mnist.*Known: digits, mnist, folder:PATH"):
+    with pytest.raises(
+        BridgekitError, match="Did you mean mnist.*Known: digits, street, mnist, svhn, cifar10, folder:PATH"
+    ):
         data.load("minst")
     assert data.present("digits")
     with pytest.raises(BridgekitError, match="Known: digits"):
@@ -81,6 +89,65 @@ def test_digits_are_the_same_every_time_and_differ_by_split_only():
     assert torch.equal(first.x, data.load("digits").x)
     rgb = data.load("digits", channels=3)
     assert rgb.x.shape[1] == 3 and torch.equal(rgb.x[:, 2:], first.x)
+
+
+# ----------------------------------------------------------------------------------------------- street
+
+
+def test_street_is_digits_on_photographs(tmp_path):
+    train, test = (data.load("street", split, root=tmp_path) for split in store.SPLITS)
+    digits = data.load("digits", "test")
+    assert train.x.shape == (len(data.load("digits")), 3, 32, 32) and train.classes == digits.classes
+    assert torch.equal(test.y, digits.y) and torch.equal(train.y, data.load("digits").y)
+    assert train.fingerprint != test.fingerprint
+    # every image has colours of its own, and both light and dark ones are there
+    assert len(train.x.mean((-2, -1)).unique(dim=0)) == len(train)
+    means = train.x.mean((1, 2, 3))
+    assert means.min() < -0.5 and means.max() > 0.5
+    assert (train.x.std((-2, -1)) > 0).all() and (train.x[:, 0] - train.x[:, 2]).abs().mean() > 0.1
+
+
+def test_street_is_the_blend_that_it_says(tmp_path):
+    """The middle of a stroke is ink, a corner without digit is photograph, and nothing leaves 8 bits."""
+    photographs = [Image.fromarray(np.full((300, 300, 3), (200, 100, 180), np.uint8))]
+    solid = np.full((8, 8), 16, np.uint8)
+    blank, full = (
+        streets._blend(digit, photographs, np.random.RandomState(3)).astype(int)
+        for digit in (np.zeros((8, 8), np.uint8), solid)
+    )
+    assert (blank == (200, 100, 180)).all()  # a bright crop: dark ink, and no contrast to change
+    assert (full <= blank).all() and len(np.unique(full.reshape(-1, 3), axis=0)) > 1
+    inner = full[10:22, 10:22].reshape(-1, 3)
+    assert (inner == inner[0]).all() and (inner[0] < blank[0, 0]).all()
+
+
+def test_street_is_kept_and_the_same_without_a_cache(tmp_path, monkeypatch):
+    first = data.load("street", "test", root=tmp_path)
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where the data root should be")
+    again = data.load("street", "test", root=blocked)
+    assert torch.equal(first.x, again.x) and first.fingerprint == again.fingerprint
+    monkeypatch.setattr(streets, "street", lambda split: pytest.fail("blended twice"))
+    assert torch.equal(data.load("street", "test", root=tmp_path).x, first.x)
+
+
+def test_street_sizes_and_grey(tmp_path):
+    colour, grey = (data.load("street", "test", root=tmp_path, channels=c).x for c in (3, 1))
+    luma = 0.299 * colour[:, 0] + 0.587 * colour[:, 1] + 0.114 * colour[:, 2]
+    torch.testing.assert_close(grey, luma[:, None])
+    small = data.load("street", "test", root=tmp_path, size=16, channels=1).x
+    assert small.shape[1:] == (1, 16, 16) and small.abs().max() <= 1
+
+
+def test_identity_is_what_load_gives(tmp_path):
+    for i in range(5):
+        picture(tmp_path / "f" / "a" / f"{i}.png")
+    for name in ("digits", "street", f"folder:{tmp_path / 'f'}"):
+        for options in ({}, {"size": 16}, {"size": 12, "channels": 1}, {"channels": 3}):
+            for split in store.SPLITS:
+                images = data.load(name, split, root=tmp_path, **options)
+                shape, fingerprint = data.identity(name, split, root=tmp_path, **options)
+                assert shape == tuple(images.x.shape[1:]) and fingerprint == images.fingerprint
 
 
 # ------------------------------------------------------------------------------------ a small fake MNIST
@@ -157,7 +224,7 @@ def test_mnist_that_is_not_there_names_three_ways_out(tmp_path, monkeypatch):
     with pytest.raises(BridgekitError) as caught:
         data.load("mnist")
     message = str(caught.value)
-    for part in (str(tmp_path / "none"), "data.download('mnist')", "BRIDGEKIT_DATA", "`digits`"):
+    for part in (str(tmp_path / "none"), "bridgekit download mnist", "BRIDGEKIT_DATA", "`digits`"):
         assert part in message
     assert not (tmp_path / "none").exists()
 
@@ -272,7 +339,7 @@ def server(fake):
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as mirror:
         mirror.bodies, mirror.cut, mirror.served = dict(fake), set(), set()
-        mirror.url = f"http://127.0.0.1:{mirror.server_port}/mnist"
+        mirror.url = f"http://127.0.0.1:{mirror.server_port}/files"
         thread = threading.Thread(target=mirror.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield mirror
@@ -347,7 +414,7 @@ def test_ctrl_c_in_a_download_leaves_nothing(server, tmp_path, monkeypatch):
 def test_a_silent_mirror_is_given_up(server, tmp_path, monkeypatch):
     import socket
 
-    monkeypatch.setattr(mnist, "TIMEOUT", 0.2)
+    monkeypatch.setattr(fetching, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         with pytest.raises(BridgekitError, match="timed out"):
             data.download("mnist", tmp_path, mirror=f"http://127.0.0.1:{silent.getsockname()[1]}/")
@@ -355,13 +422,156 @@ def test_a_silent_mirror_is_given_up(server, tmp_path, monkeypatch):
 
 
 def test_download_errors(server, tmp_path):
-    with pytest.raises(BridgekitError, match="only mnist"):
+    with pytest.raises(BridgekitError, match="what is downloaded is one of mnist, svhn, cifar10"):
         data.download("digits", tmp_path)
     with pytest.raises(BridgekitError, match="could not be downloaded"):
         data.download("mnist", tmp_path, mirror="not an address")
     (tmp_path / "MNIST").write_text("in the way")
     with pytest.raises(BridgekitError, match="cannot be written.*BRIDGEKIT_DATA"):
         data.download("mnist", tmp_path, mirror=server.url)
+
+
+# ------------------------------------------------------------------------------- SVHN and CIFAR-10, fake
+
+
+def md5(body: bytes) -> str:
+    return hashlib.md5(body).hexdigest()
+
+
+@pytest.fixture
+def fake_svhn(monkeypatch):
+    """Small files in SVHN's format, and the checksums to match: {file name: content}."""
+    bodies = {}
+    for split, n in (("train", 12), ("test", 11)):
+        random = np.random.default_rng(n)
+        body = io.BytesIO()
+        labels = (np.arange(n) % 10 + 1).astype(np.uint8)[:, None]  # 1 to 10, and 10 is the digit 0
+        savemat(body, {"X": random.integers(0, 256, (32, 32, 3, n), np.uint8), "y": labels})
+        bodies[f"{split}_32x32.mat"] = body.getvalue()
+    table = {s: (f"{s}_32x32.mat", md5(bodies[f"{s}_32x32.mat"])) for s in store.SPLITS}
+    monkeypatch.setattr(svhn, "FILES", table)
+    return bodies
+
+
+@pytest.fixture
+def fake_cifar(monkeypatch):
+    """A small archive in CIFAR-10's format, and the checksums to match: {file name: content}."""
+    batches, random = {}, np.random.default_rng(0)
+    for number, file in enumerate(f for split in store.SPLITS for f, _ in cifar10.FILES[split]):
+        pixels = random.integers(0, 256, (10, 3072), np.uint8)
+        pixels[0] = np.repeat([0, 128, 255], 1024)  # one plane of each colour after the other
+        labels = [(number + i) % 10 for i in range(10)]
+        batches[file] = pickle.dumps({"data": pixels, "labels": labels})
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for file, body in batches.items():
+            member = tarfile.TarInfo(f"{cifar10.FOLDER}/{file}")
+            member.size = len(body)
+            tar.addfile(member, io.BytesIO(body))
+    table = {s: tuple((f, md5(batches[f])) for f, _ in cifar10.FILES[s]) for s in store.SPLITS}
+    monkeypatch.setattr(cifar10, "FILES", table)
+    monkeypatch.setattr(cifar10, "ARCHIVE", (cifar10.ARCHIVE[0], md5(archive.getvalue())))
+    return {cifar10.ARCHIVE[0]: archive.getvalue()}
+
+
+def test_published_checksums_are_torchvisions():
+    assert {s: (f, m) for s, (_, f, m) in SVHN.split_list.items() if s in store.SPLITS} == svhn.FILES
+    assert {SVHN.split_list[s][0] for s in store.SPLITS} == {
+        svhn.MIRRORS[0] + f for f, _ in svhn.FILES.values()
+    }
+    assert (CIFAR10.url, CIFAR10.tgz_md5) == (cifar10.MIRRORS[0] + cifar10.ARCHIVE[0], cifar10.ARCHIVE[1])
+    lists = {"train": CIFAR10.train_list, "test": CIFAR10.test_list}
+    assert {s: tuple(map(tuple, files)) for s, files in lists.items()} == cifar10.FILES
+    assert CIFAR10.base_folder == cifar10.FOLDER
+
+
+def test_svhn(fake_svhn, server, tmp_path, monkeypatch):
+    server.bodies |= fake_svhn
+    assert not data.present("svhn", tmp_path)
+    assert data.download("svhn", tmp_path, mirror=server.url) == tmp_path and data.present("svhn", tmp_path)
+    assert files_under(tmp_path) == ["test_32x32.mat", "train_32x32.mat"]
+    train, test = (data.load("svhn", split, root=tmp_path) for split in store.SPLITS)
+    assert train.x.shape == (12, 3, 32, 32) and test.y.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+    monkeypatch.setattr("torchvision.datasets.svhn.check_integrity", lambda *_: True)
+    theirs = SVHN(tmp_path, "test")
+    np.testing.assert_allclose(test.x.numpy(), theirs.data / 127.5 - 1, atol=1e-6)
+    assert test.y.tolist() == theirs.labels.tolist()
+    # decoded once: from the cache without the published files
+    for file in fake_svhn:
+        (tmp_path / file).unlink()
+    assert torch.equal(data.load("svhn", root=tmp_path).x, train.x) and data.present("svhn", tmp_path)
+
+
+def test_cifar10(fake_cifar, server, tmp_path):
+    server.bodies |= fake_cifar
+    assert not data.present("cifar10", tmp_path)
+    data.download("cifar10", tmp_path, mirror=server.url)
+    assert data.present("cifar10", tmp_path) and len(files_under(tmp_path)) == 6
+    train, test = (data.load("cifar10", split, root=tmp_path) for split in store.SPLITS)
+    assert train.x.shape == (50, 3, 32, 32) and train.classes[:2] == ("airplane", "automobile")
+    assert test.y.tolist() == [(5 + i) % 10 for i in range(10)]
+    assert train.x[0].mean((-2, -1)).tolist() == pytest.approx([-1, 128 / 127.5 - 1, 1], abs=1e-6)
+    server.served.clear()
+    data.download("cifar10", tmp_path, mirror=server.url)
+    assert not server.served
+    batch = tmp_path / cifar10.FOLDER / "data_batch_2"
+    good = batch.read_bytes()
+    batch.write_bytes(flipped(good))
+    data.download("cifar10", tmp_path, mirror=server.url)
+    assert batch.read_bytes() == good
+
+
+@pytest.mark.parametrize("name", ["svhn", "cifar10"])
+def test_what_is_not_there_names_three_ways_out(name, tmp_path):
+    with pytest.raises(BridgekitError) as caught:
+        data.load(name, root=tmp_path)
+    for part in (f"bridgekit download {name}", "BRIDGEKIT_DATA", "`street`", str(tmp_path)):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["svhn", "cifar10"])
+def test_download_on_demand(name, fake_svhn, fake_cifar, server, tmp_path, monkeypatch):
+    server.bodies |= fake_svhn | fake_cifar
+    module = {"svhn": svhn, "cifar10": cifar10}[name]
+    monkeypatch.setattr(module, "MIRRORS", (server.url + "/none-", server.url + "/"))
+    assert len(data.load(name, "test", root=tmp_path, download=True)) > 9
+
+
+@pytest.mark.parametrize("how", ["corrupted", "interrupted", "not there"])
+@pytest.mark.parametrize("name", ["svhn", "cifar10"])
+def test_a_broken_download_of_colours_leaves_nothing(name, how, fake_svhn, fake_cifar, server, tmp_path):
+    server.bodies |= fake_svhn | fake_cifar
+    file = {"svhn": "train_32x32.mat", "cifar10": cifar10.ARCHIVE[0]}[name]
+    if how == "corrupted":
+        server.bodies[file] = flipped(server.bodies[file])
+    elif how == "interrupted":
+        server.cut.add(file)
+    else:
+        del server.bodies[file]
+    with pytest.raises(BridgekitError, match="could not be downloaded.*127.0.0.1.*street"):
+        data.download(name, tmp_path, mirror=server.url)
+    assert files_under(tmp_path) == []
+
+
+@pytest.mark.parametrize(("name", "file"), [("svhn", "train_32x32.mat"), ("cifar10", "data_batch_3")])
+def test_a_damaged_file_of_colours_is_named(name, file, fake_svhn, fake_cifar, server, tmp_path):
+    server.bodies |= fake_svhn | fake_cifar
+    data.download(name, tmp_path, mirror=server.url)
+    (path,) = tmp_path.rglob(file)
+    path.write_bytes(flipped(path.read_bytes()))
+    with pytest.raises(BridgekitError, match=f"{file} is damaged: its checksum is not the published one"):
+        data.load(name, root=tmp_path)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_command_line_downloads(fake_svhn, server, tmp_path, monkeypatch, capsys):
+    server.bodies |= fake_svhn
+    monkeypatch.setattr(svhn, "MIRRORS", (server.url + "/",))
+    monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path))
+    assert main(["download", "svhn"]) == 0
+    assert capsys.readouterr().out.endswith(f"{tmp_path}\n") and data.present("svhn")
+    assert main(["download", "street"]) == 2
+    assert "Nothing to download for 'street'" in capsys.readouterr().err
 
 
 # --------------------------------------------------------------------------------------------- folders
@@ -503,7 +713,7 @@ def test_real_mnist(tmp_path):
     raw = data.data_root() / "MNIST" / "raw"
     (tmp_path / "MNIST").symlink_to(raw.parent)  # so that the cache goes to the temporary folder
     if not data.present("mnist", tmp_path):
-        pytest.skip(f"REAL MNIST NOT TESTED: not under {raw}; set BRIDGEKIT_DATA or data.download('mnist')")
+        pytest.skip(f"REAL MNIST NOT TESTED: not under {raw}; set BRIDGEKIT_DATA or bridgekit download mnist")
     train, test = (data.load("mnist", split, root=tmp_path) for split in store.SPLITS)
     assert len(train) == 60_000 and len(test) == 10_000
     assert train.y[:5].tolist() == [5, 0, 4, 1, 9] and test.y[:5].tolist() == [7, 2, 1, 0, 4]

@@ -16,6 +16,7 @@ FLOORS = [
     # 1: equations, networks, data
     "objectives",
     "networks",
+    "residual",
     "data",
     # 2: algorithms, the loop, what is measured
     "progress",
@@ -25,6 +26,7 @@ FLOORS = [
     "training",
     "games",
     "contest",
+    "classifiers",
     "metrics",
     "paired",
     # 3: records, figures, pages, the book

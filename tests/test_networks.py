@@ -12,6 +12,7 @@ from torch import nn
 from bridgekit.networks import (
     MLP,
     BatchNorm,
+    Conditional,
     Critic,
     DCGANBody,
     DCGANGenerator,
@@ -310,3 +311,35 @@ def test_input_gradient_is_the_slope_by_differences():
     steps = h * torch.eye(3, dtype=torch.float64)
     want = torch.stack([(critic(x + step) - critic(x - step)) / (2 * h) for step in steps], -1)
     torch.testing.assert_close(input_gradient(critic, x), want, rtol=1e-6, atol=1e-8)
+
+
+def test_conditional_shows_the_label_beside_what_it_is_about():
+    seen = []
+    net = Conditional(nn.Flatten(), 3)
+    net.body.register_forward_hook(lambda module, given, out: seen.append(given[0]))
+    y = torch.tensor([2, 0])
+    z, x = draw(2, 5), draw(2, 1, 4, 4)
+    net(z, y)
+    net(x, y)
+    code, image = seen
+    assert torch.equal(code, torch.cat([z, torch.tensor([[0.0, 0, 1], [1, 0, 0]])], 1))
+    assert image.shape == (2, 4, 4, 4) and torch.equal(image[:, :1], x)
+    for plane in range(3):
+        assert torch.equal(image[:, 1 + plane], (y == plane).float()[:, None, None].expand(2, 4, 4))
+
+
+def test_conditional_dcgan_depends_on_the_label_and_learns_from_it():
+    g = Conditional(DCGANGenerator(generators(1), z=5 + 3, width=4, size=16), 3)
+    d = Conditional(Critic(DCGANBody(generators(2), 1, 4, 1 + 3, 16)), 3)
+    z, y, other = draw(6, 5), torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1, 2, 0, 1, 2, 0])
+    fake = g(z, y)
+    assert fake.shape == (6, 1, 16, 16) and d(fake, y).shape == (6,)
+    assert not torch.allclose(g(z, other), fake) and not torch.allclose(d(fake, other), d(fake, y))
+    slopes = torch.autograd.grad(d(fake, y).square().sum(), [*g.parameters(), *d.parameters()])
+    assert all(slope.abs().sum() > 0 for slope in slopes)
+
+
+@pytest.mark.parametrize("y", [[0, 3], [-1, 0]])
+def test_conditional_refuses_a_label_out_of_range(y):
+    with pytest.raises(RuntimeError):
+        Conditional(nn.Flatten(), 3)(draw(2, 5), torch.tensor(y))

@@ -12,19 +12,19 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bridgekit.data import folder, mnist
+from bridgekit.data import cifar10, digits, folder, mnist, svhn
 from bridgekit.data.plane import mixture
-from bridgekit.data.store import SPLITS, Pixels, cached, data_root, held_out, unknown
+from bridgekit.data.store import SPLITS, Pixels, cached, data_root, unknown
 from bridgekit.errors import BridgekitError
 
 __all__ = ["NAMES", "Images", "data_root", "download", "load", "mixture", "present"]
 
-NAMES = ("digits", "mnist", "folder:PATH")
+NAMES = ("digits", "street", "mnist", "svhn", "cifar10", "folder:PATH")
+PUBLISHED = {"mnist": mnist, "svhn": svhn, "cifar10": cifar10}
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +32,8 @@ class Images:
     """Images on one device: ``x`` (N, C, H, W) float32 in [-1, 1], labels ``y`` (N,) int64 into ``classes``.
 
     ``fingerprint`` is 16 hex digits of the SHA-256 of the decoded 8-bit pixels, labels and class names. It is
-    taken before ``digits`` and ``mnist`` are resized (floats may differ in the last bit between machines) and
-    after a folder's images are (Pillow resizes in integers).
+    taken before images are resized (floats may differ in the last bit between machines), but after a folder's
+    are (Pillow resizes in integers).
     """
 
     x: Tensor
@@ -61,37 +61,69 @@ def load(
 
     ``digits``       scikit-learn's 1,797 real 8x8 handwritten digits, enlarged to ``size`` (28) by bicubic
                      interpolation; every fifth of a class is a test image. Nothing is downloaded.
+    ``street``       the same digits on crops of photographs, 32x32 in colour (:func:`digits.street` says
+                     how): the stand-in for SVHN and CIFAR-10. Nothing is downloaded.
     ``mnist``        MNIST, 60,000 and 10,000; a ``size`` above 28 pads the black border evenly (32 adds two
-                     pixels a side), one below shrinks with antialiased bicubic interpolation. ``download``
-                     fetches it first where it is missing.
+                     pixels a side).
+    ``svhn``         SVHN's cropped digits, 73,257 and 26,032 in colour; the ``extra`` images are not used.
+    ``cifar10``      CIFAR-10, 50,000 and 10,000 in colour.
     ``folder:PATH``  a directory of class sub-folders, or of ``train/`` and ``test/`` that hold them; PATH is
                      looked for from the working directory, then from the data root. ``size`` fits each image
                      to a square by bicubic resizing and a centre crop. Transparency is dropped.
 
-    ``channels`` = 1 or 3 makes the images grey or RGB (by default they stay what they are). Whatever is
-    missing, damaged or mixed raises :class:`BridgekitError`, which names the file and the ways out.
+    Another ``size`` is reached by bicubic interpolation, antialiased where it shrinks. ``channels`` = 1 or 3
+    makes the images grey (ITU-R 601 luma) or RGB; by default they stay what they are. ``download`` fetches
+    ``mnist``, ``svhn`` or ``cifar10`` first where it is missing. Whatever is missing, damaged or mixed raises
+    :class:`BridgekitError`, which names the file and the ways out.
     """
+    pixels = _pixels(name, split, size, channels, data_root(root), download)
+    x = torch.tensor(pixels.x, dtype=torch.float32).div_(pixels.top).mul_(2).sub_(1)
+    if not name.startswith("folder:"):
+        # On the CPU, whatever the device: the same numbers everywhere.
+        x = _coloured(_resized(x, _size(name, size, pixels), pad=name == "mnist"), channels)
+    y = torch.from_numpy(pixels.y)
+    return Images(x.contiguous().to(device), y.to(device), pixels.classes, name, split, pixels.fingerprint())
+
+
+def identity(
+    name: str,
+    split: str = "train",
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    root: str | Path | None = None,
+) -> tuple[tuple[int, ...], str]:
+    """Shape (C, H, W) and fingerprint of what ``load`` gives, without its tensor; raises as ``load``."""
+    pixels = _pixels(name, split, size, channels, data_root(root), download=False)
+    c, h, w = pixels.x.shape[1:]
+    shape = (c, h, w) if name.startswith("folder:") else (channels or c, *[_size(name, size, pixels)] * 2)
+    return shape, pixels.fingerprint()
+
+
+def _pixels(
+    name: str, split: str, size: int | None, channels: int | None, root: Path, download: bool
+) -> Pixels:
+    """The decoded images as they were published; a folder's have ``size`` and ``channels`` already."""
     if split not in SPLITS:
         raise BridgekitError(unknown("split", split, SPLITS))
     if (size is not None and size < 1) or channels not in (None, 1, 3):
         raise BridgekitError(f"size={size}, channels={channels}: size is at least 1 and channels is 1 or 3.")
-    root = data_root(root)
     if name.startswith("folder:"):
-        pixels = folder.pixels(name, split, size, channels, root)
-    elif name == "mnist":
+        return folder.pixels(name, split, size, channels, root)
+    if name in PUBLISHED:
         if download and not present(name, root):
-            mnist.fetch(root)
-        pixels = cached(root, f"mnist-{split}", lambda: mnist.pixels(root, split))
-    elif name == "digits":
-        pixels, size = _digits(split), size or 28
-    else:
-        raise BridgekitError(unknown("data set", name, NAMES))
-    x = torch.tensor(pixels.x, dtype=torch.float32).div_(pixels.top).mul_(2).sub_(1)
-    if not name.startswith("folder:"):
-        # On the CPU, whatever the device: the same numbers everywhere.
-        x = _resized(x, size or x.shape[-1], pad=name == "mnist").expand(-1, channels or 1, -1, -1)
-    y = torch.from_numpy(pixels.y)
-    return Images(x.contiguous().to(device), y.to(device), pixels.classes, name, split, pixels.fingerprint())
+            PUBLISHED[name].fetch(root)
+        return cached(root, f"{name}-{split}", lambda: PUBLISHED[name].pixels(root, split))
+    if name == "street":
+        return cached(root, f"street-1-{split}", lambda: digits.street(split))  # 1: the recipe's version
+    if name == "digits":
+        return digits.pixels(split)
+    raise BridgekitError(unknown("data set", name, NAMES))
+
+
+def _size(name: str, size: int | None, pixels: Pixels) -> int:
+    """The side of the images that ``load`` gives: scikit-learn's digits are shown larger than they are."""
+    return size or (28 if name == "digits" else pixels.x.shape[-1])
 
 
 def present(name: str, root: str | Path | None = None) -> bool:
@@ -99,24 +131,32 @@ def present(name: str, root: str | Path | None = None) -> bool:
     root = data_root(root)
     if name.startswith("folder:"):
         return any(place.is_dir() for place in folder.places(name, root))
-    if name == "mnist":
-        return mnist.present(root)
-    if name == "digits":
+    if name in PUBLISHED:
+        return PUBLISHED[name].present(root)
+    if name in ("digits", "street"):
         return importlib.util.find_spec("sklearn") is not None
     raise BridgekitError(unknown("data set", name, NAMES))
 
 
 def download(name: str, root: str | Path | None = None, mirror: str | None = None) -> Path:
-    """Fetch what is missing or damaged of ``name`` (only ``mnist`` is fetched); returns the data root.
+    """Fetch what is missing or damaged of ``mnist``, ``svhn`` or ``cifar10``; returns the data root.
 
-    Uses torchvision's mirrors, or ``mirror`` (the address of a folder) alone. Every file is checked against
+    Uses torchvision's addresses, or ``mirror`` (the address of a folder) alone. Every file is checked against
     its published checksum and then renamed into place, so a broken download leaves nothing behind.
     """
-    if name != "mnist":
-        raise BridgekitError(f"Nothing to download for {name!r}: only mnist is downloaded.")
+    if name not in PUBLISHED:
+        known = ", ".join(PUBLISHED)
+        raise BridgekitError(f"Nothing to download for {name!r}: what is downloaded is one of {known}.")
     root = data_root(root)
-    mnist.fetch(root, mirror)
+    PUBLISHED[name].fetch(root, mirror)
     return root
+
+
+def _coloured(x: Tensor, channels: int | None) -> Tensor:
+    """Images (N, C, H, W) with ``channels``: grey is ITU-R 601 luma, as Pillow's; RGB repeats grey."""
+    if channels == 1 and x.shape[1] == 3:
+        return torch.einsum("nchw,c->nhw", x, torch.tensor([0.299, 0.587, 0.114]))[:, None].clamp(-1, 1)
+    return x.expand(-1, channels or -1, -1, -1)
 
 
 def _resized(x: Tensor, size: int, pad: bool) -> Tensor:
@@ -128,16 +168,3 @@ def _resized(x: Tensor, size: int, pad: bool) -> Tensor:
         return F.pad(x, (rest // 2, rest - rest // 2) * 2, value=-1.0)
     # Bicubic interpolation overshoots at edges: clamp to the pixels' range.
     return F.interpolate(x, (size, size), mode="bicubic", antialias=rest < 0).clamp(-1, 1)
-
-
-def _digits(split: str) -> Pixels:
-    """Both splits share their writers, unlike MNIST's: accuracy on ``test`` is a little kind."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    y = digits.target.astype(np.int64)
-    test = np.zeros(len(y), dtype=bool)
-    for k in range(10):
-        test[y == k] = [held_out(i) for i in range((y == k).sum())]
-    mine = test == (split == "test")
-    return Pixels(digits.images[mine, None].astype(np.uint8), y[mine], tuple("0123456789"), top=16)

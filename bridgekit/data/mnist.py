@@ -5,20 +5,15 @@ from __future__ import annotations
 import gzip
 import hashlib
 import math
-import socket
 import struct
-import tempfile
 import zlib
-from collections.abc import Sequence
-from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
 
-from bridgekit.data.store import SPLITS, Pixels, cache_path, write_atomically
+from bridgekit.data import fetching
+from bridgekit.data.store import SPLITS, Pixels, cache_path
 from bridgekit.errors import BridgekitError
-
-TIMEOUT = 30.0  # seconds without a byte before a mirror is given up
 
 # Images and labels of a split: (file, dimensions, MD5 of the unpacked file).
 FILES = {
@@ -31,10 +26,8 @@ FILES = {
         ("t10k-labels-idx1-ubyte", (10000,), "27ae3e4e09519cfbb04c329615203637"),
     ),
 }
-WAYS_OUT = (
-    "Three ways out: download it (about 11 MB) with "
-    "`python -c \"from bridgekit import data; data.download('mnist')\"`; point BRIDGEKIT_DATA to a folder "
-    "that holds MNIST/raw/ with the four published files, packed or not; or use the stand-in, `digits`."
+WAYS_OUT = fetching.ways_out(
+    "mnist", "11 MB", "MNIST/raw/ with the four published files, packed or not", "digits"
 )
 
 
@@ -59,33 +52,9 @@ def fetch(root: Path, mirror: str | None = None) -> None:
         try:
             _read_idx(_path(root, file), dims, md5)
         except BridgekitError:  # missing or damaged: this is what fetching is for
-            body = _download(mirrors, f"{file}.gz", dict(MNIST.resources)[f"{file}.gz"])
-            target = root / "MNIST" / "raw" / file
-            try:
-                write_atomically(target, body)
-            except OSError as error:
-                message = f"{target} cannot be written ({error}): point BRIDGEKIT_DATA to a folder that can."
-                raise BridgekitError(message) from error
-
-
-def _download(mirrors: Sequence[str], file: str, md5: str) -> bytes:
-    """The unpacked content of ``file`` from the first mirror that gives it whole."""
-    from torchvision.datasets.utils import download_url
-
-    reasons = []
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)  # urllib would otherwise wait for a silent mirror for ever
-    try:
-        for mirror in mirrors:
-            with tempfile.TemporaryDirectory(prefix="bridgekit-") as part:
-                try:
-                    download_url(mirror + file, part, filename=file, md5=md5)
-                    return gzip.decompress(Path(part, file).read_bytes())
-                except (OSError, RuntimeError, ValueError, HTTPException, EOFError, zlib.error) as error:
-                    reasons.append(f"{mirror}{file}: {error}")
-    finally:
-        socket.setdefaulttimeout(before)
-    raise BridgekitError(f"MNIST could not be downloaded ({'; '.join(reasons)}). {WAYS_OUT}")
+            packed, sum_ = f"{file}.gz", dict(MNIST.resources)[f"{file}.gz"]
+            body = fetching.download(mirrors, packed, sum_, "MNIST", WAYS_OUT)
+            fetching.put(root / "MNIST" / "raw" / file, gzip.decompress(body))
 
 
 def _path(root: Path, file: str) -> Path:

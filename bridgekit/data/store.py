@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import io
@@ -15,6 +16,7 @@ import numpy as np
 
 SPLITS = ("train", "test")
 TEST_EVERY = 5
+DEFAULT_ROOT = "~/.cache/bridgekit"
 _FORMAT = b"bridgekit-cache-1"
 
 
@@ -36,7 +38,7 @@ class Pixels(NamedTuple):
 
 def data_root(root: str | Path | None = None) -> Path:
     """Where real data lies: ``root`` if given, else ``$BRIDGEKIT_DATA``, else ``~/.cache/bridgekit``."""
-    return Path(root or os.environ.get("BRIDGEKIT_DATA") or "~/.cache/bridgekit").expanduser()
+    return Path(root or os.environ.get("BRIDGEKIT_DATA") or DEFAULT_ROOT).expanduser()
 
 
 def held_out(rank: int) -> bool:
@@ -67,11 +69,8 @@ def cache_path(root: Path, key: str) -> Path:
 
 
 def _read(path: Path) -> Pixels | None:
-    try:
-        head, _, body = path.read_bytes().partition(b"\n")
-    except OSError:
-        return None
-    if head != _head(body):
+    body = read_checked(path)
+    if body is None:
         return None
     with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
         return Pixels(arrays["x"], arrays["y"], tuple(arrays["classes"].tolist()), int(arrays["top"]))
@@ -80,10 +79,23 @@ def _read(path: Path) -> Pixels | None:
 def _keep(path: Path, pixels: Pixels) -> None:
     body = io.BytesIO()
     np.savez(body, **pixels._replace(classes=np.array(pixels.classes))._asdict())
+    # A data root that cannot be written (shared, full) costs time, not the result.
+    with contextlib.suppress(OSError):
+        write_checked(path, body.getvalue())
+
+
+def read_checked(path: Path) -> bytes | None:
+    """What ``write_checked`` wrote; None where there is nothing, or not the whole of it."""
     try:
-        write_atomically(path, _head(body.getvalue()) + b"\n" + body.getvalue())
+        head, _, body = path.read_bytes().partition(b"\n")
     except OSError:
-        return  # a data root that cannot be written (shared, full) costs time, not the result
+        return None
+    return body if head == _head(body) else None
+
+
+def write_checked(path: Path, body: bytes) -> None:
+    """Write ``body`` after a line with format and SHA-256, whole or not at all. Raises OSError."""
+    write_atomically(path, _head(body) + b"\n" + body)
 
 
 def _head(body: bytes) -> bytes:

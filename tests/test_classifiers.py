@@ -1,0 +1,383 @@
+"""The classifiers that judge: their network, their game, and weights that are made once and found again."""
+
+import dataclasses
+import threading
+from types import SimpleNamespace
+
+import pytest
+import torch
+from conftest import HEADER
+from torch import nn
+
+from bridgekit import classifiers, data, metrics, pages, training
+from bridgekit.__main__ import main
+from bridgekit.errors import BridgekitError
+from bridgekit.games import arenas
+from bridgekit.games.classifying import classification, shifted
+from bridgekit.residual import ResidualBlock, ResidualNet
+from bridgekit.streams import stream
+
+
+def net(seed: int = 0, **options) -> ResidualNet:
+    return ResidualNet([stream(seed, "init")], **{"width": 4, **options})
+
+
+# ------------------------------------------------------------------------------------------ the network
+
+
+@pytest.mark.parametrize(("size", "channels"), [(8, 1), (28, 1), (32, 3)])
+def test_residual_net_shapes(size, channels):
+    model, x = net(classes=7, channels=channels), torch.randn(5, channels, size, size)
+    features = model.features(x)
+    assert features.shape == (5, 16) and (features >= 0).all()
+    assert torch.equal(model(x), model.last(features)) and model(x).shape == (5, 7)
+
+
+def test_residual_net_starts_from_its_generator_alone():
+    same, other = net(0).state_dict(), net(1).state_dict()
+    torch.manual_seed(3)
+    assert all(torch.equal(v, same[k]) for k, v in net(0).state_dict().items())
+    assert not torch.equal(same["last.weight"], other["last.weight"])
+    wide = net(width=64)
+    for module in wide.modules():
+        if isinstance(module, nn.Conv2d) and module.in_channels >= 64:
+            assert module.weight.var().item() * module.weight[0].numel() == pytest.approx(2, rel=0.05)
+
+
+def test_residual_block_adds_its_input():
+    for block, x in (
+        (ResidualBlock(4, 4), torch.randn(2, 4, 6, 6)),
+        (ResidualBlock(4, 8, 2), torch.randn(2, 4, 6, 6)),
+    ):
+        expected = torch.relu(block.shortcut(x) + block.body(x))
+        assert torch.equal(block(x), expected)
+    assert isinstance(ResidualBlock(4, 4).shortcut, nn.Identity)
+    assert ResidualBlock(4, 8, 2)(x).shape == (2, 8, 3, 3)
+
+
+# --------------------------------------------------------------------------------------------- the game
+
+
+def test_shifted_is_an_index_into_repeated_edges():
+    g = torch.Generator().manual_seed(0)
+    x, draw = torch.randn(40, 2, 5, 4, generator=g), torch.rand(40, 2, generator=g)
+    moved = shifted(x, draw, 2)
+    seen = set()
+    for i in range(len(x)):
+        down, right = (int(5 * u) - 2 for u in draw[i])
+        seen |= {down, right}
+        for r in range(5):
+            for c in range(4):
+                source = x[i, :, min(max(r + down, 0), 4), min(max(c + right, 0), 3)]
+                assert torch.equal(moved[i, :, r, c], source)
+    assert seen == {-2, -1, 0, 1, 2}
+    assert torch.equal(shifted(x, draw, 0), x)
+
+
+def small(n: int = 40, channels: int = 1) -> data.Images:
+    g = torch.Generator().manual_seed(1)
+    x, y = torch.rand(n, channels, 8, 8, generator=g) * 2 - 1, torch.arange(n) % 3
+    return data.Images(x, y, ("a", "b", "c"), "small", "train", "0" * 16)
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_loss_is_the_negative_log_probability_of_the_label(shift):
+    dataset = small()
+    game = classification(dataset, rounds=2, batch=16, width=4, shift=shift)
+    (turn,) = game.phase("learn").turns
+    index, move = torch.arange(16) * 2, torch.rand(16, 2)
+    nets = SimpleNamespace(C=net(classes=3))
+    loss = turn.losses(nets, SimpleNamespace(index=index, move=move), SimpleNamespace())["C"]
+    x = shifted(dataset.x[index], move, shift)
+    p = nets.C(x).exp()
+    chosen = (p / p.sum(-1, keepdim=True))[torch.arange(16), dataset.y[index]]
+    torch.testing.assert_close(loss, -chosen.log().mean())
+
+
+def test_fewer_images_than_a_batch():
+    with pytest.raises(BridgekitError, match="a batch of 41 wants at least as many images; there are 40"):
+        classification(small(40), rounds=1, batch=41)
+    with pytest.raises(BridgekitError, match="a batch of 64 .* there are 40"):
+        arenas.images(small(40), batch=64)
+    classification(small(40), rounds=1, batch=40)
+
+
+def test_it_learns_and_a_checkpoint_resumes(tmp_path):
+    game = classification(small(), rounds=60, batch=32, width=4, lr=1e-2)
+    whole = training.play(game, training.start(game, [0]), "learn")
+    with training.probe(whole) as nets:
+        assert (nets.C(small().x).argmax(-1) == small().y).float().mean() > 0.9
+    half = training.start(game, [0])
+    training.play(game, half, "learn", 30, checkpoint=tmp_path / "c.pt")
+    again = training.play(game, training.start(game, [0]), "learn", checkpoint=tmp_path / "c.pt")
+    for a, b in zip(
+        whole.nets["C"].state_dict().values(), again.nets["C"].state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b)
+
+
+# ------------------------------------------------------------------------------- made once, found again
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """Rules of a few rounds, and a home of its own; counts the trainings."""
+    rule = classifiers.Rule(rounds=4, batch=16, width=4, shift=0)
+    monkeypatch.setattr(classifiers, "RULES", dict.fromkeys(("digits", "street"), rule))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("BRIDGEKIT_DATA", raising=False)
+    trained = []
+
+    def counted(*args, **options):
+        trained.append(args)
+        return classification(*args, **options)
+
+    monkeypatch.setattr(classifiers, "classification", counted)
+    return trained
+
+
+def weights(root):
+    (path,) = (root / "cache").glob("classifier-*.weights")
+    return path
+
+
+def test_made_once_then_loaded(quick, tmp_path):
+    made = classifiers.make("digits", root=tmp_path)
+    assert len(quick) == 1 and not list((tmp_path / "cache").glob("*.pt")) + list(tmp_path.rglob("*.lock"))
+    again, loaded = classifiers.make("digits", root=tmp_path), classifiers.load("digits", root=tmp_path)
+    assert len(quick) == 1
+    test = data.load("digits", "test")
+    for judge in (made, again, loaded):
+        assert judge.fingerprint == made.fingerprint and judge.name == "digits"
+        assert judge.classes == test.classes and judge.shape == (1, 28, 28)
+        assert metrics.classifier_accuracy(judge, test.x, test.y) == judge.accuracy
+        assert not judge.net.training and not any(p.requires_grad for p in judge.net.parameters())
+    assert classifiers.make("digits", root=tmp_path / "other").fingerprint == made.fingerprint  # repeatable
+    assert len(quick) == 2
+
+
+def test_judging_leaves_no_trace_and_does_not_look_at_the_batch(quick, tmp_path, monkeypatch):
+    judge = classifiers.make("digits", root=tmp_path)
+    x = data.load("digits", "test").x[:50]
+    before = {k: v.clone() for k, v in judge.net.state_dict().items()}
+    logits, features = judge.logits(x), judge.features(x)
+    assert features.shape == (50, 16) and not logits.requires_grad
+    monkeypatch.setattr(classifiers, "BATCH", 7)
+    torch.testing.assert_close(judge.logits(x), logits)
+    torch.testing.assert_close(judge.net.last(judge.features(x)), logits)
+    assert all(torch.equal(v, before[k]) for k, v in judge.net.state_dict().items())
+
+
+def test_training_uses_one_thread_and_leaves_their_number_alone(quick, tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        two = classifiers.make("digits", root=tmp_path).fingerprint
+        assert torch.get_num_threads() == 2
+        torch.set_num_threads(1)
+        assert classifiers.make("digits", root=tmp_path / "other").fingerprint == two
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_weights_are_the_average_over_the_last_fifth(quick, tmp_path):
+    rule = classifiers.Rule(rounds=50, batch=16, width=4, shift=0)
+    classifiers.RULES["digits"] = rule
+    judge = classifiers.make("digits", root=tmp_path)
+    game, seen = classification(data.load("digits"), **dataclasses.asdict(rule)), []
+    for now in training.fit(game, training.start(game, [0]), "learn", at=range(40, 51)):
+        seen.append({k: v.clone() for k, v in now.nets["C"].state_dict().items()})
+    for name, value in judge.net.state_dict().items():
+        each = torch.stack([weights[name] for weights in seen])
+        torch.testing.assert_close(
+            value, each.double().mean(0).float() if each.is_floating_point() else each[-1]
+        )
+    assert list(classifiers._looks(100)) == list(range(80, 101, 2)) and list(classifiers._looks(4)) == [4]
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 16, "channels": 3}])
+def test_missing_is_one_message_with_the_command(quick, tmp_path, options):
+    command = "python -m bridgekit classifier digits" + "".join(f" --{k} {v}" for k, v in options.items())
+    with pytest.raises(BridgekitError, match=f"no classifier of 'digits' here .*make it with: {command}$"):
+        classifiers.load("digits", root=tmp_path, **options)
+    assert not quick and not (tmp_path / "cache").exists()
+
+
+def test_missing_data_is_said_first(quick, tmp_path):
+    for function in (classifiers.load, classifiers.make):
+        with pytest.raises(BridgekitError, match="SVHN is not there.*Three ways out"):
+            function("svhn", root=tmp_path)
+    with pytest.raises(BridgekitError, match="Did you mean digits"):
+        classifiers.load("digit", root=tmp_path)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b[:-9] + b"x" + b[-8:]])
+def test_damaged_weights_are_not_loaded_but_trained_again(quick, tmp_path, damage):
+    first = classifiers.make("digits", root=tmp_path)
+    path = weights(tmp_path)
+    body = path.read_bytes()
+    path.write_bytes(damage(body))
+    with pytest.raises(BridgekitError, match="file is damaged"):
+        classifiers.load("digits", root=tmp_path)
+    assert classifiers.make("digits", root=tmp_path).fingerprint == first.fingerprint and len(quick) == 2
+    assert path.read_bytes() == body
+
+
+def test_other_images_rules_and_code_are_other_weights(quick, tmp_path, monkeypatch):
+    made = {classifiers.make("digits", root=tmp_path).fingerprint}
+    assert classifiers.make("digits", size=28, channels=1, root=tmp_path).fingerprint in made  # its own shape
+    made.add(classifiers.make("digits", size=16, root=tmp_path).fingerprint)
+    made.add(classifiers.make("digits", channels=3, root=tmp_path).fingerprint)
+    classifiers.RULES["digits"] = classifiers.Rule(rounds=5, batch=16, width=4, shift=0)
+    made.add(classifiers.make("digits", root=tmp_path).fingerprint)
+    assert len(made) == len(quick) == 4
+    monkeypatch.setattr(classifiers, "_code", lambda: "other")
+    with pytest.raises(BridgekitError, match="no classifier"):
+        classifiers.load("digits", root=tmp_path)
+
+
+def test_a_killed_training_is_taken_up_again(quick, tmp_path, monkeypatch):
+    classifiers.RULES["digits"] = classifiers.Rule(rounds=60, batch=16, width=4, shift=0)
+    expected = classifiers.make("digits", root=tmp_path / "whole").fingerprint
+    fit = training.fit
+
+    def killed(game, state, phase, at, checkpoint):
+        yield from fit(game, state, phase, 55, at=at, checkpoint=checkpoint)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        classifiers.make("digits", root=tmp_path)
+    assert not list((tmp_path / "cache").glob("*.weights"))
+    rounds = []
+
+    def resumed(*args, **options):
+        for now in fit(*args, **options):
+            rounds.append(now.played["learn"])
+            yield now
+
+    monkeypatch.setattr(training, "fit", resumed)
+    assert classifiers.make("digits", root=tmp_path).fingerprint == expected
+    assert rounds == [*range(56, 61)] and not list((tmp_path / "cache").glob("*.pt"))
+
+
+def test_of_two_at_once_one_trains(quick, tmp_path):
+    found, begin = [], threading.Barrier(2)
+
+    def work():
+        begin.wait()
+        found.append(classifiers.make("digits", root=tmp_path).fingerprint)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1 and len(found) == 2 and len(quick) == 1
+
+
+def test_a_data_root_that_cannot_be_written(quick, tmp_path):
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where the data root should be")
+    made = classifiers.make("digits", root=blocked)
+    assert weights(tmp_path / "home" / ".cache" / "bridgekit").is_file()
+    assert classifiers.load("digits", root=blocked).fingerprint == made.fingerprint and len(quick) == 1
+
+
+def test_no_place_at_all(quick, tmp_path, monkeypatch):
+    blocked = tmp_path / "blocked"
+    blocked.write_text("in the way")
+    monkeypatch.setenv("HOME", str(blocked))
+    with pytest.raises(BridgekitError, match="kept in neither .*blocked.*point BRIDGEKIT_DATA to a folder"):
+        classifiers.make("digits", root=blocked)
+    assert not quick
+
+
+def test_images_of_another_shape(quick, tmp_path):
+    judge = classifiers.make("street", root=tmp_path)
+    grey = data.load("street", "test", channels=1, root=tmp_path).x[:4]
+    for function in (judge.logits, judge.features):
+        with pytest.raises(
+            BridgekitError, match=r"street classifier judges images of 3 x 32 x 32 .* 1 x 32 x 32"
+        ):
+            function(grey)
+    assert judge.logits(data.load("street", "test", root=tmp_path).x[:4]).shape == (4, 10)
+
+
+# ------------------------------------------------------------------------------------ pages, command line
+
+PAGE = """# A judged page
+
+```{code-cell} ipython3
+:tags: [parameters]
+
+dataset: str = "digits"
+size: int = 12
+```
+
+```{code-cell} ipython3
+from bridgekit import classifiers, pages
+
+run = pages.begin("judged", globals())
+```
+
+```{code-cell} ipython3
+judge = classifiers.load(dataset, size=size)
+run.metric("accuracy", judge.accuracy)
+run.finish()
+```
+"""
+
+
+@pytest.fixture
+def judged(toy_book):
+    """The small book with a page that judges."""
+    toy_book.write("book/judged.md", HEADER + PAGE)
+    toy_book.append("book/_toc.yml", "      - file: judged\n")
+    toy_book.write("profiles/paper.yaml", "judged:\n  dataset: street\n  size: 32\n")
+    return toy_book
+
+
+def test_a_page_names_its_classifiers(judged):
+    assert pages.classifiers("judged") == [{"name": "digits", "size": 12}]
+    assert pages.classifiers("judged", "paper") == [{"name": "street", "size": 32}]
+    assert pages.classifiers("judged", overrides={"size": 9}) == [{"name": "digits", "size": 9}]
+    assert pages.classifiers("alpha") == []
+    judged.edit("book/judged.md", 'dataset: str = "digits"', 'datasets: list[str] = ["digits", "street"]')
+    judged.edit("book/judged.md", "size: int = 12\n", "")
+    judged.write("profiles/paper.yaml", "judged:\n  datasets: [street, street]\n")
+    assert pages.classifiers("judged") == [{"name": "digits"}, {"name": "street"}]
+    assert pages.classifiers("judged", "paper") == [{"name": "street"}]
+    judged.edit("book/judged.md", "import classifiers, pages", "import pages")
+    assert pages.classifiers("judged") == []
+
+
+def test_command_line_makes_one(quick, judged, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path))
+    assert main(["classifier", "digits", "--size", "12"]) == 0
+    judge = classifiers.load("digits", size=12)
+    said = f"digits: accuracy {judge.accuracy:.4f} on its test images, weights {judge.fingerprint}\n"
+    assert capsys.readouterr().out == said and len(quick) == 1
+    assert main(["classifier", "digit"]) == 2
+    assert "bridgekit: Unknown data set 'digit'" in capsys.readouterr().err
+    # before a page runs, what it judges with is there
+    monkeypatch.setattr(pages, "run", lambda *args, **options: len(quick))
+    assert main(["run", "judged"]) == 0 and capsys.readouterr().out == "1\n"
+    assert main(["run", "judged", "--set", "size=10"]) == 0 and capsys.readouterr().out == "2\n"
+    assert main(["run", "beta"]) == 0 and len(quick) == 2
+
+
+@pytest.mark.pipeline
+def test_snakemake_trains_what_pages_name(toy_repository, judged, tmp_path):
+    judged.edit("bridgekit/classifiers.py", '"digits": Rule(', '"digits": Rule(width=4, batch=16, ')
+    judged.edit("bridgekit/classifiers.py", "rounds=100", "rounds=4")
+    options = ("--cores", "2", "--rerun-triggers", "params", "--quiet", "host", "progress", "reason", "rules")
+    for times in (1, 2):
+        done = judged.run(
+            "snakemake", "figures", *options, "--config", "only=judged", env={"BRIDGEKIT_DATA": str(tmp_path)}
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(list((tmp_path / "cache").glob("classifier-digits-*.weights"))) == 1
+        assert ("judged · quick · done" in done.stderr) == (times == 1)
+    (report,) = (judged.root / "_build" / "classifiers").iterdir()
+    assert report.name == "digits-size-12.txt" and report.read_text().startswith("digits: accuracy 0.")

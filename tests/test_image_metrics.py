@@ -1,0 +1,123 @@
+"""Scores of images by a classifier: oracles by hand, float64, and every bad input."""
+
+import math
+import warnings
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from bridgekit import metrics
+from bridgekit.errors import BridgekitError
+
+
+def judge(classes: int = 3) -> SimpleNamespace:
+    """A classifier whose logits and features are the images themselves."""
+    flat = lambda x: x.flatten(1)  # noqa: E731
+    return SimpleNamespace(name="flat", classes=tuple(range(classes)), logits=flat, features=flat)
+
+
+def images(rows) -> torch.Tensor:
+    """(N, K) as images (N, K, 1, 1)."""
+    return torch.as_tensor(rows, dtype=torch.float64)[..., None, None]
+
+
+def inception(posterior) -> float:
+    return metrics.image_inception_score(judge(), images(posterior).log())
+
+
+def test_inception_score_by_hand():
+    p = [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]
+    marginal = [0.4, 0.5, 0.1]
+    each = [sum(a * math.log(a / m) for a, m in zip(row, marginal, strict=True)) for row in p]
+    assert inception(p) == pytest.approx(math.exp(sum(each) / 2), rel=1e-14)
+
+
+def test_inception_score_at_its_ends():
+    assert inception(torch.eye(3)) == pytest.approx(3, rel=1e-14)  # surely one class each, evenly
+    assert inception([[0.5, 0.3, 0.2]] * 7) == pytest.approx(1, abs=1e-14)
+    assert inception([[1, 0, 0]] * 5) == pytest.approx(1, abs=1e-14)
+    # three of four in one class: exp of the marginal's entropy
+    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+    sure = torch.eye(3)[[0, 0, 0, 1]]
+    assert inception(sure) == pytest.approx(math.exp(entropy), rel=1e-14)
+
+
+def test_inception_score_does_not_look_at_the_order_nor_touch_global_randomness():
+    x = images(torch.randn(500, 3, generator=torch.Generator().manual_seed(0)))
+    before = torch.get_rng_state()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        score = metrics.image_inception_score(judge(), x)
+    assert torch.equal(before, torch.get_rng_state())
+    assert metrics.image_inception_score(judge(), x) == score
+    assert metrics.image_inception_score(judge(), x.flip(0)) == pytest.approx(score, rel=1e-12)
+
+
+def gaussians(seed: int, scale, shift=0.0, n: int = 400) -> torch.Tensor:
+    """(n, 2) correlated samples."""
+    x = torch.randn(n, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return x @ torch.tensor(scale, dtype=torch.float64) + shift
+
+
+def closed_form(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Between the Gaussians with the samples' moments; for 2 x 2, tr M^(1/2) = (tr M + 2 |M|^(1/2))^(1/2)."""
+    s, t = a.T.cov(), b.T.cov()
+    product = s @ t
+    root = (product.trace() + 2 * product.det().sqrt()).sqrt()
+    return ((a.mean(0) - b.mean(0)).square().sum() + s.trace() + t.trace() - 2 * root).item()
+
+
+def test_frechet_distance_is_the_closed_form():
+    a, b = gaussians(0, [[1.0, 0.3], [0.0, 0.5]]), gaussians(1, [[0.4, 0.0], [0.9, 2.0]], 1.5, 300)
+    found = metrics.frechet_distance(judge(), images(a), images(b))
+    assert closed_form(a, b) > 1
+    assert found == pytest.approx(closed_form(a, b), rel=1e-12)
+    assert metrics.frechet_distance(judge(), images(b), images(a)) == pytest.approx(found, rel=1e-12)
+
+
+def test_frechet_distance_of_axes_that_differ_in_mean_and_scale():
+    # exactly: +-1 has variance n / (n - 1), so scale s has deviation s r
+    x = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
+    y, r = x * torch.tensor([2.0, 0.5]) + torch.tensor([3.0, -1.0]), math.sqrt(4 / 3)
+    expected = 9 + 1 + r**2 * ((2 - 1) ** 2 + (1 - 0.5) ** 2)
+    assert metrics.frechet_distance(judge(), images(x), images(y)) == pytest.approx(expected, rel=1e-12)
+    assert metrics.frechet_distance(judge(), images(x), images(x)) == pytest.approx(0, abs=1e-12)
+
+
+def test_classifier_accuracy():
+    x = images(torch.eye(3)[[0, 1, 2, 2]])
+    assert metrics.classifier_accuracy(judge(), x, torch.tensor([0, 1, 2, 0])) == 0.75
+    assert metrics.classifier_accuracy(judge(), x, torch.tensor([1, 2, 0, 0])) == 0
+
+
+def test_images_that_are_not_finite_score_nan():
+    x, y = images(torch.eye(3)), torch.arange(3)
+    broken = x.clone()
+    broken[1, 0] = math.nan
+    assert math.isnan(metrics.image_inception_score(judge(), broken))
+    assert math.isnan(metrics.frechet_distance(judge(), broken, x))
+    assert math.isnan(metrics.frechet_distance(judge(), x, broken))
+    assert math.isnan(metrics.classifier_accuracy(judge(), broken, y))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (
+            [0, 1, 3],
+            r"flat classifier wants one of 0 to 2 an image: 3 labels out of \[0, 1, 3\] for 3 images",
+        ),
+        ([0, -1, 2], r"3 labels out of \[-1, 0, 2\]"),
+        ([0, 1], "2 labels out of .* for 3 images"),
+    ],
+)
+def test_labels_that_do_not_match(labels, said):
+    with pytest.raises(BridgekitError, match=said):
+        metrics.classifier_accuracy(judge(), images(torch.eye(3)), torch.tensor(labels))
+
+
+def test_too_few_images():
+    x = images(torch.eye(3))
+    with pytest.raises(BridgekitError, match="two images a side: 3 and 1 given"):
+        metrics.frechet_distance(judge(), x, x[:1])

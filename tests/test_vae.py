@@ -1,0 +1,420 @@
+"""Autoencoders of binary images: their data, who moves, what the losses are, the adversary, resuming."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Bernoulli, Normal, kl_divergence
+from torch.nn import functional as F
+
+from bridgekit import data
+from bridgekit.games import binary, vae, vae_scores
+from bridgekit.networks import MLP
+from bridgekit.training import fit, play, probe, start
+
+SEEDS = [0, 1]
+SMALL = {"hidden": 8, "z": 3}
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch, tmp_path):
+    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits", size=4)
+
+
+@pytest.fixture(scope="module")
+def pairs(digits):
+    return binary.binarised(digits)
+
+
+def games(pairs, digits, seeds=SEEDS, temperature=None):
+    """Every model by name, with or without adversary."""
+    _, own, rest = binary.strata(digits.y, [100, 100], seeds)
+    options = {"temperature": temperature, **SMALL}
+    return {
+        "VAE": vae.autoencoder(pairs.unlabelled(), own, batch=10, **options),
+        "CVAE": vae.autoencoder(pairs, own, batch=10, **options),
+        "SVAE": vae.semi_supervised(pairs, own, rest, batch=6, **options),
+    }
+
+
+NAMES = ("VAE", "CVAE", "SVAE")
+every = pytest.mark.parametrize("name", NAMES)
+either = pytest.mark.parametrize("temperature", [None, 1.5])
+
+
+def weights_of(state):
+    return {f"{n}/{k}": v.clone() for n, net in state.nets.items() for k, v in net.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def drawn(game, seed=0):
+    """The first batch of a game's only turn, and the turn."""
+    (turn,) = game.phases[0].turns
+    found = {}
+    for name, draw in turn.draws.items():
+        generators = [torch.Generator().manual_seed(10 * seed + i) for i in range(len(SEEDS))]
+        found[name] = draw.take(torch.stack([draw.chunk(1, g)[0] for g in generators]))
+    return turn, SimpleNamespace(**found)
+
+
+def linear(net: MLP, trial: int) -> nn.Sequential:
+    """One trial of an MLP as torch's own modules."""
+    layers = []
+    for w, b in zip(net.weights, net.biases, strict=True):
+        layer = nn.Linear(*w.shape[1:])
+        layer.weight.data, layer.bias.data = w[trial].detach().T.clone(), b[trial, 0].detach().clone()
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def by_hand(nets, trial, x, y, eps):
+    """-ELBO of each pair by torch.distributions: (B,)."""
+    mu, log_sigma = linear(nets.E.body, trial)(torch.cat([x, y], -1)).chunk(2, -1)
+    q = Normal(mu, log_sigma.exp())
+    logits = linear(nets.G, trial)(torch.cat([mu + log_sigma.exp() * eps, y], -1))
+    nll = -Bernoulli(logits=logits).log_prob(x).sum(-1)
+    return nll + kl_divergence(q, Normal(0.0, 1.0)).sum(-1)
+
+
+# ------------------------------------------------------------------------------------------------- data
+
+
+def test_pixels_are_drawn_once_with_the_grey_levels_for_probabilities(digits, pairs):
+    x, y = pairs.rows.split([16, 10], 1)
+    assert pairs.pixels == 16 and pairs.classes == 10 and pairs.unlabelled().classes == 0
+    assert set(x.unique().tolist()) == {0.0, 1.0} and torch.equal(y.argmax(1), digits.y)
+    assert torch.equal(y.sum(1), torch.ones(len(y)))
+    again, other = binary.binarised(digits), binary.binarised(digits, seed=1)
+    assert torch.equal(again.rows, pairs.rows) and again.fingerprint == pairs.fingerprint
+    assert not torch.equal(other.rows, pairs.rows) and other.fingerprint != pairs.fingerprint
+    grey = (digits.x.flatten(1) + 1) / 2
+    spread = (grey * (1 - grey)).sum(0).sqrt().clamp(min=1)
+    assert (((x - grey).sum(0) / spread).abs() < 4.5).all()
+    assert ((x == grey) | ((grey > 0) & (grey < 1))).all()
+
+
+def test_parts_are_disjoint_even_over_classes_and_nested(digits):
+    y, seeds = digits.y, [3, 4, 5]
+    held, few, rest = binary.strata(y, [140, 60], seeds)
+    assert held.shape == (3, 140) and few.shape == (3, 60) and rest.shape == (3, len(y) - 200)
+    for trial in range(3):
+        rows = torch.cat([part[trial] for part in (held, few, rest)])
+        assert torch.equal(rows.sort().values, torch.arange(len(y)))
+        expected = y.bincount() * 60 / len(y)
+        assert ((y[few[trial]].bincount() - expected).abs() < 1).all()
+    same_held, fewer, _ = binary.strata(y, [140, 20], seeds)
+    assert torch.equal(same_held, held)
+    assert all(set(a.tolist()) <= set(b.tolist()) for a, b in zip(fewer, few, strict=True))
+    assert torch.equal(binary.strata(y, [140], [4])[0][0], held[1])  # by its own seed alone
+    assert not torch.equal(held[0].sort().values, held[1].sort().values)
+    assert (y[held[0, :40]].bincount(minlength=10) > 0).sum() > 6  # in random order
+
+
+@pytest.mark.parametrize("sizes", [[5], [1000, 1000], [0]])
+def test_parts_that_cannot_be_taken_are_refused(digits, sizes):
+    with pytest.raises(ValueError, match="cannot be taken from every class"):
+        binary.strata(digits.y, sizes, [0])
+
+
+def test_every_trial_draws_from_its_own_part():
+    rows, parts = torch.arange(12.0)[:, None], torch.tensor([[0, 1, 2], [7, 8, 9]])
+    draw = binary.FromParts(rows, parts, 50)
+    generators = [torch.Generator().manual_seed(i) for i in (0, 0)]
+    taken = draw.take(torch.stack([draw.chunk(4, g) for g in generators], 1)[2])
+    assert taken.shape == (2, 50, 1) and torch.equal(taken[0] + 7, taken[1])
+    assert set(taken[0].flatten().tolist()) == {0.0, 1.0, 2.0}
+    assert draw.fingerprint != binary.FromParts(rows, parts.flip(0), 50).fingerprint
+
+
+# ------------------------------------------------------------------------------------------------ losses
+
+
+def test_all_labels_at_once_are_each_label_in_turn():
+    net = vae.LabelledMLP([5 + 3, 7, 6, 4], [torch.Generator().manual_seed(i) for i in range(2)])
+    x = torch.randn(2, 9, 5)
+    for inputs in (x[:, :, None], torch.randn(2, 9, 3, 5)):
+        got = net.each(inputs)
+        assert got.shape == (2, 9, 3, 4)
+        for k in range(3):
+            y = F.one_hot(torch.tensor(k), 3).float().expand(2, 9, -1)
+            torch.testing.assert_close(
+                got[:, :, k], net(torch.cat([inputs[:, :, k % inputs.shape[2]], y], -1))
+            )
+
+
+@pytest.mark.parametrize("name", ["VAE", "CVAE"])
+def test_the_bound_is_what_torch_distributions_say(pairs, digits, name):
+    game = games(pairs, digits)[name]
+    nets = SimpleNamespace(**start(game, SEEDS).nets)
+    turn, batch = drawn(game)
+    got = turn.losses(nets, batch, None)["model"]
+    for trial in range(2):
+        x, y = batch.pairs[trial].tensor_split([16], -1)
+        expected = by_hand(nets, trial, x, y, batch.eps[trial]).mean()
+        torch.testing.assert_close(got[trial], expected)
+
+
+def m2_by_hand(nets, trial, x, y, rest, eps, eps_rest, k=10):
+    """Labelled and unlabelled terms of Kingma et al.'s eq 9 for one trial, label by label."""
+    classify = linear(nets.C, trial)
+    labelled = by_hand(nets, trial, x, y, eps) + math.log(k)
+    label = F.cross_entropy(classify(x), y.argmax(-1), reduction="none")
+    q = classify(rest).softmax(-1)
+    total = -torch.special.entr(q).sum(-1)
+    for c in range(k):
+        one = F.one_hot(torch.tensor(c), k).float().expand(len(rest), -1)
+        total = total + q[:, c] * (by_hand(nets, trial, rest, one, eps_rest) + math.log(k))
+    return labelled, label, total
+
+
+def test_m2_is_its_sum_over_labels(pairs, digits):
+    game = games(pairs, digits)["SVAE"]
+    nets = SimpleNamespace(**start(game, SEEDS).nets)
+    turn, batch = drawn(game)
+    got = turn.losses(nets, batch, None)["model"]
+    for trial in range(2):
+        x, y = batch.known[trial].split([16, 10], -1)
+        terms = m2_by_hand(
+            nets, trial, x, y, batch.rest[trial, :, :16], batch.eps_known[trial], batch.eps_rest[trial]
+        )
+        labelled, label, rest = (term.mean() for term in terms)
+        n = len(digits.y) - 100  # all that is not held out
+        torch.testing.assert_close(got[trial], labelled + 0.1 * n / 100 * label + rest)
+
+
+def test_the_unlabelled_bound_is_least_at_the_exact_posterior():
+    bounds = 10 * torch.randn(50, 10, dtype=torch.float64)
+    best = (-bounds).log_softmax(-1)
+    floor = -torch.logsumexp(-bounds, -1)
+    torch.testing.assert_close(vae.unlabelled_bound(best, bounds), floor)
+    other = (best + torch.randn(50, 10, dtype=torch.float64)).log_softmax(-1)
+    assert (vae.unlabelled_bound(other, bounds) > floor).all()
+    sure = torch.full((10,), -1000.0).index_fill(0, torch.tensor(3), 0.0)
+    torch.testing.assert_close(vae.unlabelled_bound(sure.double(), bounds), bounds[:, 3])
+
+
+@every
+def test_the_activated_loss_weighs_real_and_generated_by_d(pairs, digits, name):
+    temperature = 1.5
+    game = games(pairs, digits, temperature=temperature)[name]
+    nets = SimpleNamespace(**start(game, SEEDS).nets)
+    turn, batch = drawn(game)
+    got, d = turn.losses(nets, batch, None), 16
+    for trial in range(2):
+        critic = linear(nets.D.body, trial)
+        if name == "SVAE":
+            y_fake = F.one_hot((batch.c[trial] * 10).long(), 10).float()
+        else:
+            y_fake = batch.pairs[trial, :, d:]
+        means = linear(nets.G, trial)(torch.cat([batch.z[trial], y_fake], -1)).sigmoid()
+        fake = (batch.u[trial] < means).float()
+        if name == "SVAE":
+            x = torch.cat([batch.known[trial, :, :d], fake[:6]])
+            y = torch.cat([batch.known[trial, :, d:], y_fake[:6]])
+            rest = torch.cat([batch.rest[trial, :, :d], fake[6:]])
+            eps = batch.eps_known[trial], batch.eps_rest[trial]
+            labelled, label, unlabelled = m2_by_hand(nets, trial, x, y, rest, *eps)
+            of_label = 0.1 * (len(digits.y) - 100) / 100
+            loss = torch.stack([labelled + of_label * label, unlabelled])
+            f = torch.stack([critic(x), critic(rest)]).squeeze(-1)
+        else:
+            real = batch.pairs[trial]
+            both = torch.cat([real, torch.cat([fake, y_fake], -1)])
+            loss = by_hand(nets, trial, both[:, :d], both[:, d:], batch.eps[trial])[None]
+            f = critic(both).squeeze(-1)[None]
+        expected = ((f / temperature).sigmoid() * loss).mean(-1).sum()
+        torch.testing.assert_close(got["model"][trial], expected)
+        n = f.shape[1] // 2
+        nll = F.softplus(-f[:, :n]).mean() + F.softplus(f[:, n:]).mean()
+        torch.testing.assert_close(got["D"][trial], nll / 2)
+
+
+@every
+def test_no_gradient_passes_between_the_players(pairs, digits, name):
+    game = games(pairs, digits, temperature=1.5)[name]
+    nets = start(game, SEEDS).nets
+    turn, batch = drawn(game)
+    losses = turn.losses(SimpleNamespace(**nets), batch, None)
+    for player, loss in losses.items():
+        mine = game.players[player].networks
+        for net in nets:
+            grads = torch.autograd.grad(
+                loss.sum(), list(nets[net].parameters()), retain_graph=True, allow_unused=True
+            )
+            assert all((g is not None and g.abs().sum() > 0) == (net in mine) for g in grads)
+
+
+def test_generated_images_are_samples_with_the_decoders_probabilities(pairs, digits):
+    nets = SimpleNamespace(**start(games(pairs, digits)["VAE"], SEEDS).nets)
+    z = torch.randn(2, 1, 3).expand(-1, 20_000, -1)
+    x = vae.generated(nets, z, z[..., :0], torch.rand(2, 20_000, 16))
+    assert set(x.unique().tolist()) == {0.0, 1.0} and not x.requires_grad
+    torch.testing.assert_close(x.mean(1), nets.G(z)[:, 0].sigmoid(), atol=0.02, rtol=0)
+
+
+def test_a_perfect_discriminator_gives_half_of_the_vae(pairs, digits):
+    plain, active = (games(pairs, digits, temperature=t)["VAE"] for t in (None, 5.0))
+    nets = start(active, SEEDS).nets
+    turn, batch = drawn(active)
+    perfect = torch.cat([torch.full((2, 10), math.inf), torch.full((2, 10), -math.inf)], 1)
+    judged = SimpleNamespace(**{**nets, "D": lambda pairs: perfect})
+    half = turn.losses(judged, batch, None)["model"]
+    alone = SimpleNamespace(pairs=batch.pairs, eps=batch.eps[:, :10])
+    (ordinary,) = plain.phases[0].turns
+    expected = ordinary.losses(SimpleNamespace(**nets), alone, None)["model"]
+    torch.testing.assert_close(2 * half, expected)
+
+
+# ------------------------------------------------------------------------------------------------- games
+
+
+@every
+@either
+def test_each_player_moves_what_is_its_own(pairs, digits, name, temperature):
+    game = games(pairs, digits, temperature=temperature)[name]
+    expected = {"VAE": "EG", "CVAE": "EG", "SVAE": "CEG"}[name] + ("D" if temperature else "")
+    assert set(game.networks) == set(expected)
+    state = start(game, SEEDS)
+    before = weights_of(state)
+    play(game, state, "train", 3)
+    after = weights_of(state)
+    assert state.failed == [None, None]
+    assert all(not torch.equal(before[key], after[key]) for key in before)
+
+
+@every
+def test_both_of_a_pair_start_from_the_same_weights(pairs, digits, name):
+    plain, active = (start(games(pairs, digits, temperature=t)[name], SEEDS) for t in (None, 1.0))
+    for key, value in weights_of(plain).items():
+        assert torch.equal(value, weights_of(active)[key])
+
+
+@every
+def test_trials_side_by_side_are_the_trials_alone(pairs, digits, name):
+    together = games(pairs, digits, temperature=1.5)[name]
+    state = play(together, start(together, SEEDS), "train", 8)
+    for i, seed in enumerate(SEEDS):
+        alone = games(pairs, digits, [seed], 1.5)[name]
+        for key, value in weights_of(play(alone, start(alone, [seed]), "train", 8)).items():
+            torch.testing.assert_close(weights_of(state)[key][i], value[0], rtol=1e-3, atol=1e-4)
+
+
+@every
+@either
+def test_a_run_taken_up_again_ends_with_the_same_weights(pairs, digits, name, temperature, tmp_path):
+    game, path = games(pairs, digits, temperature=temperature)[name], tmp_path / "state.pt"
+    straight = weights_of(play(game, start(game, SEEDS), "train", 12))
+    play(game, start(game, SEEDS), "train", 7, checkpoint=path)
+    resumed = start(game, SEEDS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (now,) = (s.played["train"] for s in fit(game, resumed, "train", 12, at=[7], checkpoint=path))
+    assert now == 7 and same(weights_of(resumed), straight)
+
+
+def test_games_are_told_apart(pairs, digits):
+    _, own, rest = binary.strata(digits.y, [100, 100], SEEDS)
+    found = [game for t in (None, 1.0, 1.5) for game in games(pairs, digits, temperature=t).values()]
+    found += games(pairs, digits, [0, 2]).values()
+    found += games(binary.binarised(digits, seed=1), digits).values()
+    found += [vae.autoencoder(pairs, own, rounds=5), vae.semi_supervised(pairs, own, rest, alpha=0.2)]
+    found.append(vae.semi_supervised(pairs, own, rest))
+    assert len({game.fingerprint() for game in found}) == len(found)
+
+
+def test_training_raises_the_bound_and_d_learns(pairs, digits):
+    for temperature in (None, 1.5):
+        for name, game in games(pairs, digits, temperature=temperature).items():
+            game = replace(game, players={k: replace(p, lr=1e-2) for k, p in game.players.items()})
+            score = vae_scores.semi_supervised_scores if name == "SVAE" else vae_scores.scores
+            rows = (pairs.unlabelled() if name == "VAE" else pairs).rows[:200]
+            eps = torch.randn(1, 200, 3, generator=torch.Generator().manual_seed(0))
+            state, bounds = start(game, SEEDS), []
+            for now in fit(game, state, "train", 300, at=(0, 300)):
+                with probe(now) as nets:
+                    bounds.append(score(nets, rows, eps)["elbo"].mean(1))
+            assert (bounds[1] > bounds[0] + 1).all(), (name, temperature)
+
+
+# ------------------------------------------------------------------------------------------------- looking
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bounds_agree_with_quadrature_and_tighten(name, digits):
+    """A code of one dimension: log p(x) on a grid lies above the tighter bound, and that above the other."""
+    x = data.load("digits", size=3)
+    small = binary.binarised(x)
+    kept = {"hidden": 6, "z": 1, "batch": 8}
+    _, own, rest = binary.strata(x.y, [100, 100], SEEDS)
+    if name == "SVAE":
+        game = vae.semi_supervised(small, own, rest, **kept)
+    else:
+        game = vae.autoencoder(small.unlabelled() if name == "VAE" else small, own, **kept)
+    rows = (small.unlabelled() if name == "VAE" else small).rows[:5]
+    state = play(game, start(game, SEEDS), "train", 60)
+    score = vae_scores.semi_supervised_scores if name == "SVAE" else vae_scores.scores
+    eps = torch.randn(1000, 5, 1, generator=torch.Generator().manual_seed(1))
+    grid = torch.linspace(-8, 8, 801)
+    with probe(state) as nets:
+        nets.E.body.biases[-1].add_(0.5)  # an arm that is off and too wide: the two bounds lie apart
+        found = score(nets, rows, eps)
+        exact = torch.stack([_log_p(nets, trial, rows, grid, name) for trial in range(2)])
+    torch.testing.assert_close(found["iw"], exact, atol=0.1, rtol=0)
+    assert (found["elbo"] < exact - 0.1).all()
+    few = score(state_nets(state), rows, eps[:3])
+    chunked = score(state_nets(state), rows, eps[:3], chunk=2)
+    for key, value in few.items():
+        torch.testing.assert_close(chunked[key], value)
+    own_rows = rows.expand(2, -1, -1)
+    torch.testing.assert_close(score(state_nets(state), own_rows, eps[:3])["elbo"], few["elbo"])
+    if name == "SVAE":
+        guess = torch.stack([linear(nets.C, t)(rows[:, :9]).argmax(-1) for t in range(2)])
+        assert torch.equal(found["correct"], (guess == rows[:, 9:].argmax(-1)).float())
+
+
+def state_nets(state):
+    return SimpleNamespace(**state.nets)
+
+
+def _log_p(nets, trial, rows, grid, name):
+    """log p(x), or log p(x|y) for CVAE, by quadrature over the one-dimensional code."""
+    decode, x = linear(nets.G, trial), rows[:, :9]
+    prior = Normal(0.0, 1.0).log_prob(grid) + math.log(grid[1] - grid[0])
+    labels = {"VAE": [rows[:, 9:]], "CVAE": [rows[:, 9:]]}.get(name)
+    if labels is None:
+        labels = [F.one_hot(torch.tensor(c), 10).float().expand(len(x), -1) for c in range(10)]
+    found = []
+    for y in labels:
+        codes = torch.cat(
+            [grid[None, :, None].expand(len(x), -1, 1), y[:, None].expand(-1, len(grid), -1)], -1
+        )
+        log_p = Bernoulli(logits=decode(codes)).log_prob(x[:, None].expand(-1, len(grid), -1)).sum(-1)
+        found.append((log_p + prior).logsumexp(-1))
+    return torch.stack(found).logsumexp(0) - math.log(len(found))
+
+
+def test_weights_are_the_discriminators_on_real_and_generated(pairs, digits):
+    for name, game in games(pairs, digits, temperature=2.0).items():
+        nets = SimpleNamespace(**start(game, SEEDS).nets)
+        rows = (pairs.unlabelled() if name == "VAE" else pairs).rows[:30].expand(2, -1, -1)
+        z, u = torch.randn(2, 30, 3), torch.rand(2, 30, 16)
+        real, fake = vae_scores.weights(nets, rows, z, u, 2.0)
+        seen = 26 if name == "CVAE" else 16
+        made = vae.generated(nets, z, rows[..., 16:], u)
+        torch.testing.assert_close(real, (nets.D(rows[..., :seen]) / 2).sigmoid())
+        torch.testing.assert_close(fake, (nets.D(made[..., :seen]) / 2).sigmoid())
+        assert real.shape == fake.shape == (2, 30)
