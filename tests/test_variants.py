@@ -145,6 +145,36 @@ def test_ada_sees_each_image_with_its_label_and_wants_one_shape():
         adaptation.adversarial_domain_adaptation(DIGITS, data.load("digits", size=9))
 
 
+def clouds(shift, seed):
+    """Two classes around (-1, 0) and (1, 0), all moved by ``shift``."""
+    draws = torch.Generator().manual_seed(seed)
+    y = torch.randint(2, (400,), generator=draws)
+    x = 0.4 * torch.randn(400, 2, generator=draws) + torch.tensor(shift)
+    x[:, 0] += 2.0 * y - 1
+    return data.Images(x.view(-1, 1, 1, 2), y, ("left", "right"), "clouds", "train", f"{shift} {seed}")
+
+
+@pytest.mark.parametrize(
+    ("shift", "weight", "low", "high"),
+    [
+        ((0.0, 3.0), 1.0, 0.9, 1.0),  # across the classes: found again
+        ((1.5, 3.0), 1.0, 0.9, 1.0),
+        ((1.5, 3.0), 0.0, 0.0, 0.75),  # and without the adversary not
+        ((1.5, 0.0), 1.0, 0.0, 0.35),  # along them: the nearer class is the wrong one
+    ],
+)
+def test_ada_lays_one_domain_on_the_other(shift, weight, low, high):
+    source, target, fresh = clouds((0.0, 0.0), 0), clouds(shift, 1), clouds(shift, 2)
+    game = adaptation.adversarial_domain_adaptation(
+        source, target, weight=weight, features=8, hidden=32, rounds=400
+    )
+    state = play(game, start(game, [0, 1, 2]), "train")
+    nets = SimpleNamespace(**state.nets)
+    answer = nets.C(nets.G(fresh.x.flatten(1).expand(3, -1, -1))).argmax(-1)
+    right = (answer == fresh.y).double().mean(-1)
+    assert (right > low).all() and (right < high).all(), right
+
+
 def test_a_code_is_a_class_and_normals():
     draw = unified.Codes(5, 10, 3)
     z = draw.take(draw.chunk(2000, torch.Generator().manual_seed(0)))
