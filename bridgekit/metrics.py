@@ -273,7 +273,7 @@ def classifier_accuracy(classifier: Classifier, x: Tensor, y: Tensor) -> float:
     classes = len(classifier.classes)
     if len(y) != len(x) or not ((y >= 0) & (y < classes)).all():
         got = f"{len(y)} labels out of {sorted(set(y.tolist()))} for {len(x)} images"
-        raise BridgekitError(f"the {classifier.name} classifier wants one of 0 to {classes - 1} an image: {got}")
+        raise BridgekitError(f"the {classifier.name} classifier wants one of 0 to {classes - 1} each: {got}")
     right = classifier.logits(x).argmax(-1) == y.to(x.device)
     return right.double().mean().item() if x.isfinite().all() else math.nan
 

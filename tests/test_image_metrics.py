@@ -106,7 +106,7 @@ def test_images_that_are_not_finite_score_nan():
     [
         (
             [0, 1, 3],
-            r"flat classifier wants one of 0 to 2 an image: 3 labels out of \[0, 1, 3\] for 3 images",
+            r"flat classifier wants one of 0 to 2 each: 3 labels out of \[0, 1, 3\] for 3 images",
         ),
         ([0, -1, 2], r"3 labels out of \[-1, 0, 2\]"),
         ([0, 1], "2 labels out of .* for 3 images"),

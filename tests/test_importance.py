@@ -232,7 +232,7 @@ def test_d_sees_real_and_fake_images_with_the_same_right_labels():
 
 @pytest.mark.parametrize("game", [importance.cgan, importance.iwcgan])
 def test_g_and_d_get_one_label_each_drawn_from_the_datas(game):
-    arena = labelled(batch=400)
+    arena = importance.labelled_images(pictures(800), batch=400, width=4, z=5)
     game, labels = game(arena), []
     turn = game.phases[0].turns[-1]
     nets = SimpleNamespace(
