@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import BridgekitError
-from .records import metric_values, nearest, read_record
+from .errors import BridgekitError, nearest
+from .records import metric_values, read_record
 
 REPRODUCED, NOT, PARTLY, UNDECIDED, NOT_RUN = "reproduced", "not reproduced", "partly", "undecided", "not run"
 VERDICTS = (REPRODUCED, PARTLY, UNDECIDED, NOT, NOT_RUN)
@@ -254,7 +254,7 @@ def _check_keys(entry, known: tuple[str, ...], where: str) -> None:
         raise BridgekitError(f"{where} must be a mapping with the keys {', '.join(known)}.")
     for key in entry:
         if key not in known:
-            raise BridgekitError(f"{where}: unknown key {key!r}." + nearest(key, known))
+            raise BridgekitError(f"{where}: unknown key {key!r}: {nearest(key, known)}")
     lacking = [key for key in known if key not in entry]
     if lacking:
         raise BridgekitError(f"{where}: {', '.join(lacking)} missing.")
@@ -270,7 +270,7 @@ def _part(entry, where: str) -> Part:
         raise BridgekitError(f"{where}: the metric's name {metric!r} is not snake_case.")
     (bound,) = (key for key in entry if key != "metric")
     if bound not in _BOUNDS:
-        raise BridgekitError(f"{where}: unknown key {bound!r}." + nearest(bound, _BOUNDS))
+        raise BridgekitError(f"{where}: unknown key {bound!r}: {nearest(bound, _BOUNDS)}")
     return Part(metric, bound, _target(bound, entry[bound], f"{where}, {metric}"))
 
 

@@ -1,4 +1,9 @@
-"""The one exception meant for a person to read."""
+"""The exceptions meant for a person to read, and the hint at the end of some of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class BridgekitError(Exception):
@@ -10,3 +15,10 @@ class BridgekitError(Exception):
 
 class NoTrialLeft(BridgekitError):
     """Every trial of a game has become non-finite: there is nothing left to play."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown ``name``: the nearest known one, or all of them."""
+    known = [str(item) for item in known]
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}"

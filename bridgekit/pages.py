@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bridgekit import execution, keys
-from bridgekit.errors import BridgekitError
-from bridgekit.parameters import Parameter, cells, declared_in, nearest, read_yaml
+from bridgekit.errors import BridgekitError, nearest
+from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
 
 READERS = ("scoreboard",)  # pages that show the whole ledger and every page's reference record
 

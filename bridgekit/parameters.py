@@ -11,9 +11,7 @@ and `list[...]`. Nothing here imports torch, jupytext or papermill.
 """
 
 import ast
-import difflib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -43,13 +41,6 @@ def read_yaml(text: str, name: str) -> object:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise BridgekitError(f"{name} is not valid YAML: {error}") from error
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown `name`: the nearest known one, or all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known) or 'none'}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import platform
 import subprocess
 import zipfile
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from .displays import Html, stored
-from .errors import BridgekitError
+from .errors import BridgekitError, nearest
 
 SCHEMA = 1
 PACKAGES = (
@@ -141,16 +140,10 @@ def metric_values(record: dict, name: str) -> np.ndarray:
     """The values of a metric, one per seed, (n,) float64; NaN where the record has null."""
     if name not in record["metrics"]:
         raise BridgekitError(
-            f"page {record['page']} recorded no metric {name!r}." + nearest(name, record["metrics"])
+            f"page {record['page']} recorded no metric {name!r}: {nearest(name, record['metrics'])}"
         )
     values = record["metrics"][name]["values"]
     return np.array([math.nan if value is None else value for value in values], dtype=float)
-
-
-def nearest(name: str, known) -> str:
-    """`` Did you mean ...?`` for a misspelt name, or nothing."""
-    close = get_close_matches(str(name), [str(item) for item in known], n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 @dataclass(frozen=True)
@@ -183,7 +176,7 @@ class Reference:
     def _entry(self, figure: str) -> dict:
         figures = self.record["figures"]
         if figure not in figures:
-            raise BridgekitError(f"the reference run has no figure {figure!r}." + nearest(figure, figures))
+            raise BridgekitError(f"the reference run has no figure {figure!r}: {nearest(figure, figures)}")
         return figures[figure]
 
 

@@ -194,7 +194,7 @@ def test_a_verdict_for_machines_is_strict_json(tmp_path):
     [
         ({"id": "X1"}, "must be a list"),
         (["X1"], "entry 1 must be a mapping"),
-        ([entry() | {"pages": "demo"}], "entry 1: unknown key 'pages'. Did you mean 'page'?"),
+        ([entry() | {"pages": "demo"}], "entry 1: unknown key 'pages': did you mean 'page'?"),
         ([{k: v for k, v in entry().items() if k != "page"}], "entry 1: page missing"),
         ([entry(page="  ")], "claim X1: page must be a text that is not empty"),
         ([entry(statement=5)], "claim X1: statement must be a text"),
@@ -205,7 +205,7 @@ def test_a_verdict_for_machines_is_strict_json(tmp_path):
         ([entry("fall")], "a part is"),
         ([entry({"metric": "fall", "above": 0, "below": 1})], "a part is"),
         ([entry({"metric": "Fall", "above": 0})], "'Fall' is not snake_case"),
-        ([entry({"metric": "fall", "abov": 0})], "unknown key 'abov'. Did you mean 'above'?"),
+        ([entry({"metric": "fall", "abov": 0})], "unknown key 'abov': did you mean 'above'?"),
         ([entry({"metric": "fall", "above": "1e-6"})], "above needs a number.*write 1.0e-6"),
         ([entry({"metric": "fall", "above": True})], "above needs a number"),
         ([entry({"metric": "fall", "above": [0, 1]})], "above needs a number"),

@@ -207,7 +207,7 @@ def test_missing_data_is_said_first(quick, tmp_path):
     for function in (classifiers.load, classifiers.make):
         with pytest.raises(BridgekitError, match="SVHN is not there.*Three ways out"):
             function("svhn", root=tmp_path)
-    with pytest.raises(BridgekitError, match="Did you mean digits"):
+    with pytest.raises(BridgekitError, match="did you mean 'digits'"):
         classifiers.load("digit", root=tmp_path)
 
 
@@ -359,7 +359,7 @@ def test_command_line_makes_one(quick, judged, monkeypatch, tmp_path, capsys):
     said = f"digits: accuracy {judge.accuracy:.4f} on its test images, weights {judge.fingerprint}\n"
     assert capsys.readouterr().out == said and len(quick) == 1
     assert main(["classifier", "digit"]) == 2
-    assert "bridgekit: Unknown data set 'digit'" in capsys.readouterr().err
+    assert "bridgekit: there is no data set 'digit'" in capsys.readouterr().err
     # before a page runs, what it judges with is there
     monkeypatch.setattr(pages, "run", lambda *args, **options: len(quick))
     assert main(["run", "judged"]) == 0 and capsys.readouterr().out == "1\n"

@@ -4,8 +4,8 @@ import jupytext
 import pytest
 from conftest import ALPHA, BETA, HEADER, REPOSITORY
 
-from bridgekit.errors import BridgekitError
-from bridgekit.parameters import Parameter, cells, declared_in, nearest, read_yaml
+from bridgekit.errors import BridgekitError, nearest
+from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
 
 PAGES = [HEADER + ALPHA, HEADER + BETA, *(p.read_text() for p in sorted((REPOSITORY / "book").glob("*.md")))]
 

@@ -200,9 +200,9 @@ def test_the_reference_gives_back_metrics_arrays_and_figures(root):
     shown = reference.figure("curve")._repr_mimebundle_()["text/html"]
     assert 'alt="A rising curve"' in shown and "<figcaption>Reference run.</figcaption>" in shown
     assert 'type="range"' in reference.figure("growth")._repr_mimebundle_()["text/html"]
-    with pytest.raises(BridgekitError, match="no metric 'fal'. Did you mean 'fall'"):
+    with pytest.raises(BridgekitError, match="no metric 'fal': did you mean 'fall'"):
         reference.metric("fal")
-    with pytest.raises(BridgekitError, match="no figure 'curves'. Did you mean 'curve'"):
+    with pytest.raises(BridgekitError, match="no figure 'curves': did you mean 'curve'"):
         reference.figure("curves")
     (reference.folder / "curve.svg").unlink()
     with pytest.raises(BridgekitError, match=r"curve\.svg cannot be read.*git checkout"):
@@ -220,7 +220,7 @@ def test_a_run_gives_back_its_own_values(root):
     run = make_run(root)
     run.metric("fall", torch.tensor([1.0, float("nan")]))
     np.testing.assert_array_equal(run.values("fall"), [1.0, np.nan])
-    with pytest.raises(BridgekitError, match="page demo recorded no metric 'fal'. Did you mean 'fall'"):
+    with pytest.raises(BridgekitError, match="page demo recorded no metric 'fal': did you mean 'fall'"):
         run.values("fal")
 
 

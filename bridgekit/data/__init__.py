@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from bridgekit.data import cifar10, digits, folder, mnist, svhn
 from bridgekit.data.plane import mixture
-from bridgekit.data.store import SPLITS, Pixels, cached, data_root, unknown
-from bridgekit.errors import BridgekitError
+from bridgekit.data.store import SPLITS, Pixels, cached, data_root
+from bridgekit.errors import BridgekitError, nearest
 
 __all__ = ["NAMES", "Images", "data_root", "download", "load", "mixture", "present"]
 
@@ -105,7 +105,7 @@ def _pixels(
 ) -> Pixels:
     """The decoded images as they were published; a folder's have ``size`` and ``channels`` already."""
     if split not in SPLITS:
-        raise BridgekitError(unknown("split", split, SPLITS))
+        raise BridgekitError(f"there is no split {split!r}: {nearest(split, SPLITS)}")
     if (size is not None and size < 1) or channels not in (None, 1, 3):
         raise BridgekitError(f"size={size}, channels={channels}: size is at least 1 and channels is 1 or 3.")
     if name.startswith("folder:"):
@@ -118,7 +118,7 @@ def _pixels(
         return cached(root, f"street-1-{split}", lambda: digits.street(split))  # 1: the recipe's version
     if name == "digits":
         return digits.pixels(split)
-    raise BridgekitError(unknown("data set", name, NAMES))
+    raise BridgekitError(f"there is no data set {name!r}: {nearest(name, NAMES)}")
 
 
 def _size(name: str, size: int | None, pixels: Pixels) -> int:
@@ -135,7 +135,7 @@ def present(name: str, root: str | Path | None = None) -> bool:
         return PUBLISHED[name].present(root)
     if name in ("digits", "street"):
         return importlib.util.find_spec("sklearn") is not None
-    raise BridgekitError(unknown("data set", name, NAMES))
+    raise BridgekitError(f"there is no data set {name!r}: {nearest(name, NAMES)}")
 
 
 def download(name: str, root: str | Path | None = None, mirror: str | None = None) -> Path:

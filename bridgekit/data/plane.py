@@ -8,9 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bridgekit.data.store import unknown
 from bridgekit.distributions import Mixture
-from bridgekit.errors import BridgekitError
+from bridgekit.errors import BridgekitError, nearest
 
 
 def _grid(k: int) -> Tensor:
@@ -39,5 +38,5 @@ def mixture(name: str) -> Mixture:
     ``ring8`` is the circle of radius 2 with sigma = 0.02 of unrolled GANs (Metz et al. 2017).
     """
     if name not in _MIXTURES:
-        raise BridgekitError(unknown("mixture", name, tuple(_MIXTURES)))
+        raise BridgekitError(f"there is no mixture {name!r}: {nearest(name, _MIXTURES)}")
     return _MIXTURES[name]()

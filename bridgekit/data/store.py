@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import io
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,13 +43,6 @@ def data_root(root: str | Path | None = None) -> Path:
 def held_out(rank: int) -> bool:
     """Where no split is given, every fifth image of a class (counted by ``rank`` from 0) is a test image."""
     return rank % TEST_EVERY == TEST_EVERY - 1
-
-
-def unknown(kind: str, name: str, known: Sequence[str]) -> str:
-    """The message for a name that does not exist, with the nearest that do."""
-    close = difflib.get_close_matches(name, known, n=2, cutoff=0.4)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
-    return f"Unknown {kind} {name!r}.{hint} Known: {', '.join(known)}."
 
 
 def cached(root: Path, key: str, decode: Callable[[], Pixels]) -> Pixels:
