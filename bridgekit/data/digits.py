@@ -28,9 +28,9 @@ def street(split: str) -> Pixels:
     r"""``street``: each digit on a crop of a photograph of its own, 32x32 in colour.
 
     In 8-bit integers, ``image = crop + m (ink - crop) / 255``, pixel by pixel and channel by channel: ``m``
-    is the digit, enlarged to between 22 and 32 pixels a side and laid anywhere within the frame, times an
-    opacity between 0.75 and 1; the crop is a square of 60 to 240 pixels of one of scikit-learn's two
-    photographs, its contrast multiplied by 0.3 to 0.8 about its mean colour; the ink is one colour, light
+    is the digit, enlarged to between 26 and 32 pixels a side and laid anywhere within the frame, times an
+    opacity between 0.8 and 1; the crop is a square of 60 to 240 pixels of one of scikit-learn's two
+    photographs, its contrast multiplied by 0.2 to 0.7 about its mean colour; the ink is one colour, light
     where the crop is dark and dark where it is light. Everything is drawn anew for every digit, in
     scikit-learn's order, from a generator whose stream NumPy has frozen, so that a digit has the same crop
     whichever split is asked for. The photographs are common to both splits, as the writers are.
