@@ -4,6 +4,7 @@ UPDATE_SMOKE=1 pytest tests/test_rendered.py renews the committed arrays in test
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,18 @@ REFERENCES = REPOSITORY / "tests" / "smoke"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Serious findings that are not ours: axe's rule, and a part of the element it names.
 UPSTREAM = [("aria-required-children", "citation-list")]  # docutils' own markup of a bibliography
+# Arrays that count samples or images, or hold their classes or grey levels. Processors round differently, and
+# an item on the fence tips: the mean difference that is allowed, about two items of those at `smoke`.
+COUNTED = {
+    r"modes$": 0.2,
+    r"(high_quality|cut|raised)$": 0.01,
+    r"held_correct$": 0.05,
+    r"image_curves.npz: .*classes$": 0.2,
+    r"adaptation.npz: (before|after)$": 0.01,
+    r"clouds.npz: (up|sideways)_(before|after)$": 0.01,
+    r"grids.npz: .*GAN$": 0.5,
+    r"power.npz: .*s\.d\.": 1.0,
+}
 
 
 def here(name):
@@ -65,8 +78,41 @@ def test_a_page_draws_what_it_drew(book: ToyBook, page: str):
         drawn, expected = records.read_npz(made / path.name), records.read_npz(path)
         assert drawn.keys() == expected.keys(), path.name
         for name, array in expected.items():
-            what = f"{page}/{path.name}: {name}"
-            np.testing.assert_allclose(drawn[name], array, rtol=1e-2, atol=2e-3, err_msg=what)
+            assert_same(drawn[name], array, f"{page}/{path.name}: {name}")
+
+
+def assert_same(drawn, kept, what: str):
+    """Equal but for rounding: element by element, or on average where items are counted."""
+    allowed = next((most for pattern, most in COUNTED.items() if re.search(pattern, what)), None)
+    if allowed is None:
+        np.testing.assert_allclose(drawn, kept, rtol=1e-2, atol=2e-3, err_msg=what)
+        return
+    assert drawn.shape == kept.shape, what
+    drawn, kept = drawn.astype(float), kept.astype(float)
+    assert np.array_equal(np.isnan(drawn), np.isnan(kept)), f"{what}: another trial was lost"
+    difference = np.abs(drawn - kept)
+    assert np.nan_to_num(difference).mean() <= allowed, f"{what}: up to {np.nanmax(difference)}"
+
+
+@pytest.mark.parametrize(
+    ("what", "moved", "same"),
+    [
+        ("variants/adaptation.npz: after", 2 / 355, True),
+        ("variants/adaptation.npz: after", 8 / 355, False),
+        ("variants/adaptation.npz: something else", 2 / 355, False),
+        ("plane/scores.npz: RKL 0.5 high_quality", 1 / 200, True),
+        ("plane/scores.npz: RKL 0.5 high_quality", np.nan, False),
+        ("iwgan/grids.npz: IWCGAN", 1.0, False),
+        ("iwgan/power.npz: this run's s.d.", 1.0, True),
+    ],
+)
+def test_an_item_on_the_fence_may_tip_and_no_more(what: str, moved: float, same: bool):
+    kept = np.full(4, 0.1)
+    if same:
+        assert_same(kept + moved, kept, what)
+    else:
+        with pytest.raises(AssertionError):
+            assert_same(kept + moved, kept, what)
 
 
 @pytest.mark.parametrize("page", PAGES)
