@@ -75,13 +75,16 @@ def render(fig, kind: str, dpi: int = PNG_DPI) -> bytes:
     """A matplotlib figure as SVG or PNG; the same figure gives the same bytes (no date, a fixed salt)."""
     import matplotlib
 
-    if fig.get_layout_engine() is not None:
-        # Lay out once: a second file of the same figure need not, and drawing is most of a page's time.
-        fig.draw_without_rendering()
-        fig.set_layout_engine("none")
+    # A figure keeps its layout once it is drawn. With an engine, even the placeholder that "none" leaves,
+    # matplotlib draws twice for every file, and drawing is most of a small page's time.
+    settings = {"figure.autolayout": False, "figure.constrained_layout.use": False}
+    settings |= {"svg.hashsalt": "bridgekit", "savefig.bbox": None}
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
-    with matplotlib.rc_context({"svg.hashsalt": "bridgekit", "savefig.bbox": None}):
+    with matplotlib.rc_context(settings):
+        if fig.get_layout_engine() is not None:
+            fig.draw_without_rendering()
+            fig.set_layout_engine(None)
         fig.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return buffer.getvalue()
 
@@ -99,18 +102,22 @@ def close(fig) -> None:
 
 
 def sprite(frames: Iterable) -> tuple[bytes, dict]:
-    """Draw and close each figure; all of them row by row in one lossless WebP, and the layout of it.
+    """Draw the figures row by row into one lossless WebP; returns it and its layout.
 
-    As few columns as the format's 16,383 pixels of height allow. Raises BridgekitError if there is no frame
-    or the frames differ in size.
+    A frame may be the figure before it with other data in it, which saves building its axes again; a figure
+    is closed when another follows. As few columns as the format's 16,383 pixels of height allow. Raises
+    BridgekitError if there is no frame or the frames differ in size.
     """
     from PIL import Image
 
-    pictures, size = [], [0, 0]
+    pictures, size, before = [], [0, 0], None
     for fig in frames:
-        size = css_size(fig)
+        if before not in (None, fig):
+            close(before)
+        size, before = css_size(fig), fig
         pictures.append(Image.open(io.BytesIO(render(fig, "png", FILM_DPI))).convert("RGB"))
-        close(fig)
+    if before is not None:
+        close(before)
     if len({picture.size for picture in pictures}) != 1:
         raise BridgekitError(
             f"a film needs frames of one size, not {[picture.size for picture in pictures]}."

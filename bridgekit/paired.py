@@ -4,11 +4,12 @@ Numpy only: these numbers are computed once, from what a page has measured.
 """
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
+from scipy import special  # scipy.stats would take a second to import
 
 from bridgekit.errors import BridgekitError
 
@@ -54,8 +55,8 @@ def difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
     if n < 2:
         return Difference(float(d.mean()) if n else math.nan, *[math.nan] * 3, n, math.nan)
     mean, sd = float(d.mean()), float(d.std(ddof=1))
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * sd / math.sqrt(n)
-    p = 2 * float(stats.t.sf(abs(mean) * math.sqrt(n) / sd, n - 1)) if sd else float(mean == 0)
+    half = float(special.stdtrit(n - 1, 0.5 + level / 2)) * sd / math.sqrt(n)
+    p = 2 * float(special.stdtr(n - 1, -abs(mean) * math.sqrt(n) / sd)) if sd else float(mean == 0)
     return Difference(mean, mean - half, mean + half, p, n, sd)
 
 
@@ -90,18 +91,16 @@ def pairs_needed(effect: float, sd: float, power: float = 0.8, level: float = 0.
     few, many = 2, 4
     while _power(ratio, many, level) < power:
         few, many = many, 2 * many
-    if _power(ratio, few, level) >= power:
-        return few
-    found = optimize.bisect(lambda n: _power(ratio, n, level) - power, few, many, xtol=1e-3)
-    return next(n for n in range(math.floor(found), many + 1) if _power(ratio, n, level) >= power)
+    sizes = range(few, many + 1)
+    return sizes[bisect_left(sizes, power, key=lambda n: _power(ratio, n, level))]
 
 
-def _power(ratio: float, n: float, level: float) -> float:
-    """:func:`power` for the standardised effect, n not necessarily whole."""
-    edge, shift = stats.t.ppf(0.5 + level / 2, n - 1), ratio * math.sqrt(n)
+def _power(ratio: float, n: int, level: float) -> float:
+    """:func:`power` for the standardised effect."""
+    edge, shift = special.stdtrit(n - 1, 0.5 + level / 2), ratio * math.sqrt(n)
     # Far tails of the non-central t underflow to NaN: there the nearer tail has all the probability.
-    far = stats.nct.cdf(-edge, n - 1, shift)
-    return float(stats.nct.sf(edge, n - 1, shift) + (far if np.isfinite(far) else 0.0))
+    near, far = 1 - special.nctdtr(n - 1, shift, edge), special.nctdtr(n - 1, shift, -edge)
+    return float(near + (far if np.isfinite(far) else 0.0))
 
 
 def log_spread_ratio(a: ArrayLike, b: ArrayLike) -> np.ndarray:

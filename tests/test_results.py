@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 
 from bridgekit import displays, records, results
 from bridgekit.errors import BridgekitError
@@ -300,6 +301,29 @@ def test_the_sprite_holds_every_frame_losslessly_in_order(monkeypatch):
         top, left = 150 * (k // 3), 200 * (k % 3)
         np.testing.assert_array_equal(sheet[top : top + 150, left : left + 200], np.asarray(frame))
     assert (sheet[150:, 400:] == 255).all()
+
+
+def test_a_film_may_change_one_figure_instead_of_making_new_ones():
+    def changing():
+        fig = drawing(2)
+        for k in (2, 3, 4):
+            fig.axes[0].lines[0].set_data(np.arange(k), np.arange(k) ** 2)
+            fig.axes[0].relim()
+            fig.axes[0].autoscale()
+            yield fig
+
+    assert displays.sprite(changing()) == displays.sprite(drawing(k) for k in (2, 3, 4))
+    assert not pyplot.get_fignums()
+
+
+def test_a_figure_is_laid_out_once_and_drawn_once_a_file(monkeypatch):
+    drawn, draw = [], Axes.draw
+    monkeypatch.setattr(Axes, "draw", lambda self, renderer: drawn.append(self) or draw(self, renderer))
+    with pyplot.rc_context({"figure.constrained_layout.use": True}):
+        fig = drawing()
+        files = [displays.render(fig, kind) for kind in ("svg", "png", "png")]
+        pyplot.close(fig)
+    assert len(drawn) == 4 and files[1] == files[2]
 
 
 def test_a_film_wants_one_label_per_frame_and_one_size(root):
