@@ -24,6 +24,7 @@ from bridgekit.errors import BridgekitError, nearest
 __all__ = ["NAMES", "Images", "data_root", "download", "load", "mixture", "present"]
 
 NAMES = ("digits", "street", "mnist", "svhn", "cifar10", "folder:PATH")
+BUILT_IN = {"digits": digits.pixels, "street": digits.street}
 PUBLISHED = {"mnist": mnist, "svhn": svhn, "cifar10": cifar10}
 
 
@@ -114,10 +115,8 @@ def _pixels(
         if download and not present(name, root):
             PUBLISHED[name].fetch(root)
         return cached(root, f"{name}-{split}", lambda: PUBLISHED[name].pixels(root, split))
-    if name == "street":
-        return cached(root, f"street-1-{split}", lambda: digits.street(split))  # 1: the recipe's version
-    if name == "digits":
-        return digits.pixels(split)
+    if name in BUILT_IN:
+        return cached(root, f"{name}-1-{split}", lambda: BUILT_IN[name](split))  # 1: the recipes' version
     raise BridgekitError(f"there is no data set {name!r}: {nearest(name, NAMES)}")
 
 
@@ -133,7 +132,7 @@ def present(name: str, root: str | Path | None = None) -> bool:
         return any(place.is_dir() for place in folder.places(name, root))
     if name in PUBLISHED:
         return PUBLISHED[name].present(root)
-    if name in ("digits", "street"):
+    if name in BUILT_IN:
         return importlib.util.find_spec("sklearn") is not None
     raise BridgekitError(f"there is no data set {name!r}: {nearest(name, NAMES)}")
 
