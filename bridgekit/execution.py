@@ -28,26 +28,30 @@ PERISHABLE = (
 def execute(source: str, parameters: dict, part: Path, failed: Path, cwd: Path, env: dict[str, str]):
     """Run the MyST page `source` with `parameters` in `cwd`; return the tidied notebook, nothing written.
 
-    `part` holds the notebook while it runs. Where a cell raises or the kernel dies, it moves to `failed`, and
-    a BridgekitError names the cell, the error and that path.
+    Where a cell raises, `failed` takes the partly executed notebook (by way of `part`), where the kernel dies
+    the code cells that it reached, and a BridgekitError names the cell, the error and that path.
     """
     import jupytext
+    import nbformat
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
 
-    notebook = jupytext.reads(source, fmt="md:myst")
+    notebook, reached = jupytext.reads(source, fmt="md:myst"), []
+    options = {"progress_bar": False, "start_timeout": 120}
+    # Papermill's own way of keeping track, the whole notebook written twice a cell, is seconds a page.
+    options |= {"request_save_on_cell_execute": False}
+    options |= {"on_cell_start": lambda cell, cell_index: reached.append(cell)}
     failed.unlink(missing_ok=True)
     try:
         with _kernel(cwd, env) as manager:
-            done = execute_notebook(
-                notebook, part, parameters, km=manager, cwd=cwd, progress_bar=False, start_timeout=120
-            )
+            done = execute_notebook(notebook, part, parameters, km=manager, cwd=cwd, **options)
         return tidy(done, str(cwd))
     except PapermillExecutionError as error:
         part.replace(failed)
         raise BridgekitError(_story(error, failed)) from error
     except RuntimeError as error:  # nbclient's DeadKernelError, and its time-outs, derive from RuntimeError
-        part.replace(failed)
+        notebook.cells = reached
+        failed.write_text(nbformat.writes(notebook) + "\n")
         raise BridgekitError(
             f"the kernel did not finish (out of memory?): {error}\n  partly executed notebook: {failed}"
         ) from error

@@ -98,8 +98,11 @@ def test_page_that_raises_keeps_its_notebook(execute, tmp_path):
 
 def test_kernel_that_dies(execute, tmp_path):
     with pytest.raises(BridgekitError, match="the kernel did not finish") as error:
-        execute(page("import os\nos._exit(1)"))
-    assert str(tmp_path / "x.failed.ipynb") in str(error.value) and (tmp_path / "x.failed.ipynb").is_file()
+        execute(page("print('before')\n```\n\n```{code-cell} ipython3\nimport os\nos._exit(1)"))
+    assert str(tmp_path / "x.failed.ipynb") in str(error.value)
+    kept = nbformat.read(tmp_path / "x.failed.ipynb", as_version=4)
+    nbformat.validate(kept)
+    assert "before" in str(kept.cells[0].outputs) and "_exit" in kept.cells[1].source
 
 
 @pytest.mark.parametrize(
