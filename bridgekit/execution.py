@@ -29,7 +29,7 @@ def execute(source: str, parameters: dict, part: Path, failed: Path, cwd: Path, 
     """Run the MyST page `source` with `parameters` in `cwd`; return the tidied notebook, nothing written.
 
     Where a cell raises, `failed` takes the partly executed notebook (by way of `part`), where the kernel dies
-    the code cells that it reached, and a BridgekitError names the cell, the error and that path.
+    the cells that it reached, and a BridgekitError names the cell, the error and that path.
     """
     import jupytext
     import nbformat

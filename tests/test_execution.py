@@ -102,7 +102,8 @@ def test_kernel_that_dies(execute, tmp_path):
     assert str(tmp_path / "x.failed.ipynb") in str(error.value)
     kept = nbformat.read(tmp_path / "x.failed.ipynb", as_version=4)
     nbformat.validate(kept)
-    assert "before" in str(kept.cells[0].outputs) and "_exit" in kept.cells[1].source
+    title, before, last = kept.cells
+    assert title.source == "# Page" and "before" in str(before.outputs) and "_exit" in last.source
 
 
 @pytest.mark.parametrize(
