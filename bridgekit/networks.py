@@ -54,7 +54,7 @@ class MLP(nn.Module):
         for i, (w, b) in enumerate(zip(self.matrices(), self.biases, strict=True)):
             x = _affine(x, w, b)
             if i < last:
-                x = F.relu(x)
+                x = F.relu(x, inplace=True)  # nothing else needs what it was
         return x
 
 
