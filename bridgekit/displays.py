@@ -102,22 +102,19 @@ def close(fig) -> None:
 
 
 def sprite(frames: Iterable) -> tuple[bytes, dict]:
-    """Draw the figures row by row into one lossless WebP; returns it and its layout.
+    """Draw and close each figure; all of them row by row in one lossless WebP, and the layout of it.
 
-    A frame may be the figure before it with other data in it, which saves building its axes again; a figure
-    is closed when another follows. As few columns as the format's 16,383 pixels of height allow. Raises
-    BridgekitError if there is no frame or the frames differ in size.
+    A frame may be the figure before it with other data in it, which saves building its axes again. As few
+    columns as the format's 16,383 pixels of height allow. Raises BridgekitError if there is no frame or the
+    frames differ in size.
     """
     from PIL import Image
 
-    pictures, size, before = [], [0, 0], None
+    pictures, size = [], [0, 0]
     for fig in frames:
-        if before not in (None, fig):
-            close(before)
-        size, before = css_size(fig), fig
+        size = css_size(fig)
         pictures.append(Image.open(io.BytesIO(render(fig, "png", FILM_DPI))).convert("RGB"))
-    if before is not None:
-        close(before)
+        close(fig)
     if len({picture.size for picture in pictures}) != 1:
         raise BridgekitError(
             f"a film needs frames of one size, not {[picture.size for picture in pictures]}."

@@ -1,6 +1,6 @@
 r"""What two methods' values say about each other, one value per trial, trial i of both from the same seed.
 
-Numpy only: these numbers are computed once, from what a page has measured.
+No tensors: these numbers are computed once, from what a page has measured.
 """
 
 import math

@@ -105,8 +105,8 @@ class Run:
     ) -> displays.Html:
         """Take matplotlib figures of one size as a film under a slider; returns the displayable.
 
-        ``frames`` may be a generator, of new figures or of one that it changes; each is closed when it is
-        done with. ``labels`` has one text per frame (``"α = 0.35"``); ``slider`` is the visible label of the
+        ``frames`` may be a generator, of new figures or of one that it changes; each is closed as soon as it
+        is drawn. ``labels`` has one text per frame (``"α = 0.35"``); ``slider`` is the visible label of the
         range input (``"α"``).
         """
         sprite, layout = displays.sprite(frames)
