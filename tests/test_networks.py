@@ -48,10 +48,13 @@ def plain(net: MLP, trial: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def test_mlp_trials_are_separate_networks():
-    net, x = MLP(SIZES, generators(1, 2, 3)), draw(3, 7, 3)
+@pytest.mark.parametrize("sizes", [SIZES, (3, 16, 8, 1)])  # one column is multiplied in another way
+def test_mlp_trials_are_separate_networks(sizes):
+    net, x = MLP(sizes, generators(1, 2, 3)), draw(3, 7, 3)
+    for b in net.biases:
+        b.data += 0.3  # so that all trials have biases that count
     got = net(x)
-    assert got.shape == (3, 7, 2)
+    assert got.shape == (3, 7, sizes[-1])
     got.square().sum().backward()
     for trial in range(3):
         alone = plain(net, trial)
@@ -60,6 +63,17 @@ def test_mlp_trials_are_separate_networks():
         for i, (w, b) in enumerate(zip(net.weights, net.biases, strict=True)):
             close(w.grad[trial].T, alone[2 * i].weight.grad)
             close(b.grad[trial, 0], alone[2 * i].bias.grad)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_penalty_on_the_slope_reaches_the_weights_as_in_stock_modules(outputs):
+    net, x = MLP((3, 16, 8, outputs), generators(1, 2)), draw(2, 7, 3)
+    input_gradient(net, x).square().sum().backward()
+    for trial in range(2):
+        alone = plain(net, trial)
+        input_gradient(alone, x[trial]).square().sum().backward()
+        for i, w in enumerate(net.weights):
+            close(w.grad[trial].T, alone[2 * i].weight.grad)
 
 
 def test_mlp_trial_starts_from_its_own_generator_alone():
