@@ -82,8 +82,8 @@ def render(fig, kind: str, dpi: int = PNG_DPI) -> bytes:
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     with matplotlib.rc_context(settings):
-        if fig.get_layout_engine() is not None:
-            fig.draw_without_rendering()
+        if (engine := fig.get_layout_engine()) is not None:
+            engine.execute(fig)
             fig.set_layout_engine(None)
         fig.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return buffer.getvalue()
