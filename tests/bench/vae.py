@@ -11,8 +11,8 @@ asked for; below 1 is possible, since D's forward pass serves both its own loss 
 binary images, against
 
     resident loop   the same written by hand: nn.Linear, the images one tensor in memory, fused Adam
-    pythae          pythae's BaseTrainer with the same networks, data and Adam, otherwise as it comes, where it
-                    is installed: it is no dependency, and is left out with a word where it is missing
+    pythae          pythae's BaseTrainer with the same networks, data and Adam, otherwise as it comes, where
+                    it is installed: it is no dependency, and is left out with a word where it is missing
     pythae, fused   the same with the fused Adam that ours has, which it does not choose by itself
 
 At least 1.2 times pythae's speed is asked for, and not more than 5 % below the hand-written loop. The ways
