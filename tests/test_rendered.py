@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from conftest import REPOSITORY, ToyBook
@@ -126,6 +127,13 @@ def test_the_record_is_complete(book: ToyBook, page: str, monkeypatch: pytest.Mo
     for entry in record["figures"].values():
         assert len(entry["alt"]) > 40
         assert all((results / file).is_file() for file in entry["files"])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_warns_of_nothing(book: ToyBook, page: str):
+    cells = nbformat.read(book.notebook(page, "smoke"), as_version=4).cells
+    printed = [output for cell in cells for output in cell.get("outputs", [])]
+    assert [output.text for output in printed if output.get("name") == "stderr"] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
