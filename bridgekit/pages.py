@@ -190,7 +190,7 @@ def begin(page: str, namespace: dict[str, object]):
     namespace.update(parameters)
     torch.set_num_threads(_threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)  # a GPU lacks a few: a warning, not a dead page
+    torch.set_deterministic_debug_mode("warn")  # a GPU lacks a few: a warning, not a dead page
     home = root()
     out = Path(os.environ.get("BRIDGEKIT_OUT") or home / "figures" / "custom" / page)
     profile = os.environ.get("BRIDGEKIT_PROFILE") or "custom"
