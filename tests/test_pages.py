@@ -283,6 +283,8 @@ def test_interrupt_leaves_no_kernel_and_no_half_result(toy_book, sign):
         env=toy_book.environment(),
         stderr=subprocess.PIPE,
         text=True,
+        # What a shell starts in the background ignores Ctrl-C, and hands that on: not to the run under test.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
