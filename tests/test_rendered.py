@@ -188,7 +188,7 @@ def opened(browser, book: ToyBook, page: str, width: int = 1280, height: int = 9
 
 
 @pytest.mark.parametrize("page", CONTENTS)
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+@pytest.mark.parametrize(("width", "height"), [(1250, 900), (390, 844)])
 def test_a_page_in_a_browser(browser, book: ToyBook, page: str, width: int, height: int):
     from axe_playwright_python.sync_playwright import Axe
 
