@@ -179,10 +179,19 @@ def _dcgan_init(net: nn.Module, generators: Generators) -> None:
 
 
 class DCGANGenerator(nn.Module):
-    """``(B, z) -> (B, channels, size, size)`` in [-1, 1] (Radford et al. 2016), for 28x28, 32x32, 64x64."""
+    """``(B, z) -> (B, channels, size, size)`` in [-1, 1] (Radford et al. 2016), for 28x28, 32x32, 64x64.
+
+    With ``logits`` the last layer has no tanh, and a pixel's number is the logit of its being 1.
+    """
 
     def __init__(
-        self, generators: Generators, z: int = 100, width: int = 64, channels: int = 1, size: int = 28
+        self,
+        generators: Generators,
+        z: int = 100,
+        width: int = 64,
+        channels: int = 1,
+        size: int = 28,
+        logits: bool = False,
     ):
         super().__init__()
         stages, self.side = _stages(size)
@@ -191,7 +200,7 @@ class DCGANGenerator(nn.Module):
         layers: list[nn.Module] = [BatchNorm(widths[0]), nn.ReLU()]
         for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
             layers += [nn.ConvTranspose2d(n_in, n_out, 4, 2, 1, bias=False), BatchNorm(n_out), nn.ReLU()]
-        layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh()]
+        layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), *([] if logits else [nn.Tanh()])]
         self.rest = nn.Sequential(*layers)
         _dcgan_init(self, generators)
 

@@ -14,8 +14,8 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn import functional as F
 
 from bridgekit import data
-from bridgekit.games import binary, vae, vae_scores
-from bridgekit.networks import MLP
+from bridgekit.games import binary, labelled, vae, vae_scores
+from bridgekit.networks import MLP, DCGANBody, DCGANGenerator
 from bridgekit.training import fit, play, probe, start
 
 SEEDS = [0, 1]
@@ -144,7 +144,7 @@ def test_every_trial_draws_from_its_own_part():
 
 
 def test_all_labels_at_once_are_each_label_in_turn():
-    net = vae.LabelledMLP([5 + 3, 7, 6, 4], [torch.Generator().manual_seed(i) for i in range(2)])
+    net = labelled.LabelledMLP([5 + 3, 7, 6, 4], [torch.Generator().manual_seed(i) for i in range(2)])
     x = torch.randn(2, 9, 5)
     for inputs in (x[:, :, None], torch.randn(2, 9, 3, 5)):
         got = net.each(inputs)
@@ -418,3 +418,120 @@ def test_weights_are_the_discriminators_on_real_and_generated(pairs, digits):
         torch.testing.assert_close(real, (nets.D(rows[..., :seen]) / 2).sigmoid())
         torch.testing.assert_close(fake, (nets.D(made[..., :seen]) / 2).sigmoid())
         assert real.shape == fake.shape == (2, 30)
+
+
+# ------------------------------------------------------------------------------------------------- DCGANs
+
+DCGAN = {"width": 2, "z": 3}
+
+
+@pytest.fixture(scope="module")
+def larger():
+    return data.load("digits", size=16)
+
+
+@pytest.fixture(scope="module")
+def larger_pairs(larger):
+    return binary.binarised(larger)
+
+
+def convolutional(pairs, digits, seeds=SEEDS, temperature=None):
+    """As ``games``, with DCGANs."""
+    _, own, rest = binary.strata(digits.y, [100, 100], seeds)
+    options = {"temperature": temperature, **DCGAN}
+    return {
+        "VAE": vae.autoencoder(pairs.unlabelled(), own, batch=10, **options),
+        "CVAE": vae.autoencoder(pairs, own, batch=10, **options),
+        "SVAE": vae.semi_supervised(pairs, own, rest, batch=6, **options),
+    }
+
+
+def shapes(net):
+    return [
+        (type(m).__name__, getattr(m, "kernel_size", None)) for m in net.modules() if not list(m.children())
+    ]
+
+
+def test_the_networks_are_those_of_the_gans():
+    """Paper B, appendix G.2: G is the GANs' generator with a sigmoid for the tanh, the others their D."""
+    build, generator = labelled.convolutions(784, 10, 794, 5, 4), torch.Generator()
+    mine = {name: build[name]([generator]).nets[0] for name in ("G", "E", "D", "C")}
+    assert shapes(mine["G"]) == shapes(DCGANGenerator([generator], 15, 4))[:-1]
+    for name, outputs in (("E", 10), ("D", 1), ("C", 10)):
+        assert shapes(mine[name]) == shapes(DCGANBody([generator], outputs, 4)), name
+    assert [build[name]([generator]).outputs for name in mine] == [784, 10, 1, 10]
+    assert [build[name]([generator]).inputs for name in mine] == [15, 794, 794, 784]
+
+
+@pytest.mark.parametrize("kind", ["G", "E"])
+def test_convolutions_take_every_label_and_every_trial_apart(kind):
+    build = labelled.convolutions(256, 3, 256, 5, 2)[kind]
+    generators = [torch.Generator().manual_seed(i) for i in range(2)]
+    alone = build([torch.Generator().manual_seed(1)]).eval()
+    net = build(generators).eval()
+    x = torch.rand(2, 4, net.inputs - 3)
+    for inputs in (x[:, :, None], x[:, :, None].expand(-1, -1, 3, -1)):
+        got = net.each(inputs)
+        assert got.shape == (2, 4, 3, net.outputs)
+        for k in range(3):
+            rows = torch.cat([x, F.one_hot(torch.tensor(k), 3).float().expand(2, 4, -1)], -1)
+            torch.testing.assert_close(got[:, :, k], net(rows))
+            torch.testing.assert_close(got[1:, :, k], alone(rows[1:]))
+    assert not torch.equal(got[:, :, 0], got[:, :, 1]), "the label is not seen"
+
+
+def test_a_body_sees_pixels_from_minus_one_to_one_and_a_plane_for_each_class():
+    body = labelled.LabelledBody([torch.Generator()], 1, 2, 16, 3)
+    seen = []
+    body.nets[0].register_forward_hook(lambda net, given, answer: seen.append(given[0]))
+    rows = torch.cat([(torch.rand(5, 256) < 0.5).float(), F.one_hot(torch.arange(5) % 3, 3).float()], 1)
+    body(rows[None])
+    assert torch.equal(seen[0][:, 0].flatten(1), 2 * rows[:, :256] - 1)
+    assert torch.equal(seen[0][:, 1:].amin((2, 3)), rows[:, 256:])
+    assert torch.equal(seen[0][:, 1:].amax((2, 3)), rows[:, 256:])
+
+
+@either
+@every
+def test_convolutional_games_move_their_own_and_resume(larger_pairs, larger, name, temperature, tmp_path):
+    game = convolutional(larger_pairs, larger, temperature=temperature)[name]
+    state = start(game, SEEDS)
+    before = weights_of(state)
+    straight = weights_of(play(game, state, "train", 4))
+    assert all(not torch.equal(before[k], v) for k, v in straight.items() if k.endswith("weight"))
+    path = tmp_path / "state.pt"
+    play(game, start(game, SEEDS), "train", 2, checkpoint=path)
+    assert same(weights_of(play(game, start(game, SEEDS), "train", 4, checkpoint=path)), straight)
+    one = convolutional(larger_pairs, larger, SEEDS[1:], temperature)[name]
+    alone = weights_of(play(one, start(one, SEEDS[1:]), "train", 4))
+    for key, value in alone.items():
+        torch.testing.assert_close(value, straight[key.replace("nets.0.", "nets.1.")])
+
+
+@every
+def test_convolutional_training_raises_bounds_that_belong_to_their_images(larger_pairs, larger, name):
+    game = convolutional(larger_pairs, larger, temperature=1.5)[name]
+    game = replace(game, players={k: replace(p, lr=3e-3) for k, p in game.players.items()})
+    score = vae_scores.semi_supervised_scores if name == "SVAE" else vae_scores.scores
+    rows = (larger_pairs.unlabelled() if name == "VAE" else larger_pairs).rows[:60]
+    eps = torch.randn(1, 60, 3, generator=torch.Generator().manual_seed(0))
+    state, bounds = start(game, SEEDS), []
+    for now in fit(game, state, "train", 150, at=(30, 150)):
+        before = weights_of(now)
+        with probe(now) as nets:
+            bounds.append(score(nets, rows, eps)["elbo"])
+            apart = score(nets, rows[:8], eps[:, :8], chunk=2)["elbo"]
+            both, z = rows.expand(2, -1, -1), eps.expand(2, -1, -1)
+            real, fake = vae_scores.weights(nets, both, z, torch.full((2, 60, 256), 0.5), 2.0)
+        torch.testing.assert_close(apart, bounds[-1][:, :8])
+        assert same(weights_of(now), before), "looking has moved something"
+        assert all(net.training for net in now.nets.values())
+        assert real.shape == fake.shape == (2, 60)
+    assert (bounds[1].mean(1) > bounds[0].mean(1) + 1).all()
+
+
+def test_images_that_no_dcgan_draws_are_an_error(pairs, digits):
+    with pytest.raises(ValueError, match="halves the image at least twice"):
+        start(convolutional(pairs, digits)["VAE"], SEEDS)
+    with pytest.raises(ValueError, match="15 pixels are none"):
+        labelled.convolutions(15, 0, 15, 3, 2)

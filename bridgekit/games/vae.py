@@ -11,6 +11,7 @@ no labels and the conditional autoencoder is the ordinary one.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
@@ -20,34 +21,16 @@ from torch.nn import functional as F
 from bridgekit.distributions import kl_to_standard_normal, reparametrise
 from bridgekit.game import Game, Normal, Phase, Player, Turn, Uniform
 from bridgekit.games.binary import FromParts, Pairs
-from bridgekit.networks import MLP, Critic, GaussianEncoder
+from bridgekit.games.labelled import convolutions, perceptrons
+from bridgekit.networks import Critic, GaussianEncoder
 from bridgekit.objectives import likelihood, unified, weighted
-
-
-class LabelledMLP(MLP):
-    """T perceptrons of pairs: the input's last K columns are a one-hot label. Weights are MLP's."""
-
-    def each(self, x: Tensor) -> Tensor:
-        """The answers for all K labels: ``x`` (T, B, 1 or K, d) without its label -> (T, B, K, out).
-
-        What ``forward`` gives for every label in turn; the first layer's part in x is computed once.
-        """
-        first, n = self.weights[0], x.shape[-1]
-        h = torch.baddbmm(self.biases[0], x.flatten(1, 2), first[:, :n]).unflatten(1, x.shape[1:3])
-        h = h + first[:, None, n:]
-        shape = h.shape[1:3]
-        h = h.flatten(1, 2)
-        for w, b in zip(self.weights[1:], self.biases[1:], strict=True):
-            h = torch.baddbmm(b, F.relu(h), w)
-        return h.unflatten(1, shape)
 
 
 def coded(nets: SimpleNamespace, pairs: Tensor, eps: Tensor) -> tuple[Tensor, ...]:
     """-log p(x|z, y) at one posterior sample of each pair, (T, B), with mu, log sigma and that z."""
     mu, log_sigma = nets.E(pairs)
     z = reparametrise(mu, log_sigma, eps)
-    # The decoder's width says where the pixels end.
-    x, y = pairs.tensor_split([nets.G.biases[-1].shape[-1]], -1)
+    x, y = pairs.tensor_split([nets.G.outputs], -1)
     return likelihood.bernoulli_nll(x, nets.G(_beside(z, y))), mu, log_sigma, z
 
 
@@ -117,6 +100,7 @@ def autoencoder(
     *,
     temperature: float | None = None,
     hidden: int = 500,
+    width: int | None = None,
     z: int = 50,
     batch: int = 128,
     lr: float = 1e-3,
@@ -127,11 +111,12 @@ def autoencoder(
     ``parts`` (T, n) are the rows that each trial learns from. Activated (eqs 23, 50), every real batch comes
     with as many generated images under the same labels. The model minimises the mean over both of D's weight
     (temperature in the weights only) times the negative bound; D learns to tell them apart (labels beside the
-    images, where there are any). Both move at once, on one pass through D.
+    images, where there are any). Both move at once, on one pass through D. Networks are perceptrons of
+    ``hidden`` units, or with a ``width`` DCGANs, which are the paper's.
     """
     settings = {name: value for name, value in locals().items() if name != "parts"}
     pairs = settings["rows"] = FromParts(data.rows, parts, batch)
-    networks = _networks(data, hidden, z, data.pixels + data.classes)
+    networks = _networks(data, data.pixels + data.classes, z, hidden, width)
 
     def plain(nets: SimpleNamespace, drawn: SimpleNamespace, now: SimpleNamespace) -> dict[str, Tensor]:
         return {"model": negative_bound(nets, drawn.pairs, drawn.eps).mean(-1)}
@@ -161,6 +146,7 @@ def semi_supervised(
     temperature: float | None = None,
     alpha: float = 0.1,
     hidden: int = 500,
+    width: int | None = None,
     z: int = 50,
     batch: int = 64,
     lr: float = 1e-3,
@@ -181,8 +167,7 @@ def semi_supervised(
     draws = {"known": FromParts(data.rows, labelled, batch), "rest": FromParts(data.rows, unlabelled, batch)}
     settings |= draws
     of_label = alpha * (labelled.shape[1] + unlabelled.shape[1]) / labelled.shape[1]
-    networks = {"C": lambda g: MLP([data.pixels, hidden, hidden, data.classes], g)}
-    networks |= _networks(data, hidden, z, data.pixels)
+    networks = _networks(data, data.pixels, z, hidden, width, classifier=True)
     n = batch if temperature is None else 2 * batch
     draws |= {"eps_known": Normal((n, z)), "eps_rest": Normal((n, z))}
     if temperature is None:
@@ -234,13 +219,17 @@ def _activated_m2_turn(data: Pairs, draws: dict, of_label: float, temperature: f
     return Turn(("D", "model"), draws, losses)
 
 
-def _networks(data: Pairs, hidden: int, z: int, seen: int) -> dict:
-    """Two hidden ReLU layers each; D last, so that a plain game starts from the activated one's weights."""
-    d, k, middle = data.pixels, data.classes, [hidden, hidden]
-    return {
-        "G": lambda g: LabelledMLP([z + k, *middle, d], g),
-        "E": lambda g: GaussianEncoder(LabelledMLP([d + k, *middle, 2 * z], g)),
-        "D": lambda g: Critic(MLP([seen, *middle, 1], g)),
+def _networks(
+    data: Pairs, seen: int, z: int, hidden: int, width: int | None, classifier: bool = False
+) -> dict[str, Callable]:
+    """C first, where there is one, and D last: a plain game starts from the activated one's weights."""
+    make = perceptrons if width is None else convolutions
+    build = make(data.pixels, data.classes, seen, z, hidden if width is None else width)
+    networks = {"C": build["C"]} if classifier else {}
+    return networks | {
+        "G": build["G"],
+        "E": lambda g: GaussianEncoder(build["E"](g)),
+        "D": lambda g: Critic(build["D"](g)),
     }
 
 

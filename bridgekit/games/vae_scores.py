@@ -1,10 +1,16 @@
-"""Looking at the autoencoders of :mod:`bridgekit.games.vae`: their bounds, and D's weights. No gradients."""
+"""Looking at the autoencoders of :mod:`bridgekit.games.vae`: their bounds, and D's weights. No gradients.
+
+Batch normalisation uses its running averages here: a bound then belongs to its image, and not to those
+that are looked at beside it.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,13 +20,30 @@ from bridgekit.games import vae
 from bridgekit.objectives import likelihood, weighted
 
 
+def _settled(look: Callable) -> Callable:
+    """``look(nets, ...)`` without gradients, with running averages; then the networks learn on as before."""
+
+    @functools.wraps(look)
+    def looked(nets: SimpleNamespace, *arguments: Any, **options: Any) -> Any:
+        for net in vars(nets).values():
+            net.eval()
+        try:
+            with torch.no_grad():
+                return look(nets, *arguments, **options)
+        finally:
+            for net in vars(nets).values():
+                net.train()
+
+    return looked
+
+
 def _log_weight(nll: Tensor, mu: Tensor, log_sigma: Tensor, z: Tensor) -> Tensor:
     """log p(x|z) + log p(z) - log q(z|x), paper B's eq 21 with a code for x; in nats."""
     prior, posterior = normal_log_prob(z, 0.0, 0.0).sum(-1), normal_log_prob(z, mu, log_sigma).sum(-1)
     return weighted.log_weight(-nll, prior, posterior)
 
 
-@torch.no_grad()
+@_settled
 def scores(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int = 500) -> dict[str, Tensor]:
     """Both bounds of every image, each (T, N) in nats: ``elbo``, the mean over S posterior samples, and
     ``iw``, the S-sample importance-weighted bound.
@@ -38,7 +61,7 @@ def scores(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int = 500) 
     return {"elbo": elbo, "iw": iw}
 
 
-@torch.no_grad()
+@_settled
 def semi_supervised_scores(
     nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int = 100
 ) -> dict[str, Tensor]:
@@ -49,7 +72,7 @@ def semi_supervised_scores(
     """
     found = []
     for rows, noise in _chunks(nets, pairs, eps, chunk):
-        x, y = rows.tensor_split([nets.G.biases[-1].shape[-1]], -1)
+        x, y = rows.tensor_split([nets.G.outputs], -1)
         log_q = nets.C(x).log_softmax(-1)
         arms = [vae.coded_for_each(nets, x, e) for e in noise]
         even = math.log(y.shape[-1])
@@ -64,13 +87,13 @@ def semi_supervised_scores(
 
 def _chunks(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int) -> Iterator[tuple[Tensor, Tensor]]:
     """``chunk`` images at a time with their noise, both with a trials axis."""
-    trials = len(nets.G.biases[0])
+    trials = nets.G.trials
     pairs = pairs.expand(trials, *pairs.shape[-2:])
     eps = eps[:, None].expand(-1, trials, -1, -1)
     return zip(pairs.split(chunk, 1), eps.split(chunk, 2), strict=True)
 
 
-@torch.no_grad()
+@_settled
 def weights(
     nets: SimpleNamespace, pairs: Tensor, z: Tensor, u: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor]:
@@ -78,7 +101,7 @@ def weights(
 
     Each (T, N); ``z`` (T, N, z) and ``u`` (T, N, d) are the noise, the labels the real ones'. Paper B, eq 23.
     """
-    seen = nets.D.body.weights[0].shape[1]  # with labels or without
+    seen = nets.D.body.inputs  # with labels or without
     fake = vae.generated(nets, z, pairs[..., u.shape[-1] :], u)
     real, made = ((nets.D(rows[..., :seen]) / temperature).sigmoid() for rows in (pairs, fake))
     return real, made
