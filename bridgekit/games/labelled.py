@@ -44,8 +44,8 @@ class LabelledMLP(MLP):
         return h.unflatten(1, shape)
 
 
-class _Convolutional(nn.Module):
-    """T convolutional networks of pairs, one after the other: ``build`` makes one trial's.
+class LabelledDCGAN(nn.Module):
+    """T convolutional networks of pairs, one after the other; ``build`` makes one trial's, rows to rows.
 
     Their batch normalisation ties the images of a batch to each other, in ``each`` under all labels at once.
     """
@@ -62,12 +62,8 @@ class _Convolutional(nn.Module):
         self.nets = nn.ModuleList(build([g]) for g in generators)
         self.trials, self.inputs, self.outputs, self.classes = len(self.nets), inputs, outputs, classes
 
-    def one(self, net: nn.Module, rows: Tensor) -> Tensor:
-        """One trial's answers: ``(B, inputs) -> (B, outputs)``."""
-        raise NotImplementedError
-
     def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([self.one(net, rows) for net, rows in zip(self.nets, x, strict=True)])
+        return torch.stack([net(rows) for net, rows in zip(self.nets, x, strict=True)])
 
     def each(self, x: Tensor) -> Tensor:
         """What ``forward`` gives for every label in turn, as one batch of B K."""
@@ -77,33 +73,18 @@ class _Convolutional(nn.Module):
         return self(pairs.flatten(1, 2)).unflatten(1, (-1, k))
 
 
-class LabelledGenerator(_Convolutional):
-    """T DCGAN generators of pairs: a code and its label to the logits of d pixels."""
+class Planes(nn.Module):
+    """Rows as a DCGAN sees them, ``(B, d + K) -> (B, 1 + K, size, size)``: pixels from [0, 1] to [-1, 1], and
+    one plane per class, all ones for the label."""
 
-    def __init__(self, generators: Generators, z: int, width: int, size: int, classes: int):
-        def build(g: Generators) -> nn.Module:
-            return DCGANGenerator(g, z + classes, width, size=size, logits=True)
-
-        super().__init__(build, generators, z + classes, size**2, classes)
-
-    def one(self, net: nn.Module, rows: Tensor) -> Tensor:
-        return net(rows).flatten(1)
-
-
-class LabelledBody(_Convolutional):
-    """T bodies of DCGAN discriminators, of pairs: d pixels in [0, 1] and a label, one plane per class."""
-
-    def __init__(self, generators: Generators, outputs: int, width: int, size: int, classes: int):
-        def build(g: Generators) -> nn.Module:
-            return DCGANBody(g, outputs, width, 1 + classes, size)
-
-        super().__init__(build, generators, size**2 + classes, outputs, classes)
+    def __init__(self, size: int):
+        super().__init__()
         self.size = size
 
-    def one(self, net: nn.Module, rows: Tensor) -> Tensor:
+    def forward(self, rows: Tensor) -> Tensor:
         pixels, labels = rows.tensor_split([self.size**2], -1)
         planes = labels[..., None, None].expand(-1, -1, self.size, self.size)
-        return net(torch.cat([2 * pixels.view(-1, 1, self.size, self.size) - 1, planes], 1))
+        return torch.cat([2 * pixels.view(-1, 1, self.size, self.size) - 1, planes], 1)
 
 
 def perceptrons(pixels: int, classes: int, seen: int, z: int, hidden: int) -> dict[str, Callable]:
@@ -126,9 +107,19 @@ def convolutions(pixels: int, classes: int, seen: int, z: int, width: int) -> di
     size = math.isqrt(pixels)
     if size**2 != pixels:
         raise ValueError(f"a DCGAN draws square images; {pixels} pixels are none")
+
+    def generator(g: Generators) -> nn.Module:
+        return nn.Sequential(DCGANGenerator(g, z + classes, width, size=size, logits=True), nn.Flatten())
+
+    def body(outputs: int, k: int) -> Callable:
+        def build(g: Generators) -> nn.Module:
+            return nn.Sequential(Planes(size), DCGANBody(g, outputs, width, 1 + k, size))
+
+        return lambda g: LabelledDCGAN(build, g, pixels + k, outputs, k)
+
     return {
-        "G": lambda g: LabelledGenerator(g, z, width, size, classes),
-        "E": lambda g: LabelledBody(g, 2 * z, width, size, classes),
-        "D": lambda g: LabelledBody(g, 1, width, size, seen - pixels),
-        "C": lambda g: LabelledBody(g, classes, width, size, 0),
+        "G": lambda g: LabelledDCGAN(generator, g, z + classes, pixels, classes),
+        "E": body(2 * z, classes),
+        "D": body(1, seen - pixels),
+        "C": body(classes, 0),
     }
