@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HEADER = """---
@@ -118,6 +119,13 @@ class ToyBook:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
+
+    def adopt(self, page: str) -> None:
+        """Take in a page of the real book, with its profile `smoke` and no other page's."""
+        self.edit("book/_toc.yml", "      - file: beta\n", f"      - file: beta\n      - file: {page}\n")
+        self.write(f"book/{page}.md", (REPOSITORY / "book" / f"{page}.md").read_text())
+        smoke = yaml.safe_load((REPOSITORY / "profiles" / "smoke.yaml").read_text())[page]
+        self.write("profiles/smoke.yaml", yaml.safe_dump({page: smoke}))
 
     def command(self, *arguments: str) -> list[str]:
         """This interpreter's command line for `python -m ...`."""

@@ -8,7 +8,6 @@ import subprocess
 import time
 
 import pytest
-import yaml
 from conftest import REPOSITORY
 
 pytestmark = pytest.mark.pipeline
@@ -36,14 +35,11 @@ with open("pid", "w") as file:
 
 @pytest.fixture
 def settings_page(toy_book):
-    """The small book with the real page `settings` in it, watched, and its profile `smoke`."""
-    toy_book.edit("book/_toc.yml", "      - file: beta\n", "      - file: beta\n      - file: settings\n")
-    toy_book.write("book/settings.md", (REPOSITORY / "book" / "settings.md").read_text())
+    """The small book with the real page `settings` in it, watched."""
+    toy_book.adopt("settings")
     begin = 'run = pages.begin("settings", globals())\n'
     toy_book.edit("book/settings.md", begin, f"import watch\n\n{begin}")
     toy_book.write("watch.py", WATCH)
-    smoke = yaml.safe_load((REPOSITORY / "profiles" / "smoke.yaml").read_text())["settings"]
-    toy_book.write("profiles/smoke.yaml", yaml.safe_dump({"settings": smoke}))
     return toy_book
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from dataclasses import replace
@@ -526,3 +527,19 @@ def test_images_that_no_dcgan_draws_are_an_error(pairs, digits):
         start(games(pairs, digits, networks=DCGAN)["VAE"], SEEDS)
     with pytest.raises(ValueError, match="15 pixels are none"):
         labelled.convolutions(15, 0, 15, 3, 2)
+
+
+@pytest.mark.pipeline
+def test_the_page_with_the_papers_networks(toy_book):
+    toy_book.adopt("aavae")
+    chosen = {"width": 2, "size": 16, "shares": [0.1, 1.0], "rounds": [2, 3], "search_rounds": [1, 1]}
+    chosen |= {"temperatures": [1.0, 3.0], "seeds": 2, "search_seeds": 1, "label_rounds": 1}
+    settings = [word for name, value in chosen.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    done = toy_book.run("bridgekit", "run", "aavae", "--profile", "smoke", *settings)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((toy_book.root / "figures/custom/aavae/record.json").read_text())
+    assert record["parameters"]["width"] == 2
+    for case in ("vae_10", "vae_100", "cvae_10", "cvae_100", "svae_10"):
+        values = record["metrics"][f"gain_{case}"]["values"]
+        # Two seeds are two trials: each has a gain, and not the other's.
+        assert len(set(values)) == 2 and all(map(math.isfinite, values)) and 0 not in values
