@@ -57,6 +57,23 @@ class MLP(nn.Module):
                 x = F.relu(x, inplace=True)  # nothing else needs what it was
         return x
 
+    def slope(self, x: Tensor) -> Tensor:
+        r"""The gradient by x of the sum of a sample's outputs, to be learned from: shaped as ``x``.
+
+        :func:`input_gradient` written out, :math:`W_1M_1W_2\cdots M_{L-1}W_L\mathbf 1` with the ReLUs' masks
+        M. Autograd does not know that a ReLU has no second derivative: it would send zeros back through the
+        forward pass as well, a third of the matrix products of a gradient penalty.
+        """
+        weights, masks = self.matrices(), []
+        with torch.no_grad():
+            for w, b in zip(weights[:-1], self.biases, strict=False):
+                x = F.relu(_affine(x, w, b), inplace=True)
+                masks.append(x.sign())
+        slope = weights[-1].sum(-1)[:, None].expand(-1, x.shape[1], -1)
+        for w, mask in zip(reversed(weights[:-1]), reversed(masks), strict=True):
+            slope = (slope * mask) @ w.mT
+        return slope
+
 
 class SpectralMLP(MLP):
     r"""An MLP whose every layer applies :math:`W/\sigma(W)`: each trial's function is 1-Lipschitz.
@@ -124,6 +141,10 @@ class Critic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x).squeeze(-1)
+
+    def slope(self, x: Tensor) -> Tensor:
+        """The gradient of each sample's number by the sample, to be learned from: shaped as ``x``."""
+        return self.body.slope(x) if isinstance(self.body, MLP) else input_gradient(self, x)
 
 
 class GaussianEncoder(nn.Module):

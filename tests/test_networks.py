@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 from torch import nn
 
+from bridgekit.games.unified import Residual
 from bridgekit.networks import (
     MLP,
     BatchNorm,
@@ -318,6 +319,37 @@ def test_input_gradient_can_be_learned_from_trial_by_trial(kind):
             close(got[trial], want[0])
             assert not got[[i for i in range(3) if i != trial]].any()
             assert want.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"), [(MLP, SIZES), (SpectralMLP, SIZES), (Residual, (3, 16, 8, 3)), (MLP, (3, 2))]
+)
+def test_slope_is_the_input_gradient_without_the_zeros(kind, sizes):
+    """The same values and the same gradients by the weights; none by the biases, not even zeros."""
+    net, x = kind(sizes, generators(1, 2)), draw(2, 9, 3).requires_grad_()
+    biases = list(net.biases)
+    with torch.no_grad():
+        for b in biases:
+            b += 0.2 * draw(*b.shape)
+    found = []
+    for slope in (net.slope(x), input_gradient(net, x)):
+        penalty = (slope.norm(dim=-1) - 1).square().sum()
+        grads = torch.autograd.grad(penalty, [x, *biases, *net.weights], allow_unused=True)
+        assert grads[0] is None  # the points are constants
+        found.append((slope, grads[1 : len(biases) + 1], grads[len(biases) + 1 :]))
+    close(found[0][0], found[1][0])
+    assert all(grad is None for grad in found[0][1])
+    for got, want in zip(found[0][2], found[1][2], strict=True):
+        close(got, want)
+        assert want.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    "critic", [Critic(MLP((3, 8, 1), generators(1, 2))), Critic(DCGANBody(generators(1), 1, 4, 1, 16))]
+)
+def test_a_critics_slope(critic):
+    x = draw(2, 5, 3) if isinstance(critic.body, MLP) else draw(2, 1, 16, 16)
+    close(critic.slope(x), input_gradient(critic, x))
 
 
 def test_input_gradient_is_the_slope_by_differences():

@@ -11,7 +11,7 @@ from torch import Tensor
 from bridgekit.distributions import kl_to_standard_normal, reparametrise
 from bridgekit.game import Turn, Uniform
 from bridgekit.games.arenas import Arena
-from bridgekit.networks import input_gradient, power_iteration
+from bridgekit.networks import power_iteration
 from bridgekit.objectives import adversarial, likelihood, wasserstein
 
 
@@ -35,7 +35,7 @@ def discriminator_turns(
         loss = objective(nets.D(batch.x), nets.D(fake))
         if penalty:
             points = wasserstein.interpolate(batch.x, fake, batch.u, arena.event_dims)
-            slope = input_gradient(nets.D, points)
+            slope = nets.D.slope(points)
             loss = loss + penalty * wasserstein.one_centred_penalty(slope, arena.event_dims)
         return {"D": loss.mean(-1)}
 

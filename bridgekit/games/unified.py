@@ -218,6 +218,9 @@ class Residual(MLP):
     def forward(self, x: Tensor) -> Tensor:
         return x + super().forward(x)
 
+    def slope(self, x: Tensor) -> Tensor:
+        return 1 + super().slope(x)
+
 
 def cycle_gan(
     first: Images,

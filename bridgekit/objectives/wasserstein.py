@@ -38,8 +38,8 @@ def one_centred_penalty(slope: Tensor, event_dims: int = 1) -> Tensor:
     r"""WGAN-GP, eq 3: :math:`(\|\nabla_{\hat x} f(\hat x)\|_2 - 1)^2`, without its weight :math:`\lambda`.
 
     ``slope`` is the critic's gradient at each point, ``(..., B, event)``, from
-    :func:`bridgekit.networks.input_gradient`; the norm takes the last ``event_dims`` axes. Nothing is
-    detached: the penalty's gradient reaches the critic's weights through a second backward pass. Where a
-    critic is exactly flat the penalty is 1 and its gradient 0.
+    :meth:`bridgekit.networks.Critic.slope`; the norm takes the last ``event_dims`` axes. Nothing is detached:
+    the penalty's gradient reaches the critic's weights through the slope. Where a critic is exactly flat the
+    penalty is 1 and its gradient 0.
     """
     return (torch.linalg.vector_norm(slope, dim=tuple(range(-event_dims, 0))) - 1).square()
