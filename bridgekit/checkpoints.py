@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 @functools.cache
 def _code() -> str:
-    """A hash of the code that training runs through: weights trained by other code are not resumed."""
+    """A hash of the code that trains and measures: what other code has made is not resumed."""
     here, digest = Path(__file__).parent, hashlib.sha256()
-    modules = [here / f"{name}.py" for name in ("distributions", "game", "networks", "streams", "training")]
+    names = ("distributions", "game", "metrics", "networks", "streams", "training")
+    modules = [here / f"{name}.py" for name in names]
     for path in [*modules, *sorted(here.glob("objectives/*.py")), *sorted(here.glob("games/*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()

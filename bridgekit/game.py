@@ -172,7 +172,7 @@ class Game:
         raise BridgekitError(f"the game {self.name!r} has no phase {name!r}; it has {names}")
 
     def fingerprint(self) -> str:
-        """A hash of the builder's name and arguments, data included."""
+        """A hash of the builder's name and arguments, data included; TypeError for one without a name."""
         text = json.dumps([self.name, _canonical(dict(self.settings))], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -193,6 +193,7 @@ def _canonical(value: Any) -> Any:
         return [_canonical(v) for v in value]
     if isinstance(value, functools.partial):
         return [_canonical(part) for part in (value.func, value.args, value.keywords)]
-    if callable(value):
-        return f"{value.__module__}.{value.__qualname__}"
-    raise TypeError(f"a game's settings cannot hold a {type(value).__name__}")
+    name = getattr(value, "__qualname__", "<")
+    if callable(value) and "<" not in name:  # <lambda> and <locals> do not say which
+        return f"{value.__module__}.{name}"
+    raise TypeError(f"a game's settings cannot hold {value!r}; a named function can, or functools.partial")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import claims, displays, records
+from . import claims, displays, keys, records
 from .claims import Claim, Verdict, ledger
 from .errors import BridgekitError
 from .records import Reference
@@ -140,14 +140,18 @@ class Run:
     @cached_property
     def _checkpoints(self) -> Path:
         if self.out.is_relative_to(self.root):
-            return self.root / "_build" / "checkpoints" / self.profile / self.page
+            # A state holds what was measured on the way: with other parameters that is no beginning.
+            mark = keys.digest({name: v for name, v in self.parameters.items() if name != "workers"})
+            return self.root / "_build" / "checkpoints" / self.profile / self.page / mark
         self._temporary = tempfile.TemporaryDirectory(prefix="bridgekit-")  # goes with this run
         return Path(self._temporary.name)
 
     def checkpoint(self, name: str) -> Path:
         """Where training may keep its state until :meth:`finish`.
 
-        The same path again after a kill, except for a run whose ``out`` is outside the repository.
+        The same path again after a kill, for the same parameters (but ``workers``, which change no number);
+        not for a run whose ``out`` is outside the repository. The page's own cells are not compared, so that
+        a figure can be repaired and the run goes on: who changes what is measured removes _build/checkpoints.
         """
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         return self._checkpoints / name

@@ -21,7 +21,7 @@ from bridgekit.networks import BatchNorm
 from bridgekit.progress import Progress
 from bridgekit.streams import device, noise, stream
 
-__all__ = ["State", "device", "fit", "noise", "play", "probe", "start", "stream"]
+__all__ = ["State", "device", "fit", "noise", "play", "probe", "samples", "start", "stream"]
 
 # Noise is drawn this many rounds at a time, always: randn(1000) is not two randn(500), so a chunk that
 # followed the evaluations would make the numbers depend on how often one looks.
@@ -293,3 +293,11 @@ def probe(state: State) -> Iterator[SimpleNamespace]:
     finally:
         for norm, tracking in zip(norms, before, strict=True):
             norm.tracking = tracking
+
+
+def samples(state: State, z: Tensor) -> Tensor:
+    """``G(z)`` for looking, ``(T, ...)``; NaN for a trial that has failed, even if its G is still finite."""
+    with probe(state) as nets:
+        x = nets.G(z)
+    failed = torch.tensor([failure is not None for failure in state.failed], device=x.device)
+    return x.masked_fill(failed.view(-1, *[1] * (x.dim() - 1)), torch.nan)

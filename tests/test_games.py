@@ -196,9 +196,14 @@ def test_the_penalty_is_evaluated_between_real_and_fake_samples():
     x, fake, u = batch.x, nets.G(batch.z).detach(), batch.u[..., None]
     assert u.min() >= 0 and u.max() < 1 and u.std() > 0.2
     points = (u * x + (1 - u) * fake).requires_grad_()
-    (slope,) = torch.autograd.grad(nets.D(points).sum(), points)
+    (slope,) = torch.autograd.grad(nets.D(points).sum(), points, create_graph=True)
+    want = 0.7 * (slope.norm(dim=-1) - 1).square().mean(-1)
     got = turn.losses(nets, batch, None)["D"] - bare.losses(nets, batch, None)["D"]
-    torch.testing.assert_close(got, 0.7 * (slope.norm(dim=-1) - 1).square().mean(-1), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-6)
+    for w in nets.D.body.weights:  # a penalty that is only a number would teach D nothing
+        (learned,), (exact,) = (torch.autograd.grad(p.sum(), w, retain_graph=True) for p in (got, want))
+        torch.testing.assert_close(learned, exact, rtol=1e-4, atol=1e-6)
+        assert exact.abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])

@@ -55,6 +55,11 @@ def begin(book):
     )
 
 
+def checkpoints(book):
+    """The names of the cells whose states lie there."""
+    return [path.name for path in (book.root / "_build/checkpoints/custom/settings").glob("*/*")]
+
+
 def played(book):
     """The stretches of play so far: (cell, phase, from, to)."""
     return [tuple(line.split()) for line in (book.root / "played.txt").read_text().splitlines()]
@@ -67,16 +72,15 @@ def finished(book):
     assert process.returncode == 0, said.decode()
     record = json.loads((book.root / "figures/custom/settings/record.json").read_text())
     notebook = json.loads(book.notebook("settings", "custom").read_text())
-    assert not (book.root / "_build/checkpoints/custom/settings").exists()
+    assert not checkpoints(book)
     shutil.rmtree(book.root / "figures/custom")
     return played(book), record["metrics"], notebook
 
 
 def killed(book, cell):
     """SIGKILL for the run and its kernel once the cell's first phase is over; returns what was played."""
-    checkpoint = book.root / "_build/checkpoints/custom/settings" / cell
     with begin(book) as process:
-        while not checkpoint.exists() and process.poll() is None:
+        while cell not in checkpoints(book) and process.poll() is None:
             time.sleep(0.01)
         process.kill()
         os.kill(int((book.root / "pid").read_text()), signal.SIGKILL)

@@ -17,8 +17,7 @@ from torch import nn
 
 from bridgekit.distributions import Mixture, normal_log_prob
 from bridgekit.divergences import alpha_normal, integrate, kl_normal
-from bridgekit.games import arenas, bridge, turns
-from bridgekit.objectives import adversarial
+from bridgekit.games import arenas, bridge
 from bridgekit.objectives.bridge import linear_gamma, sigmoid_gamma
 from bridgekit.training import stream
 
@@ -146,15 +145,19 @@ def test_the_mean_converges_as_alpha_goes_to_one(gamma):
         alpha = torch.tensor(1 - gap, dtype=torch.float64)
         errors.append((expectation(alpha, gamma(alpha)) - limit).abs().max())
     assert errors[0] < 0.1 and errors[1] < 0.2 * errors[0] and errors[2] < 0.2 * errors[1]
+    near = gamma(torch.tensor(0.999, dtype=torch.float64)).item()
+    samples = game_gradient(0.999, near, step_two)
+    assert z_scores(samples, expectation(0.999, near)).abs().max() < 3.5
+    assert (samples.mean(-1) - limit).abs().max() < 0.02
 
 
 def test_the_noise_of_the_forward_term_stays():
-    """As alpha goes to 1 with linear gamma the F term keeps its weight p/q: only its mean goes away."""
+    """As alpha goes to 1 with linear gamma the F term keeps its weight p/q, and so its noise."""
     near = game_gradient(0.999, 0.999, step_two)
     alone = game_gradient(0.999, 1.0, step_two)
     assert (near.var(-1) > 1.5 * alone.var(-1)).all()
 
 
 def test_step_three_has_the_gradient_of_the_reverse_kl_and_no_more():
-    samples = game_gradient(1.0, 1.0, lambda arena: turns.generator_turn(arena, adversarial.reverse_kl))
+    samples = game_gradient(1.0, 1.0, lambda arena: bridge.alpha_bridge(arena).phase("III").turns[1])
     assert z_scores(samples, reverse_kl_gradient()).abs().max() < 3.5

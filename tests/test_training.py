@@ -21,8 +21,8 @@ from bridgekit.game import FromTensor, Game, Normal, Phase, Player, Turn
 from bridgekit.games import arenas, baselines, bridge, fitting, turns
 from bridgekit.networks import MLP, BatchNorm
 from bridgekit.objectives import adversarial
-from bridgekit.objectives.bridge import sigmoid_gamma
-from bridgekit.training import CHUNK, fit, play, probe, start
+from bridgekit.objectives.bridge import linear_gamma, sigmoid_gamma
+from bridgekit.training import CHUNK, fit, play, probe, samples, start
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +126,7 @@ def test_step_three_keeps_training_the_inference_arm_and_drops_the_ml_term_for_G
     state = start(game, [0])
     play(game, state, "III")
     assert set(state.losses) == {"III/D", "III/G", "III/E"}
+    assert [turn.moves for turn in game.phase("III").turns] == [("D",), ("G",), ("E",)]
 
 
 def test_alpha_zero_is_the_ml_gradient_exactly():
@@ -141,7 +142,7 @@ def test_alpha_zero_is_the_ml_gradient_exactly():
     theta = list(state.nets["G"].parameters())
     grads = [torch.autograd.grad(turn.losses(nets, batch, now)["G"].sum(), theta) for turn in (ml, mixed)]
     for a, b in zip(*grads, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+        assert torch.equal(a, b)
 
 
 def test_the_schedule_of_step_two_stays_inside_and_rises():
@@ -427,7 +428,7 @@ def test_the_fingerprint_tells_games_apart():
         small_bridge(lr=2e-3),
         small_bridge((7, 8, 6)),
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), sigma=0.2),
-        bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=lambda a: a),
+        bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=linear_gamma),
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=functools.partial(sigmoid_gamma, c=9.0)),
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=functools.partial(sigmoid_gamma, 9.0)),
         bridge.alpha_bridge(arenas.images(image_set(), batch=8), rounds=(7, 8, 5)),
@@ -435,6 +436,8 @@ def test_the_fingerprint_tells_games_apart():
     assert len({base, *(game.fingerprint() for game in others)}) == len(others) + 1
     with pytest.raises(TypeError, match="cannot hold"):
         replace(small_bridge(), settings={"x": object()}).fingerprint()
+    with pytest.raises(TypeError, match="a named function can"):  # another lambda would have the same name
+        bridge.alpha_bridge(small_plane(), gamma=lambda a: a**2).fingerprint()
 
 
 def test_fits_of_a_density_are_told_apart_by_what_they_minimise():
@@ -495,3 +498,16 @@ def test_progress_is_a_bar_where_nobody_watches(monkeypatch, capsys):
 def test_normal_noise_has_the_shape_asked_for():
     drawn = Normal((4, 2)).chunk(3, torch.Generator().manual_seed(0))
     assert drawn.shape == (3, 4, 2)
+
+
+def test_samples_of_a_failed_trial_do_not_count():
+    state, z = (
+        start(small_bridge(), [0, 1, 2]),
+        torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(0)),
+    )
+    made = state.nets["G"](z).detach()
+    assert torch.equal(samples(state, z), made)
+    state.failed[1] = {"phase": "III", "round": 3, "player": "E"}
+    found = samples(state, z)
+    assert found[1].isnan().all() and torch.equal(found[[0, 2]], made[[0, 2]])
+    assert not found.requires_grad
