@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from bridgekit.data import Images
 from bridgekit.distributions import Mixture
 from bridgekit.errors import BridgekitError
 
@@ -71,6 +72,12 @@ class FromMixture:
         return drawn
 
 
+def enough(images: int, batch: int) -> None:
+    """Raise BridgekitError where there are fewer images than a batch takes."""
+    if images < batch:
+        raise BridgekitError(f"a batch of {batch} wants at least as many images; there are {images}")
+
+
 @dataclass(frozen=True)
 class FromTensor:
     """``batch`` rows of a device-resident tensor, drawn with replacement: ``(batch, ...)``.
@@ -82,10 +89,7 @@ class FromTensor:
     batch: int
 
     def __post_init__(self) -> None:
-        if len(self.x) < self.batch:
-            raise BridgekitError(
-                f"a batch of {self.batch} wants at least as many images; there are {len(self.x)}"
-            )
+        enough(len(self.x), self.batch)
 
     def chunk(self, rounds: int, generator: torch.Generator) -> Tensor:
         return torch.randint(len(self.x), (rounds, self.batch), generator=generator, device=generator.device)
@@ -181,6 +185,9 @@ def _canonical(value: Any) -> Any:
     """``value`` as JSON: data by fingerprint or content, never by address."""
     if isinstance(value, (str, int, float, bool, type(None))):
         return value
+    if isinstance(value, Images):  # a fingerprint knows of no size, part or change of style
+        moments = (value.x.sum(dtype=torch.float64), value.x.square().sum(dtype=torch.float64))
+        return [value.fingerprint, list(value.x.shape), *map(float, moments)]
     if hasattr(value, "fingerprint"):
         return value.fingerprint
     if isinstance(value, Tensor):

@@ -6,8 +6,9 @@ same weights whether it is trained alone or beside others, on any device.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -175,6 +176,20 @@ class BatchNorm(nn.BatchNorm2d):
         if self.training and not self.tracking:
             return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
         return super().forward(x)
+
+
+@contextlib.contextmanager
+def untracked(*nets: nn.Module) -> Iterator[None]:
+    """Inside, batch normalisation in ``nets`` leaves its running averages as they are."""
+    norms = [module for net in nets for module in net.modules() if isinstance(module, BatchNorm)]
+    before = [norm.tracking for norm in norms]
+    for norm in norms:
+        norm.tracking = False
+    try:
+        yield
+    finally:
+        for norm, tracking in zip(norms, before, strict=True):
+            norm.tracking = tracking
 
 
 def _stages(size: int) -> tuple[int, int]:

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from bridgekit import checkpoints
 from bridgekit.errors import BridgekitError, NoTrialLeft
 from bridgekit.game import Game, Phase, Turn
-from bridgekit.networks import BatchNorm
+from bridgekit.networks import BatchNorm, untracked
 from bridgekit.progress import Progress
 from bridgekit.streams import device, noise, stream
 
-__all__ = ["State", "device", "fit", "noise", "play", "probe", "samples", "start", "stream"]
+__all__ = ["State", "device", "fit", "noise", "play", "probe", "samples", "settled", "start", "stream"]
 
 # Noise is drawn this many rounds at a time, always: randn(1000) is not two randn(500), so a chunk that
 # followed the evaluations would make the numbers depend on how often one looks.
@@ -124,11 +124,12 @@ def _draw_chunk(game: Game, state: State, phase: Phase) -> list[dict[str, Tensor
         for generator, start in zip(state.generators, state.chunk_start, strict=True):
             generator.set_state(start)
     state.chunk_of, state.chunk_start = phase.name, [g.get_state() for g in state.generators]
-    drawn = []
-    for turn in phase.turns:
-        each = {name: [d.chunk(CHUNK, g) for g in state.generators] for name, d in turn.draws.items()}
-        drawn.append({name: torch.stack(c, 1) if game.stacked else c[0] for name, c in each.items()})
-    return drawn
+    return [_drawn(game, turn, CHUNK, state.generators) for turn in phase.turns]
+
+
+def _drawn(game: Game, turn: Turn, rounds: int, generators: list[torch.Generator]) -> dict[str, Tensor]:
+    each = {name: [d.chunk(rounds, g) for g in generators] for name, d in turn.draws.items()}
+    return {name: torch.stack(c, 1) if game.stacked else c[0] for name, c in each.items()}
 
 
 def _laid_out_as(parameter: Tensor, grad: Tensor) -> Tensor:
@@ -163,9 +164,19 @@ def _play_turn(
     return [losses[name].detach() for name in turn.moves]
 
 
-def _norms(state: State) -> dict[str, list[BatchNorm]]:
-    found = {n: [m for m in net.modules() if isinstance(m, BatchNorm)] for n, net in state.nets.items()}
+def _norms(nets: Mapping[str, nn.Module]) -> dict[str, list[BatchNorm]]:
+    found = {n: [m for m in net.modules() if isinstance(m, BatchNorm)] for n, net in nets.items()}
     return {name: norms for name, norms in found.items() if norms}
+
+
+def _owned(game: Game, turn: Turn) -> set[str]:
+    return {name for player in turn.moves for name in game.players[player].networks}
+
+
+def _track(norms: Mapping[str, list[BatchNorm]], owned: set[str]) -> None:
+    for name, found in norms.items():
+        for norm in found:
+            norm.tracking = name in owned
 
 
 def _settle(state: State, phase: Phase, log: Tensor, first: int) -> None:
@@ -195,8 +206,8 @@ class _Stretch:
         self.game, self.state, self.phase = game, state, phase
         self.schedule = {k: v.to(state.device) for k, v in phase.schedule(rounds).items()}
         self.nets = SimpleNamespace(**state.nets)
-        self.norms = _norms(state)
-        self.owned = [{n for name in turn.moves for n in game.players[name].networks} for turn in phase.turns]
+        self.norms = _norms(state.nets)
+        self.owned = [_owned(game, turn) for turn in phase.turns]
         self.chunk: list[dict[str, Tensor]] | None = None
 
     def advance(self, stop: int, progress: Progress) -> None:
@@ -217,9 +228,7 @@ class _Stretch:
         now = SimpleNamespace(**{name: values[k] for name, values in self.schedule.items()})
         losses: list[Tensor] = []
         for turn, drawn, owned in zip(self.phase.turns, self.chunk, self.owned, strict=True):
-            for name, norms in self.norms.items():
-                for norm in norms:
-                    norm.tracking = name in owned
+            _track(self.norms, owned)
             batch = {name: turn.draws[name].take(values[k % CHUNK]) for name, values in drawn.items()}
             losses += _play_turn(turn, self.state, self.nets, batch, now)
         return torch.stack(losses).view(len(losses), -1)
@@ -283,16 +292,34 @@ def probe(state: State) -> Iterator[SimpleNamespace]:
     Batch normalisation keeps using the batch's statistics, as in training, so that a measurement taken a few
     rounds after a change does not lag behind running averages.
     """
-    norms = [norm for found in _norms(state).values() for norm in found]
-    before = [norm.tracking for norm in norms]
-    for norm in norms:
-        norm.tracking = False
-    try:
-        with torch.no_grad():
-            yield SimpleNamespace(**state.nets)
-    finally:
-        for norm, tracking in zip(norms, before, strict=True):
-            norm.tracking = tracking
+    with untracked(*state.nets.values()), torch.no_grad():
+        yield SimpleNamespace(**state.nets)
+
+
+def settled(game: Game, state: State, phase: str, rounds: int = 20) -> SimpleNamespace:
+    """The networks for looking at single samples: batch normalisation's averages suit the present weights.
+
+    The running averages of training lag behind weights that move. These are plain means over ``rounds``
+    rounds of the phase, drawn from a stream of their own and played without learning, as "precise" statistics
+    are (Wu and Johnson 2021). The networks are copies, in evaluation mode; the state is not touched.
+    """
+    nets = {name: copy.deepcopy(net) for name, net in state.nets.items()}
+    norms = _norms(nets)
+    for norm in (norm for found in norms.values() for norm in found):
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all that is seen
+    play, generators = game.phase(phase), [stream(s, "settled", state.device) for s in state.seeds]
+    schedule = play.schedule(play.rounds)
+    last = max(0, min(state.played.get(phase, 0), play.rounds) - 1)
+    now = SimpleNamespace(**{name: values[last].to(state.device) for name, values in schedule.items()})
+    with torch.no_grad():
+        for turn in play.turns if norms else ():
+            drawn = _drawn(game, turn, rounds, generators)
+            _track(norms, _owned(game, turn))
+            for k in range(rounds):
+                batch = {name: turn.draws[name].take(values[k]) for name, values in drawn.items()}
+                turn.losses(SimpleNamespace(**nets), SimpleNamespace(**batch), now)
+    return SimpleNamespace(**{name: net.eval() for name, net in nets.items()})
 
 
 def samples(state: State, z: Tensor) -> Tensor:

@@ -431,7 +431,10 @@ def test_the_fingerprint_tells_games_apart():
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=linear_gamma),
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=functools.partial(sigmoid_gamma, c=9.0)),
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=functools.partial(sigmoid_gamma, 9.0)),
-        bridge.alpha_bridge(arenas.images(image_set(), batch=8), rounds=(7, 8, 5)),
+        *(
+            bridge.alpha_bridge(arenas.images(replace(image_set(), x=x), batch=8), rounds=(7, 8, 5))
+            for x in (image_set().x, -image_set().x, image_set().x[:-1])  # all of one fingerprint
+        ),
     ]
     assert len({base, *(game.fingerprint() for game in others)}) == len(others) + 1
     with pytest.raises(TypeError, match="cannot hold"):

@@ -10,14 +10,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mutants import survivors
 from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn import functional as F
 
 from bridgekit import data
+from bridgekit.errors import BridgekitError
 from bridgekit.games import binary, labelled, vae, vae_scores
 from bridgekit.networks import MLP, DCGANBody, DCGANGenerator
-from bridgekit.training import fit, play, probe, start
+from bridgekit.training import fit, play, probe, settled, start
 
 SEEDS = [0, 1]
 SMALL = {"hidden": 8, "z": 3}
@@ -133,12 +135,15 @@ def test_parts_that_cannot_be_taken_are_refused(digits, sizes):
 
 def test_every_trial_draws_from_its_own_part():
     rows, parts = torch.arange(12.0)[:, None], torch.tensor([[0, 1, 2], [7, 8, 9]])
-    draw = binary.FromParts(rows, parts, 50)
+    draw = binary.FromParts(rows, parts, 3)
     generators = [torch.Generator().manual_seed(i) for i in (0, 0)]
-    taken = draw.take(torch.stack([draw.chunk(4, g) for g in generators], 1)[2])
-    assert taken.shape == (2, 50, 1) and torch.equal(taken[0] + 7, taken[1])
-    assert set(taken[0].flatten().tolist()) == {0.0, 1.0, 2.0}
-    assert draw.fingerprint != binary.FromParts(rows, parts.flip(0), 50).fingerprint
+    chunk = torch.stack([draw.chunk(20, g) for g in generators], 1)
+    taken = torch.stack([draw.take(drawn) for drawn in chunk])
+    assert taken.shape == (20, 2, 3, 1) and torch.equal(taken[:, 0] + 7, taken[:, 1])
+    assert set(taken[:, 0].flatten().tolist()) == {0.0, 1.0, 2.0}
+    assert draw.fingerprint != binary.FromParts(rows, parts.flip(0), 3).fingerprint
+    with pytest.raises(BridgekitError, match="a batch of 4 wants at least as many images; there are 3"):
+        binary.FromParts(rows, parts, 4)
 
 
 # ------------------------------------------------------------------------------------------------ losses
@@ -197,15 +202,52 @@ def test_m2_is_its_sum_over_labels(pairs, digits):
         torch.testing.assert_close(got[trial], labelled + 0.1 * n / 100 * label + rest)
 
 
-def test_the_unlabelled_bound_is_least_at_the_exact_posterior():
-    bounds = 10 * torch.randn(50, 10, dtype=torch.float64)
+def unlabelled_bound(function):
+    """Least at the exact posterior, and the bound of the label that the classifier is sure of."""
+    noise = torch.Generator().manual_seed(0)
+    bounds = 10 * torch.randn(2, 50, 10, dtype=torch.float64, generator=noise)
     best = (-bounds).log_softmax(-1)
     floor = -torch.logsumexp(-bounds, -1)
-    torch.testing.assert_close(vae.unlabelled_bound(best, bounds), floor)
-    other = (best + torch.randn(50, 10, dtype=torch.float64)).log_softmax(-1)
-    assert (vae.unlabelled_bound(other, bounds) > floor).all()
+    torch.testing.assert_close(function(best, bounds), floor)
+    other = (best + torch.randn(2, 50, 10, dtype=torch.float64, generator=noise)).log_softmax(-1)
+    assert (function(other, bounds) > floor).all()
     sure = torch.full((10,), -1000.0).index_fill(0, torch.tensor(3), 0.0)
-    torch.testing.assert_close(vae.unlabelled_bound(sure.double(), bounds), bounds[:, 3])
+    torch.testing.assert_close(function(sure.double(), bounds), bounds[..., 3])
+
+
+def m2_oracles(pairs, digits):
+    """Kingma et al.'s eqs 6, 7 and 9, image by image and label by label: {function: oracle}."""
+    game = games(pairs, digits)["SVAE"]
+    nets = SimpleNamespace(**start(game, SEEDS).nets)
+    _, batch = drawn(game)
+    rest = batch.rest[..., :16]
+
+    def labelled_bounds(function):
+        got = function(nets, rest, batch.eps_rest)
+        assert isinstance(got, torch.Tensor) and got.shape == (2, 6, 10)
+        for trial, k in ((0, 3), (1, 7)):
+            one = F.one_hot(torch.tensor(k), 10).float().expand(6, -1)
+            want = by_hand(nets, trial, rest[trial], one, batch.eps_rest[trial]) + math.log(10)
+            torch.testing.assert_close(got[trial, :, k], want)
+
+    def m2_terms(function):
+        got = function(nets, batch.known, rest, batch, 0.7)
+        assert [tuple(term.shape) for term in got] == [(2, 6), (2, 6)]
+        for trial in range(2):
+            x, y = batch.known[trial].split([16, 10], -1)
+            noise = batch.eps_known[trial], batch.eps_rest[trial]
+            labelled, label, unlabelled = m2_by_hand(nets, trial, x, y, rest[trial], *noise)
+            torch.testing.assert_close(got[0][trial], labelled + 0.7 * label)
+            torch.testing.assert_close(got[1][trial], unlabelled)
+
+    return {"unlabelled_bound": unlabelled_bound, "labelled_bounds": labelled_bounds, "m2_terms": m2_terms}
+
+
+@pytest.mark.parametrize("name", ["unlabelled_bound", "labelled_bounds", "m2_terms"])
+def test_m2s_parts_and_their_mutants(pairs, digits, name):
+    oracle, function = m2_oracles(pairs, digits)[name], getattr(vae, name)
+    oracle(function)
+    assert survivors(oracle, function) == set()
 
 
 @every
@@ -332,8 +374,8 @@ def test_games_are_told_apart(pairs, digits):
     found = [game for t in (None, 1.0, 1.5) for game in games(pairs, digits, temperature=t).values()]
     found += games(pairs, digits, [0, 2]).values()
     found += games(binary.binarised(digits, seed=1), digits).values()
-    found += [vae.autoencoder(pairs, own, rounds=5), vae.semi_supervised(pairs, own, rest, alpha=0.2)]
-    found.append(vae.semi_supervised(pairs, own, rest))
+    found.append(vae.autoencoder(pairs, own, rounds=5, batch=10))
+    found += [vae.semi_supervised(pairs, own, rest, alpha=a) for a in (0.1, 0.2)]
     assert len({game.fingerprint() for game in found}) == len(found)
 
 
@@ -508,18 +550,62 @@ def test_convolutional_training_raises_bounds_that_belong_to_their_images(
     eps = torch.randn(1, 60, 3, generator=torch.Generator().manual_seed(0))
     state, bounds = start(game, SEEDS), []
     for now in fit(game, state, "train", 150, at=(30, 150)):
-        before = weights_of(now)
-        with probe(now) as nets:
-            bounds.append(score(nets, rows, eps)["elbo"])
-            apart = score(nets, rows[:8], eps[:, :8], chunk=2)["elbo"]
-            if temperature is not None:
-                both, z = rows.expand(2, -1, -1), eps.expand(2, -1, -1)
-                weights = vae_scores.weights(nets, both, z, torch.full((2, 60, 256), 0.5), temperature)
-                assert [tuple(each.shape) for each in weights] == [(2, 60), (2, 60)]
+        before, nets = weights_of(now), settled(game, now, "train")
+        bounds.append(score(nets, rows, eps)["elbo"])
+        apart = score(nets, rows[:8], eps[:, :8], chunk=2)["elbo"]
+        if temperature is not None:
+            both, z = rows.expand(2, -1, -1), eps.expand(2, -1, -1)
+            weights = vae_scores.weights(nets, both, z, torch.full((2, 60, 256), 0.5), temperature)
+            assert [tuple(each.shape) for each in weights] == [(2, 60), (2, 60)]
         torch.testing.assert_close(apart, bounds[-1][:, :8])
         assert same(weights_of(now), before), "looking has moved something"
         assert all(net.training for net in now.nets.values())
     assert (bounds[1].mean(1) > bounds[0].mean(1) + 1).all()
+
+
+@every
+def test_generating_leaves_no_trace_in_the_averages(larger_pairs, larger, name):
+    """A round counts as many batches with the adversary as without: those that carry codes of images."""
+    counts = []
+    for temperature in (None, 1.5):
+        game = games(larger_pairs, larger, SEEDS, temperature, DCGAN)[name]
+        state = play(game, start(game, SEEDS), "train", 3)
+        counts.append({k: int(v) for k, v in weights_of(state).items() if k.endswith("batches_tracked")})
+    plain, activated = counts
+    assert plain and plain == {k: v for k, v in activated.items() if k[0] != "D"}
+    assert {v for k, v in plain.items() if k[0] == "G"} == {6 if name == "SVAE" else 3}
+
+
+def test_settled_averages_are_those_of_the_present_weights(larger_pairs, larger):
+    """The first normalised layer of E, over all of a trial's images; the state is not touched."""
+    game = games(larger_pairs, larger, SEEDS, None, DCGAN)["VAE"]
+    state = play(game, start(game, SEEDS), "train", 5)
+    before = weights_of(state)
+    nets = settled(game, state, "train", rounds=200)
+    assert same(weights_of(state), before) and not any(net.training for net in vars(nets).values())
+    assert weights_of(play(game, state, "train", 7)).keys() == before.keys()
+    rows = larger_pairs.unlabelled().rows[game.settings["rows"].parts]
+    for trial in range(2):
+        planes, body = nets.E.body.nets[trial]
+        layers = body.convolutions
+        with torch.no_grad():
+            seen = layers[:3](planes(rows[trial]))
+        norm = layers[3]
+        assert norm.num_batches_tracked == 200
+        spread = seen.std((0, 2, 3))
+        assert ((norm.running_mean - seen.mean((0, 2, 3))).abs() < 0.1 * spread).all()
+        assert ((norm.running_var / spread**2 - 1).abs() < 0.1).all()
+
+
+def test_looking_at_settled_networks_changes_nothing_to_come(larger_pairs, larger):
+    game = games(larger_pairs, larger, SEEDS, 1.5, DCGAN)["VAE"]
+    straight = weights_of(play(game, start(game, SEEDS), "train", 6))
+    state = start(game, SEEDS)
+    for now in fit(game, state, "train", 6, at=(0, 3)):
+        first, second = (settled(game, now, "train") for _ in range(2))
+        for name, net in vars(first).items():
+            assert same(net.state_dict(), vars(second)[name].state_dict())
+    assert same(weights_of(state), straight)
 
 
 def test_images_that_no_dcgan_draws_are_an_error(pairs, digits):

@@ -240,6 +240,21 @@ def test_a_cycles_maps_start_near_the_identity():
     assert (nets.G(x) - x).square().mean() < 0.2 * x.square().mean()
 
 
+def test_identity_maps_close_every_cycle():
+    """What is left of the makers' loss is the adversaries' part and the density of a perfect return."""
+    nets, (_, make) = begun(unified.cycle_gan(FIRST, SECOND, sigma=0.5, **SMALL))
+    with torch.no_grad():
+        for net in (nets.G, nets.E):
+            net.weights[-1].zero_(), net.biases[-1].zero_()
+    batch = drawn(make)
+    assert torch.equal(nets.G(batch.z), batch.z) and torch.equal(nets.E(batch.x), batch.x)
+    judged = F.softplus(nets.D(batch.x)) + F.softplus(-nets.D(batch.z))
+    judged = judged + F.softplus(nets.C(batch.z)) + F.softplus(-nets.C(batch.x))
+    density = 64 * math.log(0.5 * math.sqrt(2 * math.pi))
+    want = judged.mean(-1) / 2 + density
+    torch.testing.assert_close(make.losses(nets, batch, None)["G"], want)
+
+
 def test_the_vae_with_its_perfect_discriminator_takes_the_plain_vaes_steps():
     plain, perfect = (
         weights(play(game, start(game, [0, 1]), "train", 130))

@@ -112,9 +112,13 @@ def _pixels(
     if name.startswith("folder:"):
         return folder.pixels(name, split, size, channels, root)
     if name in PUBLISHED:
-        if download and not present(name, root):
-            PUBLISHED[name].fetch(root)
-        return cached(root, f"{name}-{split}", lambda: PUBLISHED[name].pixels(root, split))
+
+        def decode() -> Pixels:
+            if download:  # what is there and whole is not fetched again
+                PUBLISHED[name].fetch(root)
+            return PUBLISHED[name].pixels(root, split)
+
+        return cached(root, f"{name}-{split}", decode)
     if name in BUILT_IN:
         return cached(root, f"{name}-1-{split}", lambda: BUILT_IN[name](split))  # 1: the recipes' version
     raise BridgekitError(f"there is no data set {name!r}: {nearest(name, NAMES)}")

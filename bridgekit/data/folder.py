@@ -23,7 +23,10 @@ def places(name: str, root: Path) -> list[Path]:
 
 
 def pixels(name: str, split: str, size: int | None, channels: int | None, root: Path) -> Pixels:
-    """The split's images, in the order of class and path; decoded once per content of the folder."""
+    """The split's images, mixed as published data sets are: the first n of many are of all classes.
+
+    The order is that of a hash of each path. Decoded once per content of the folder.
+    """
     base = next((place for place in places(name, root) if place.is_dir()), None)
     if base is None:
         tried = " or ".join(str(place.absolute()) for place in dict.fromkeys(places(name, root)))
@@ -31,8 +34,9 @@ def pixels(name: str, split: str, size: int | None, channels: int | None, root: 
     files, classes = _listing(base, split)
     # Editing a file changes its size or time; a renamed one its path: each has a cache of its own.
     stats = [(str(path.relative_to(base)), k, *_stamp(path)) for path, k in files]
-    key = hashlib.sha256(repr((stats, classes, size, channels)).encode()).hexdigest()[:16]
-    return cached(root, f"folder-{key}-{split}", lambda: _decode(files, classes, size, channels))
+    key = hashlib.sha256(repr(("mixed", stats, classes, size, channels)).encode()).hexdigest()[:16]
+    order = np.argsort([hashlib.sha256(path.encode()).hexdigest() for path, *_ in stats])
+    return cached(root, f"folder-{key}-{split}", lambda: _decode(files, classes, size, channels).at(order))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

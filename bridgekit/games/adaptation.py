@@ -38,7 +38,7 @@ def adversarial_domain_adaptation(
         shapes = " and ".join(str(tuple(images.x.shape[1:])) for images in (source, target))
         raise BridgekitError(f"the two domains need images of one shape, not {shapes}")
     d, classes = source.x[0].numel(), len(source.classes)
-    settings = {"source": source, "target": target, "shape": list(source.x.shape[1:]), "weight": weight}
+    settings = {"source": source, "target": target, "weight": weight}
     settings |= {"features": features, "hidden": hidden, "batch": batch, "rounds": rounds}
     settings |= {"lr": lr, "beta1": beta1}
     networks: dict[str, Builder] = {

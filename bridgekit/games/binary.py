@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bridgekit.data import Images
+from bridgekit.game import enough
 from bridgekit.streams import stream
 
 
@@ -84,11 +85,15 @@ class FromParts:
     """``batch`` rows for every trial from its own part of a matrix, with replacement: ``(T, batch, ...)``.
 
     ``rows`` (N, ...); ``parts`` (T, n) row numbers, one line a trial, in the order of the state's seeds.
+    Raises BridgekitError where a part is smaller than a batch, as :class:`~bridgekit.game.FromTensor` does.
     """
 
     rows: Tensor
     parts: Tensor
     batch: int
+
+    def __post_init__(self) -> None:
+        enough(self.parts.shape[1], self.batch)
 
     def chunk(self, rounds: int, generator: torch.Generator) -> Tensor:
         n = self.parts.shape[1]

@@ -57,7 +57,7 @@ def wake_sleep(
     """
     x = binary(images)
     d = x.shape[1]
-    settings = {"images": images, "shape": list(images.x.shape), "units": units, "hidden": hidden}
+    settings = {"images": images, "units": units, "hidden": hidden}
     settings |= {"batch": batch, "rounds": rounds, "lr": lr}
     networks: dict[str, Builder] = {
         "G": lambda g: MLP([units, hidden, d], g),
@@ -129,7 +129,7 @@ def predictability_minimisation(
     ``blind`` predictors E maximises each unit's variance alone.
     """
     d = images.x[0].numel()
-    settings = {"images": images, "shape": list(images.x.shape), "units": units, "blind": blind}
+    settings = {"images": images, "units": units, "blind": blind}
     settings |= {"hidden": hidden, "batch": batch, "rounds": rounds, "p_steps": p_steps, "lr": lr}
     networks: dict[str, Builder] = {
         "E": lambda g: MLP([d, hidden, units], g),

@@ -126,12 +126,6 @@ def code_log_prob(answer: Tensor, codes: Tensor, classes: int, continuous: int) 
     return log_class + normal_log_prob(given, mean, 0.0).sum(-1)
 
 
-def _sizes(images: Images) -> dict[str, Any]:
-    """What identifies images in a game: a fingerprint knows of no size, part or change of style."""
-    moments = [float(images.x.double().sum()), float(images.x.double().square().sum())]
-    return {"images": images, "shape": list(images.x.shape), "moments": moments}
-
-
 def infogan(
     images: Images,
     *,
@@ -150,7 +144,7 @@ def infogan(
     Q is a network of its own here. The log-likelihood has weight 1, as eq 15 has it.
     """
     d, n_code = images.x[0].numel(), classes + continuous + noise
-    settings = {k: v for k, v in locals().items() if k not in ("d", "n_code", "images")} | _sizes(images)
+    settings = {k: v for k, v in locals().items() if k not in ("d", "n_code")}
     networks: dict[str, Builder] = {
         "G": lambda g: MLP([n_code, hidden, hidden, d], g),
         "Q": lambda g: MLP([d, hidden, classes + continuous], g),
@@ -182,7 +176,7 @@ def adversarial_autoencoder(
     D judges codes against the standard normal prior. ``sigma`` sets the weight of reconstruction.
     """
     d = images.x[0].numel()
-    settings = {k: v for k, v in locals().items() if k not in ("d", "images")} | _sizes(images)
+    settings = {k: v for k, v in locals().items() if k != "d"}
     networks: dict[str, Builder] = {
         "E": lambda g: MLP([d, hidden, hidden, z], g),
         "G": lambda g: MLP([z, hidden, hidden, d], g),
@@ -239,8 +233,7 @@ def cycle_gan(
     likelihood, N(., sigma^2), where Zhu et al. have absolute differences. D judges x, C judges z.
     """
     d = first.x[0].numel()
-    settings = {k: v for k, v in locals().items() if k not in ("d", "first", "second")}
-    settings |= {"first": _sizes(first), "second": _sizes(second)}
+    settings = {k: v for k, v in locals().items() if k != "d"}
     networks: dict[str, Builder] = {
         "G": lambda g: Residual([d, hidden, hidden, d], g),
         "E": lambda g: Residual([d, hidden, hidden, d], g),

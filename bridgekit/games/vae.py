@@ -22,7 +22,7 @@ from bridgekit.distributions import kl_to_standard_normal, reparametrise
 from bridgekit.game import Game, Normal, Phase, Player, Turn, Uniform
 from bridgekit.games.binary import FromParts, Pairs
 from bridgekit.games.labelled import convolutions, perceptrons
-from bridgekit.networks import Critic, GaussianEncoder
+from bridgekit.networks import Critic, GaussianEncoder, untracked
 from bridgekit.objectives import likelihood, unified, weighted
 
 
@@ -83,9 +83,10 @@ def generated(nets: SimpleNamespace, z: Tensor, y: Tensor, u: Tensor) -> Tensor:
     r"""Paper B, eq 18, y = 0: :math:`x\sim\tilde p_\theta(x|z)`, Bernoulli *samples* beside their labels.
 
     Samples and not means: real images are binary, and D would tell grey pixels at a glance. ``u`` (T, B, d)
-    is uniform on [0, 1). Detached: x is drawn at :math:`\theta_0`.
+    is uniform on [0, 1). Detached: x is drawn at :math:`\theta_0`, and batch normalisation's averages, which
+    are kept for codes of images, do not see it.
     """
-    with torch.no_grad():
+    with torch.no_grad(), untracked(nets.G):
         return _beside((u < nets.G(_beside(z, y)).sigmoid()).to(z), y)
 
 

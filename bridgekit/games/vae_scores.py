@@ -1,16 +1,14 @@
 """Looking at the autoencoders of :mod:`bridgekit.games.vae`: their bounds, and D's weights. No gradients.
 
-Batch normalisation uses its running averages here: a bound then belongs to its image, and not to those
-that are looked at beside it.
+Give them networks from :func:`bridgekit.training.settled`: with batch normalisation a bound then belongs to
+its image, and not to those that are looked at beside it.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,30 +18,13 @@ from bridgekit.games import vae
 from bridgekit.objectives import likelihood, weighted
 
 
-def _settled(look: Callable) -> Callable:
-    """``look(nets, ...)`` without gradients, with running averages; then the networks learn on as before."""
-
-    @functools.wraps(look)
-    def looked(nets: SimpleNamespace, *arguments: Any, **options: Any) -> Any:
-        for net in vars(nets).values():
-            net.eval()
-        try:
-            with torch.no_grad():
-                return look(nets, *arguments, **options)
-        finally:
-            for net in vars(nets).values():
-                net.train()
-
-    return looked
-
-
 def _log_weight(nll: Tensor, mu: Tensor, log_sigma: Tensor, z: Tensor) -> Tensor:
     """log p(x|z) + log p(z) - log q(z|x), paper B's eq 21 with a code for x; in nats."""
     prior, posterior = normal_log_prob(z, 0.0, 0.0).sum(-1), normal_log_prob(z, mu, log_sigma).sum(-1)
     return weighted.log_weight(-nll, prior, posterior)
 
 
-@_settled
+@torch.no_grad()
 def scores(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int = 500) -> dict[str, Tensor]:
     """Both bounds of every image, each (T, N) in nats: ``elbo``, the mean over S posterior samples, and
     ``iw``, the S-sample importance-weighted bound.
@@ -61,7 +42,7 @@ def scores(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int = 500) 
     return {"elbo": elbo, "iw": iw}
 
 
-@_settled
+@torch.no_grad()
 def semi_supervised_scores(
     nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int = 100
 ) -> dict[str, Tensor]:
@@ -93,7 +74,7 @@ def _chunks(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int) -> It
     return zip(pairs.split(chunk, 1), eps.split(chunk, 2), strict=True)
 
 
-@_settled
+@torch.no_grad()
 def weights(
     nets: SimpleNamespace, pairs: Tensor, z: Tensor, u: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor]:

@@ -16,8 +16,8 @@ once with ten trials and once, without compiling, with one. For each number of t
 trials a second (rounds of single trials: ten trials times rounds a second) and the median ratio of times to
 the plain loops, with its extremes over the repeats: above 1 means faster than the loops. Times on a shared
 machine drift; ratios of neighbours drift less. Compiling is timed apart, with empty caches, and set against
-what it saves: after how many rounds it pays, or that it never does. What cannot be compiled (a gradient
-penalty, for its double backward; anything, where there is no C++ compiler) is said and skipped.
+what it saves: after how many rounds it pays, or that it never does. What cannot be compiled (anything, where
+there is no C++ compiler; a double backward) is said and skipped.
 """
 
 import argparse
