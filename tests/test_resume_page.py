@@ -66,15 +66,17 @@ def played(book):
 
 
 def finished(book):
-    """A run to its end: what was played, the record's metrics, and the executed notebook; tidied away."""
+    """A run to its end: what was played; the record's metrics, arrays and executed notebook; tidied away."""
     process = begin(book)
     _, said = process.communicate()
     assert process.returncode == 0, said.decode()
-    record = json.loads((book.root / "figures/custom/settings/record.json").read_text())
+    results = book.root / "figures/custom/settings"
+    record = json.loads((results / "record.json").read_text())
+    arrays = {path.name: path.read_bytes() for path in results.glob("*.npz")}
     notebook = json.loads(book.notebook("settings", "custom").read_text())
     assert not checkpoints(book)
     shutil.rmtree(book.root / "figures/custom")
-    return played(book), record["metrics"], notebook
+    return played(book), (record["metrics"], arrays, notebook)
 
 
 def killed(book, cell):
@@ -90,13 +92,14 @@ def killed(book, cell):
 
 
 def test_a_killed_page_goes_on_where_it_was(settings_page):
-    whole, metrics, notebook = finished(settings_page)
+    whole, results = finished(settings_page)
     first, second = list(dict.fromkeys(cell for cell, *_ in whole))[:2]
     before = killed(settings_page, second)
     assert before == whole[: len(before)] and before[-1][0] == second
-    after, metrics_after, notebook_after = finished(settings_page)
+    after, results_after = finished(settings_page)
     # Nothing of the first cell, nor of the second one's step I, was played again, and nothing was left out.
     assert after == whole[-len(after) :] and len(before) + len(after) >= len(whole)
     assert first not in {cell for cell, *_ in after} and (second, "I", "0", "20") not in after
-    assert metrics_after == metrics and notebook_after == notebook
-    assert len(metrics["bridge_score"]["values"]) == SETTINGS["seeds"]
+    assert results_after == results
+    metrics, arrays, _ = results
+    assert arrays and len(metrics["bridge_score"]["values"]) == SETTINGS["seeds"]

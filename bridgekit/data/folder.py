@@ -33,7 +33,7 @@ def pixels(name: str, split: str, size: int | None, channels: int | None, root: 
         raise BridgekitError(f"No such folder: {tried or name}. PATH in folder:PATH holds class sub-folders.")
     files, classes = _listing(base, split)
     # Editing a file changes its size or time; a renamed one its path: each has a cache of its own.
-    stats = [(str(path.relative_to(base)), k, *_stamp(path)) for path, k in files]
+    stats = [(path.relative_to(base).as_posix(), k, *_stamp(path)) for path, k in files]
     key = hashlib.sha256(repr(("mixed", stats, classes, size, channels)).encode()).hexdigest()[:16]
     order = np.argsort([hashlib.sha256(path.encode()).hexdigest() for path, *_ in stats])
     return cached(root, f"folder-{key}-{split}", lambda: _decode(files, classes, size, channels).at(order))
