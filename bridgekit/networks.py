@@ -65,14 +65,14 @@ class MLP(nn.Module):
         M. Autograd does not know that a ReLU has no second derivative: it would send zeros back through the
         forward pass as well, a third of the matrix products of a gradient penalty.
         """
-        weights, masks = self.matrices(), []
+        weights, hidden = self.matrices(), []
         with torch.no_grad():
             for w, b in zip(weights[:-1], self.biases, strict=False):
                 x = F.relu(_affine(x, w, b), inplace=True)
-                masks.append(x.sign())
+                hidden.append(x)
         slope = weights[-1].sum(-1)[:, None].expand(-1, x.shape[1], -1)
-        for w, mask in zip(reversed(weights[:-1]), reversed(masks), strict=True):
-            slope = (slope * mask) @ w.mT
+        for w, h in zip(reversed(weights[:-1]), reversed(hidden), strict=True):
+            slope = torch.ops.aten.threshold_backward(slope, h, 0.0) @ w.mT  # a ReLU's own backward pass
         return slope
 
 
