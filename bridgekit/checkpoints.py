@@ -14,14 +14,14 @@ import torch
 from bridgekit.game import Game
 
 if TYPE_CHECKING:
-    from bridgekit.training import State
+    from bridgekit.state import State
 
 
 @functools.cache
 def _code() -> str:
     """A hash of the code that trains and measures: what other code has made is not resumed."""
     here, digest = Path(__file__).parent, hashlib.sha256()
-    names = ("distributions", "game", "metrics", "networks", "streams", "training")
+    names = ("distributions", "game", "metrics", "networks", "state", "streams", "training")
     modules = [here / f"{name}.py" for name in names]
     for path in [*modules, *sorted(here.glob("objectives/*.py")), *sorted(here.glob("games/*.py"))]:
         digest.update(path.read_bytes())

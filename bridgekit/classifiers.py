@@ -33,7 +33,7 @@ except ImportError:  # Windows: of two trainings at once, the one that ends late
     fcntl = None
 
 # The modules that decide what the weights become.
-CODE = ("classifiers", "residual", "games/classifying", "networks", "game", "streams", "training")
+CODE = ("classifiers", "residual", "games/classifying", "networks", "game", "state", "streams", "training")
 SEED = 0
 BATCH = 1000  # images that are looked at together
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from bridgekit import checkpoints
-from bridgekit.errors import BridgekitError, NoTrialLeft
+from bridgekit.errors import NoTrialLeft
 from bridgekit.game import Game, Phase, Turn
 from bridgekit.networks import BatchNorm, untracked
 from bridgekit.progress import Progress
+from bridgekit.state import State, fresh_optimiser, start
 from bridgekit.streams import device, noise, stream
 
 __all__ = ["State", "device", "fit", "noise", "play", "probe", "samples", "settled", "start", "stream"]
@@ -28,93 +28,13 @@ __all__ = ["State", "device", "fit", "noise", "play", "probe", "samples", "settl
 CHUNK = 100
 
 
-@dataclass
-class State:
-    """Everything that changes while a game is played; it passes from phase to phase.
-
-    ``played`` and ``seen`` count rounds played and last round yielded, per phase. ``history`` is what the
-    page kept; ``losses`` the mean loss per player, one row per stretch of play. ``failed[i]`` says where
-    trial i turned non-finite, or is None. ``source`` is the checkpoint this state already follows.
-    """
-
-    seeds: tuple[int, ...]
-    device: torch.device
-    nets: dict[str, nn.Module]
-    optimisers: dict[str, torch.optim.Optimizer]
-    init: list[torch.Generator]
-    generators: list[torch.Generator]
-    chunk_start: list[Tensor]
-    chunk_of: str = ""
-    played: dict[str, int] = field(default_factory=dict)
-    seen: dict[str, int] = field(default_factory=dict)
-    history: dict[str, list[Tensor]] = field(default_factory=dict)
-    losses: dict[str, list[Tensor]] = field(default_factory=dict)
-    failed: list[dict[str, Any] | None] = field(default_factory=list)
-    source: Path | None = None
-
-    def keep(self, **values: Tensor | float) -> None:
-        """Append this round's measurements; a resumed run finds them again."""
-        for name, value in values.items():
-            self.history.setdefault(name, []).append(torch.as_tensor(value).detach().cpu().clone())
-
-    def kept(self, name: str) -> Tensor:
-        """All that was kept under ``name``, stacked: ``(times, ...)``."""
-        return torch.stack(self.history[name])
-
-    def branch(self) -> State:
-        """An independent copy from which to play on differently; its history starts empty."""
-        twin = copy.copy(self)
-        # One deep copy of everything together: the copied optimisers then hold the copied parameters.
-        names = ("nets", "optimisers", "played", "seen", "losses", "failed", "chunk_start")
-        for name, value in zip(names, copy.deepcopy([getattr(self, n) for n in names]), strict=True):
-            setattr(twin, name, value)
-        twin.init, twin.generators = _clone(self.init), _clone(self.generators)
-        twin.history, twin.source = {}, None
-        return twin
-
-
-def _clone(generators: list[torch.Generator]) -> list[torch.Generator]:
-    return [torch.Generator(g.device).set_state(g.get_state()) for g in generators]
-
-
-def start(game: Game, seeds: Sequence[int], on: torch.device | str = "cpu") -> State:
-    """Fresh networks and optimisers for one trial per seed.
-
-    Raises ``BridgekitError`` where the game cannot hold that many trials at once.
-    """
-    if not seeds or (len(seeds) > 1 and not game.stacked):
-        raise BridgekitError(f"the game {game.name!r} plays one trial at a time; start one state per seed")
-    where = torch.device(on)
-    state = State(
-        seeds=tuple(seeds),
-        device=where,
-        nets={},
-        optimisers={},
-        init=[stream(s, "init") for s in seeds],
-        generators=[stream(s, "noise", where) for s in seeds],
-        chunk_start=[],
-        failed=[None] * len(seeds),
-    )
-    for name, build in game.networks.items():
-        state.nets[name] = build(state.init).to(where)
-    for name in game.players:
-        _fresh_optimiser(game, state, name)
-    return state
-
-
-def _fresh_optimiser(game: Game, state: State, name: str) -> None:
-    player = game.players[name]
-    parameters = [p for net in player.networks for p in state.nets[net].parameters()]
-    state.optimisers[name] = torch.optim.Adam(parameters, lr=player.lr, betas=player.betas, fused=True)
-
-
 def _enter(game: Game, state: State, phase: Phase) -> None:
     """What a phase does once, before its first round."""
     for name in phase.cold:
         # Load into the old parameters: the owner's optimiser holds references to them.
         state.nets[name].load_state_dict(game.networks[name](state.init).to(state.device).state_dict())
     for name in phase.fresh:
-        _fresh_optimiser(game, state, name)
+        fresh_optimiser(game, state, name)
     state.played[phase.name] = 0
 
 
@@ -130,6 +50,11 @@ def _draw_chunk(game: Game, state: State, phase: Phase) -> list[dict[str, Tensor
 def _drawn(game: Game, turn: Turn, rounds: int, generators: list[torch.Generator]) -> dict[str, Tensor]:
     each = {name: [d.chunk(rounds, g) for g in generators] for name, d in turn.draws.items()}
     return {name: torch.stack(c, 1) if game.stacked else c[0] for name, c in each.items()}
+
+
+def _batch(turn: Turn, drawn: Mapping[str, Tensor], k: int) -> SimpleNamespace:
+    """Round k of what has been drawn ahead."""
+    return SimpleNamespace(**{name: turn.draws[name].take(values[k]) for name, values in drawn.items()})
 
 
 def _laid_out_as(parameter: Tensor, grad: Tensor) -> Tensor:
@@ -152,12 +77,12 @@ def _gradients(losses: Mapping[str, Tensor], optimisers: Mapping[str, torch.opti
 
 
 def _play_turn(
-    turn: Turn, state: State, nets: SimpleNamespace, batch: dict[str, Tensor], now: Any
+    turn: Turn, state: State, nets: SimpleNamespace, batch: SimpleNamespace, now: Any
 ) -> list[Tensor]:
     if turn.before is not None:
         with torch.no_grad():
             turn.before(nets)
-    losses = turn.losses(nets, SimpleNamespace(**batch), now)
+    losses = turn.losses(nets, batch, now)
     _gradients(losses, state.optimisers)
     for name in turn.moves:
         state.optimisers[name].step()
@@ -229,8 +154,7 @@ class _Stretch:
         losses: list[Tensor] = []
         for turn, drawn, owned in zip(self.phase.turns, self.chunk, self.owned, strict=True):
             _track(self.norms, owned)
-            batch = {name: turn.draws[name].take(values[k % CHUNK]) for name, values in drawn.items()}
-            losses += _play_turn(turn, self.state, self.nets, batch, now)
+            losses += _play_turn(turn, self.state, self.nets, _batch(turn, drawn, k % CHUNK), now)
         return torch.stack(losses).view(len(losses), -1)
 
 
@@ -317,8 +241,7 @@ def settled(game: Game, state: State, phase: str, rounds: int = 20) -> SimpleNam
             drawn = _drawn(game, turn, rounds, generators)
             _track(norms, _owned(game, turn))
             for k in range(rounds):
-                batch = {name: turn.draws[name].take(values[k]) for name, values in drawn.items()}
-                turn.losses(SimpleNamespace(**nets), SimpleNamespace(**batch), now)
+                turn.losses(SimpleNamespace(**nets), _batch(turn, drawn, k), now)
     return SimpleNamespace(**{name: net.eval() for name, net in nets.items()})
 
 

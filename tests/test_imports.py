@@ -22,6 +22,7 @@ FLOORS = [
     "progress",
     "streams",
     "game",
+    "state",
     "checkpoints",
     "training",
     "games",
