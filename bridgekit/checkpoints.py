@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,26 @@ if TYPE_CHECKING:
     from bridgekit.state import State
 
 
+# Besides objectives and games.
+CODE = (
+    "classifiers",
+    "distributions",
+    "divergences",
+    "game",
+    "metrics",
+    "networks",
+    "residual",
+    "state",
+    "streams",
+    "training",
+)
+
+
 @functools.cache
 def _code() -> str:
     """A hash of the code that trains and measures: what other code has made is not resumed."""
     here, digest = Path(__file__).parent, hashlib.sha256()
-    names = ("distributions", "game", "metrics", "networks", "state", "streams", "training")
-    modules = [here / f"{name}.py" for name in names]
+    modules = [here / f"{name}.py" for name in CODE]
     for path in [*modules, *sorted(here.glob("objectives/*.py")), *sorted(here.glob("games/*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -45,7 +60,8 @@ def save(path: Path, state: State, identity: str) -> None:
         "plain": {name: getattr(state, name) for name in _PLAIN},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    # Two runs of one game may save at once: each writes a file of its own, and the last one stays.
+    part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     torch.save(content, part)
     os.replace(part, path)
 

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -188,9 +189,16 @@ def _writable(root: str | Path | None) -> Path:
 def _alone(place: Path) -> Iterator[None]:
     """One training of the same classifier at a time, where the system has locks."""
     lock = place.with_suffix(".lock")
-    with lock.open("w") as file:
-        if fcntl is not None:
+    with contextlib.ExitStack() as stack:
+        while True:
+            file = stack.enter_context(lock.open("w"))
+            if fcntl is None:
+                break
             fcntl.flock(file, fcntl.LOCK_EX)
+            # Whoever had it before has removed the file: a lock on what nobody else finds protects nothing.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                    break
         try:
             yield
         finally:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from bridgekit.errors import NoTrialLeft
+from bridgekit.errors import BridgekitError, NoTrialLeft
 from bridgekit.game import Game, Phase
 from bridgekit.training import State, fit
 
@@ -70,9 +70,12 @@ def side_by_side(work: Callable[[Cell], Found], cells: Iterable[Cell], workers: 
 
     Worth it where cells are independent games and cores are idle: torch's kernels leave the interpreter free.
     Each thread keeps torch's present number of threads, so that no number depends on ``workers``. After the
-    first error no cell begins, those under way end, and that error is raised.
+    first error no cell begins, those under way end, and that error is raised. Fewer than one worker is a
+    BridgekitError.
     """
-    cells, errors = list(cells), []
+    if workers < 1:
+        raise BridgekitError(f"workers={workers}: somebody has to work, 1 is the least")
+    cells, errors = list(dict.fromkeys(cells)), []  # one that is named twice is played once
     threads = torch.get_num_threads()
 
     def attempt(cell: Cell) -> Found | None:

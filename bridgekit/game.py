@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -60,10 +61,13 @@ class Uniform:
 
 @dataclass(frozen=True)
 class FromMixture:
-    """``batch`` fresh samples of a mixture in every round: ``(batch, d)``."""
+    """``batch`` fresh samples of a mixture in every round: ``(batch, d)``; BridgekitError for none."""
 
     mixture: Mixture
     batch: int
+
+    def __post_init__(self) -> None:
+        enough(math.inf, self.batch)
 
     def chunk(self, rounds: int, generator: torch.Generator) -> Tensor:
         return self.mixture.sample(rounds * self.batch, generator).view(rounds, self.batch, -1)
@@ -72,8 +76,10 @@ class FromMixture:
         return drawn
 
 
-def enough(images: int, batch: int) -> None:
-    """Raise BridgekitError where there are fewer images than a batch takes."""
+def enough(images: float, batch: int) -> None:
+    """Raise BridgekitError where there are fewer images than a batch takes, or where it takes none."""
+    if batch < 1:
+        raise BridgekitError(f"a batch of {batch} is none: batch is at least 1")
     if images < batch:
         raise BridgekitError(f"a batch of {batch} wants at least as many images; there are {images}")
 
@@ -136,7 +142,8 @@ def constant(rounds: int) -> Mapping[str, Tensor]:
 class Phase:
     """``rounds`` rounds of ``turns``. ``schedule(rounds)`` gives each scalar per round, ``(rounds,)``.
 
-    On entering, the players in ``fresh`` get a new optimiser, the networks in ``cold`` new weights.
+    On entering, the players in ``fresh`` get a new optimiser, the networks in ``cold`` new weights. Raises
+    BridgekitError for fewer than no rounds.
     """
 
     name: str
@@ -145,6 +152,10 @@ class Phase:
     schedule: Callable[[int], Mapping[str, Tensor]] = constant
     fresh: tuple[str, ...] = ()
     cold: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rounds < 0:
+            raise BridgekitError(f"phase {self.name!r} cannot have {self.rounds} rounds: 0 is the least")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ importing: the Snakefile computes keys every time it is parsed.
 import ast
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +31,13 @@ def digest(*parts: object) -> str:
 def tree(paths: Iterable[Path], below: Path) -> list[list[str]]:
     """[name relative to `below`, digest] of each file, sorted: a folder's content as data."""
     return sorted([path.relative_to(below).as_posix(), digest(path)] for path in paths if path.is_file())
+
+
+def checkpoints(home: Path, profile: str, page: str, parameters: Mapping[str, object]) -> Path:
+    """Where the runs of a page keep the states of their games until they are done."""
+    # A state holds what was measured on the way: with other parameters that is no beginning.
+    mark = digest({name: value for name, value in parameters.items() if name != "workers"})
+    return home / "_build" / "checkpoints" / profile / page / mark
 
 
 def modules(source: str, package: Path = PACKAGE) -> dict[str, Path]:

@@ -11,6 +11,7 @@ Goodfellow et al. 2014; VEEGAN = Srivastava et al. 2017; PacGAN = Lin et al. 201
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 from collections.abc import Sequence
 from functools import reduce
@@ -151,17 +152,6 @@ def plane_scores(
 
 
 @torch.no_grad()
-def scott_bandwidth(samples: Tensor) -> Tensor:
-    """Scott's rule ``h = s N^(-1/(d + 4))``; (..., N, d) -> (...), in the samples' units.
-
-    ``s^2`` is the mean over axes of the unbiased variance: one h for all directions. The rule is made for one
-    bump; 25 separate ones it smooths far too much (0.6 where modes have sigma 0.05): fix the bandwidth there.
-    """
-    n, d = samples.shape[-2:]
-    return _mask(samples.var(-2).mean(-1).sqrt() * n ** (-1 / (d + 4)), samples)
-
-
-@torch.no_grad()
 def drift(samples: Tensor, start: Tensor) -> Tensor:
     """How far a generator moved: the mean Euclidean distance between G(z) then and now, at the same z.
 
@@ -220,6 +210,10 @@ def classes_missing(labels: Tensor, n_classes: int, hits: int = 1) -> Tensor:
     return (counts < hits).sum(-1).float().masked_fill(counts.isnan().any(-1), math.nan)
 
 
+# Warning filters and the global generator belong to the process; games are looked at in several threads.
+_ALONE = threading.Lock()
+
+
 @torch.no_grad()
 def image_inception_score(classifier: Classifier, x: Tensor) -> float:
     """``IS = exp E_x KL[p(y|x) || p(y)]`` of images (N, C, H, W), ``p(y|x)`` the classifier's; from 1 to K.
@@ -231,7 +225,7 @@ def image_inception_score(classifier: Classifier, x: Tensor) -> float:
 
     # A posterior below e^-80 is as good as none; torchmetrics would otherwise take the log of an exact zero.
     log_posterior = classifier.logits(x).double().log_softmax(-1).clamp(min=-_FAR).cpu()
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+    with _ALONE, warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")  # that features are kept, and that one split has no deviation
         torch.manual_seed(0)  # it shuffles, with the global generator, what is one split anyway
         score = InceptionScore(feature=nn.Identity(), splits=1)

@@ -198,7 +198,9 @@ def _stages(size: int) -> tuple[int, int]:
     while side % 2 == 0 and side > 4:
         stages, side = stages + 1, side // 2
     if stages < 2 or side > 8:
-        raise ValueError(f"a DCGAN halves the image at least twice, to 8 pixels or fewer; {size} cannot be")
+        raise ValueError(
+            f"a DCGAN halves the image at least twice, to 8 pixels or fewer: 28, 32 or 64, but not {size}"
+        )
     return stages, side
 
 

@@ -194,7 +194,8 @@ def begin(page: str, namespace: dict[str, object]):
     home = root()
     out = Path(os.environ.get("BRIDGEKIT_OUT") or home / "figures" / "custom" / page)
     profile = os.environ.get("BRIDGEKIT_PROFILE") or "custom"
-    return Run(page=page, profile=profile, parameters=parameters, out=out, root=home)
+    kept = os.environ.get("BRIDGEKIT_CHECKPOINTS")
+    return Run(page, profile, parameters, out, home, Path(kept) if kept else None)
 
 
 def _threads() -> int:
@@ -230,6 +231,8 @@ def run(
     draft, failed = notebooks / f".{page}.{os.getpid()}.part.ipynb", notebooks / f"{page}.failed.ipynb"
     with _scratch(folder, draft) as part:
         env, progress = _environment(home, part, name), part / ".progress"
+        kept = keys.checkpoints(home, name, page, parameters) if part.is_relative_to(home) else None
+        env |= {"BRIDGEKIT_CHECKPOINTS": str(kept)} if kept else {}
         with _named(page), execution.watched(page, progress, live, tell):
             notebook = execution.execute(source(page), parameters, draft, failed, home, env)
         progress.unlink()
@@ -238,6 +241,8 @@ def run(
         _swap(part, folder)
         if not out:
             draft.replace(notebooks / f"{page}.ipynb")
+        if kept:  # not before: what is not in place yet may have to be made again
+            shutil.rmtree(kept, ignore_errors=True)
     tell(f"{page} · {name} · done in {execution.clock(time.monotonic() - began)}\n")
     return (folder if out else notebooks) / f"{page}.ipynb"
 
@@ -278,11 +283,16 @@ def _scratch(folder: Path, draft: Path) -> Iterator[Path]:
 
 
 def _swap(part: Path, folder: Path) -> None:
-    """`part` takes `folder`'s place, and what stood there goes."""
+    """`part` takes `folder`'s place, and what stood there goes; it comes back where that fails."""
     old = part.with_suffix(".old")
-    if folder.exists():
-        folder.rename(old)
-    part.rename(folder)
+    try:
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 

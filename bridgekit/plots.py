@@ -153,6 +153,8 @@ def spread(values) -> str:
 def table(rows: Iterable[dict], caption: str = "") -> Markdown:
     """Rows (the first one's keys are the header) as a Markdown table; arrays print as in :func:`spread`."""
     rows = list(rows)
+    if not rows:
+        return Markdown("*With these parameters there is nothing to compare.*\n")
     header = list(rows[0])
     lines = [_line(header), _line(["---"] * len(header))]
     lines += [_line([_cell(row.get(key)) for key in header]) for row in rows]

@@ -219,7 +219,11 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def device_name(device: str) -> str:
-    """``cpu``, ``mps``, or ``cuda: <the GPU's name>``."""
+    """``cpu``, ``mps``, or ``cuda: <the GPU's name>``; what ``auto`` stands for here."""
+    if device == "auto":
+        from .streams import device as chosen
+
+        device = str(chosen(device))
     if not device.startswith("cuda"):
         return device
     import torch

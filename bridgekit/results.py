@@ -39,6 +39,7 @@ class Run:
     parameters: dict
     out: Path
     root: Path
+    checkpoints: Path | None = None  # where `pages.run` wants them kept, which then also removes them
     _metrics: dict = field(default_factory=dict, init=False, repr=False)
     _figures: dict = field(default_factory=dict, init=False, repr=False)
     _files: dict = field(default_factory=dict, init=False, repr=False)
@@ -139,10 +140,10 @@ class Run:
 
     @cached_property
     def _checkpoints(self) -> Path:
+        if self.checkpoints is not None:
+            return Path(self.checkpoints)
         if self.out.is_relative_to(self.root):
-            # A state holds what was measured on the way: with other parameters that is no beginning.
-            mark = keys.digest({name: v for name, v in self.parameters.items() if name != "workers"})
-            return self.root / "_build" / "checkpoints" / self.profile / self.page / mark
+            return keys.checkpoints(self.root, self.profile, self.page, self.parameters)
         self._temporary = tempfile.TemporaryDirectory(prefix="bridgekit-")  # goes with this run
         return Path(self._temporary.name)
 
@@ -176,7 +177,7 @@ class Run:
         }
 
     def finish(self) -> None:
-        """Write figures, then the record; glue every metric; drop checkpoints and files of an earlier run."""
+        """Write figures, then the record; glue metrics; drop an earlier run's files, and own checkpoints."""
         stale = self._earlier_files()
         files = {name: content for figure in self._files.values() for name, content in figure.items()}
         for name, content in files.items():
@@ -184,8 +185,9 @@ class Run:
         records.write_bytes(self.out / "record.json", records.json_bytes(self.record()))
         for name in stale - set(files):
             (self.out / name).unlink(missing_ok=True)
-        shutil.rmtree(self._checkpoints, ignore_errors=True)
         self._glue()
+        if self.checkpoints is None:
+            shutil.rmtree(self._checkpoints, ignore_errors=True)
 
     def _earlier_files(self) -> set[str]:
         # A damaged earlier record is about to be replaced: it need not be readable.

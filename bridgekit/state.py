@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bridgekit.errors import BridgekitError
+from bridgekit.errors import BridgekitError, nearest
 from bridgekit.game import Game
 from bridgekit.streams import stream
 
@@ -46,7 +46,10 @@ class State:
             self.history.setdefault(name, []).append(torch.as_tensor(value).detach().cpu().clone())
 
     def kept(self, name: str) -> Tensor:
-        """All that was kept under ``name``, stacked: ``(times, ...)``."""
+        """All that was kept under ``name``, stacked: ``(times, ...)``; BridgekitError where nothing was."""
+        if name not in self.history:
+            hint = nearest(name, self.history) if self.history else "was there a round to look at?"
+            raise BridgekitError(f"nothing was kept under {name!r}: {hint}")
         return torch.stack(self.history[name])
 
     def branch(self) -> State:
@@ -68,9 +71,11 @@ def _clone(generators: list[torch.Generator]) -> list[torch.Generator]:
 def start(game: Game, seeds: Sequence[int], on: torch.device | str = "cpu") -> State:
     """Fresh networks and optimisers for one trial per seed.
 
-    Raises ``BridgekitError`` where the game cannot hold that many trials at once.
+    Raises ``BridgekitError`` where there is no seed, or the game cannot hold that many trials at once.
     """
-    if not seeds or (len(seeds) > 1 and not game.stacked):
+    if not seeds:
+        raise BridgekitError(f"the game {game.name!r} wants at least one trial: no seed was given")
+    if len(seeds) > 1 and not game.stacked:
         raise BridgekitError(f"the game {game.name!r} plays one trial at a time; start one state per seed")
     where = torch.device(on)
     state = State(

@@ -34,5 +34,10 @@ def stream(seed: int, purpose: str, on: torch.device | str = "cpu") -> torch.Gen
 def noise(
     seeds: Sequence[int], shape: tuple[int, ...], purpose: str, on: torch.device | str = "cpu"
 ) -> Tensor:
-    """Fixed standard normal noise for probes, ``(T, *shape)``: trial i's depends on its own seed alone."""
+    """Fixed standard normal noise for probes, ``(T, *shape)``: trial i's depends on its own seed alone.
+
+    Raises ``BridgekitError`` where there is no seed.
+    """
+    if not seeds:
+        raise BridgekitError("at least one trial is wanted: no seed was given")
     return torch.stack([torch.randn(shape, generator=stream(s, purpose, on), device=on) for s in seeds])

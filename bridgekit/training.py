@@ -179,7 +179,7 @@ def fit(
     """
     play = game.phase(phase)
     rounds = play.rounds if rounds is None else rounds
-    identity = checkpoints.identity(game, state)
+    identity = checkpoints.identity(game, state) if checkpoint is not None else ""
     if checkpoint is not None and checkpoint != state.source:
         checkpoints.load(checkpoint, state, identity)
         state.source = checkpoint
@@ -233,10 +233,10 @@ def settled(game: Game, state: State, phase: str, rounds: int = 20) -> SimpleNam
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all that is seen
     play, generators = game.phase(phase), [stream(s, "settled", state.device) for s in state.seeds]
-    schedule = play.schedule(play.rounds)
+    schedule = play.schedule(max(1, play.rounds))
     last = max(0, min(state.played.get(phase, 0), play.rounds) - 1)
     now = SimpleNamespace(**{name: values[last].to(state.device) for name, values in schedule.items()})
-    with torch.no_grad():
+    with torch.enable_grad():  # a gradient penalty differentiates inside its loss
         for turn in play.turns if norms else ():
             drawn = _drawn(game, turn, rounds, generators)
             _track(norms, _owned(game, turn))

@@ -51,6 +51,14 @@ def look(state, samples=50):
     return sum(state.played.values())
 
 
+def test_a_cell_that_is_named_twice_is_played_once():
+    played = []
+    assert contest.side_by_side(played.append, [1, 2, 1], workers=2) == {1: None, 2: None}
+    assert sorted(played) == [1, 2]
+    with pytest.raises(BridgekitError, match="workers=0"):
+        contest.side_by_side(played.append, [1], workers=0)
+
+
 def watch(game, state, at=LOOKS, **options):
     """Play a whole game and look at it; returns the rounds at which it was."""
     return [look(now) for now in contest.whole(game, state, at, **options)]

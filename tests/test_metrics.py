@@ -159,18 +159,10 @@ def test_kde_chunks_and_bandwidths_per_trial():
     whole = metrics.kde_log_likelihood(x, points, 0.3)
     assert whole.shape == (2, 3)
     torch.testing.assert_close(metrics.kde_log_likelihood(x, points, 0.3, chunk=7), whole, rtol=1e-12, atol=0)
-    h = metrics.scott_bandwidth(x)
+    h = 0.2 + 0.1 * torch.arange(6, dtype=torch.float64).view(2, 3)
     each = [[metrics.kde_log_likelihood(x[i, j], points, h[i, j].item()) for j in range(3)] for i in range(2)]
     expected = torch.stack([torch.stack(row) for row in each])
     torch.testing.assert_close(metrics.kde_log_likelihood(x, points, h), expected, rtol=1e-12, atol=0)
-
-
-def test_scott_bandwidth():
-    x = 3 * torch.randn(500, 1, generator=generator(), dtype=torch.float64)
-    kde = stats.gaussian_kde(x[:, 0].numpy())
-    assert metrics.scott_bandwidth(x).item() == pytest.approx(math.sqrt(kde.covariance.item()), rel=1e-12)
-    x = torch.randn(2000, 2, generator=generator(), dtype=torch.float64) * torch.tensor([3.0, 4.0])
-    assert metrics.scott_bandwidth(x).item() == pytest.approx(math.sqrt(12.5) * 2000 ** (-1 / 6), rel=0.05)
 
 
 # ---------------------------------------------------------------------------------------- many trials
@@ -208,7 +200,6 @@ METRICS = {
     "high_quality_share": lambda x: metrics.high_quality_share(x, GRID),
     "mode_reverse_kl": lambda x: metrics.mode_reverse_kl(x, GRID),
     "kde_log_likelihood": lambda x: metrics.kde_log_likelihood(x, POINTS, 0.1),
-    "scott_bandwidth": metrics.scott_bandwidth,
     "drift": lambda x: metrics.drift(x, torch.zeros_like(x)),
     "effective_sample_size": lambda x: metrics.effective_sample_size(x.sum(-1)),
 }

@@ -268,6 +268,42 @@ def test_unwritable_folder_is_known_before_anything_runs(toy_book, monkeypatch):
     assert everything(toy_book.root / "figures" / "quick") == set()
 
 
+def test_a_result_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
+    part, folder, rename = tmp_path / "new", tmp_path / "beta", Path.rename
+    for place in (part, folder):
+        place.mkdir()
+        (place / "record.json").write_text(place.name)
+
+    def refused(path, target):
+        if path == part:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", refused)
+        pages._swap(part, folder)
+    assert (folder / "record.json").read_text() == "beta"
+    pages._swap(part, folder)
+    assert (folder / "record.json").read_text() == "new" and list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.pipeline
+def test_checkpoints_stay_until_the_result_is_in_place(toy_book, monkeypatch):
+    kept = keys.checkpoints(toy_book.root, "quick", "beta", pages.resolve("beta"))
+    kept.mkdir(parents=True)
+    (kept / "state.pt").touch()
+
+    def full(part, folder):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
+        patch.setattr(pages, "_swap", full)
+        pages.run("beta")
+    assert (kept / "state.pt").exists()
+    pages.run("beta")
+    assert not kept.exists()
+
+
 @pytest.mark.pipeline
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_leaves_no_kernel_and_no_half_result(toy_book, sign):

@@ -370,6 +370,10 @@ def test_checkpoints_are_found_again_and_gone_after_finish(root, tmp_path_factor
     assert run.checkpoint("plane.pt").read_bytes() == b"state"
     run.finish()
     assert not first.parent.exists()
+    owned = results.Run("demo", "quick", {}, root / "figures" / "quick" / "demo", root, root / "kept")
+    owned.checkpoint("plane.pt").write_bytes(b"state")
+    owned.finish()  # whoever asked for them there removes them, once the result is in place
+    assert (root / "kept" / "plane.pt").read_bytes() == b"state"
     elsewhere = results.Run("demo", "quick", {}, tmp_path_factory.mktemp("out"), root)
     kept = elsewhere.checkpoint("plane.pt")
     kept.write_bytes(b"state")
@@ -404,6 +408,7 @@ def test_the_device_is_named():
     assert records.device_name("mps") == "mps"
     named = records.device_name("cuda")
     assert named.startswith("cuda: ") if torch.cuda.is_available() else named == "cuda"
+    assert records.device_name("auto") == (named if torch.cuda.is_available() else "cpu")
 
 
 def test_finish_glues_means_and_reference_means_inside_a_kernel(root, monkeypatch):

@@ -21,7 +21,7 @@ from bridgekit.data.plane import mixture
 from bridgekit.data.store import SPLITS, Pixels, cached, data_root
 from bridgekit.errors import BridgekitError, nearest
 
-__all__ = ["NAMES", "Images", "data_root", "download", "load", "mixture", "present"]
+__all__ = ["NAMES", "Images", "data_root", "download", "load", "mixture", "one_shape", "present"]
 
 NAMES = ("digits", "street", "mnist", "svhn", "cifar10", "folder:PATH")
 BUILT_IN = {"digits": digits.pixels, "street": digits.street}
@@ -84,6 +84,17 @@ def load(
         x = _coloured(_resized(x, _size(name, size, pixels), pad=name == "mnist"), channels)
     y = torch.from_numpy(pixels.y)
     return Images(x.contiguous().to(device), y.to(device), pixels.classes, name, split, pixels.fingerprint())
+
+
+def one_shape(*sets: Images) -> int:
+    """How many numbers one image has, in sets that belong together; BridgekitError where shapes differ."""
+    shapes = {tuple(images.x.shape[1:]) for images in sets}
+    if len(shapes) > 1:
+        named = " and ".join(f"{tuple(images.x.shape[1:])} ({images.name})" for images in sets)
+        raise BridgekitError(
+            f"images of one shape are wanted, not {named}: size= and channels= make them alike"
+        )
+    return sets[0].x[0].numel()
 
 
 def identity(

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from bridgekit.data import Images
-from bridgekit.errors import BridgekitError
+from bridgekit.data import Images, one_shape
 from bridgekit.game import FromTensor, Game, Phase, Player, Turn
 from bridgekit.games.arenas import Builder
 from bridgekit.networks import MLP, Critic
@@ -34,10 +33,7 @@ def adversarial_domain_adaptation(
     never used. ``weight`` 0 is training on the source alone. Raises BridgekitError where
     the two domains differ in shape; images are flattened.
     """
-    if source.x.shape[1:] != target.x.shape[1:]:
-        shapes = " and ".join(str(tuple(images.x.shape[1:])) for images in (source, target))
-        raise BridgekitError(f"the two domains need images of one shape, not {shapes}")
-    d, classes = source.x[0].numel(), len(source.classes)
+    d, classes = one_shape(source, target), len(source.classes)
     settings = {"source": source, "target": target, "weight": weight}
     settings |= {"features": features, "hidden": hidden, "batch": batch, "rounds": rounds}
     settings |= {"lr": lr, "beta1": beta1}

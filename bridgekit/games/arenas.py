@@ -11,6 +11,7 @@ from torch import nn
 
 from bridgekit.data import Images
 from bridgekit.distributions import Mixture
+from bridgekit.errors import BridgekitError
 from bridgekit.game import Draw, FromMixture, FromTensor, Normal, Player
 from bridgekit.networks import MLP, Critic, DCGANBody, DCGANGenerator, GaussianEncoder, SpectralMLP
 
@@ -69,9 +70,14 @@ def plane(
 def images(
     dataset: Images, *, batch: int = 128, width: int = 64, z: int = 100, lr: float = 2e-4, beta1: float = 0.5
 ) -> Arena:
-    """Images in [-1, 1]; DCGAN networks, E and D mirror G (Radford et al. 2016); one trial at a time."""
+    """Images in [-1, 1]; DCGAN networks, E and D mirror G (Radford et al. 2016); one trial at a time.
+
+    Raises BridgekitError where the images are not square.
+    """
     settings = dict(locals())
-    channels, size = dataset.x.shape[1], dataset.x.shape[-1]
+    _, channels, height, size = dataset.x.shape
+    if height != size:
+        raise BridgekitError(f"a DCGAN wants square images, not {size} x {height} pixels: pass size=32, say")
     networks: dict[str, Builder] = {
         "G": lambda g: DCGANGenerator(g, z, width, channels, size),
         "E": lambda g: GaussianEncoder(DCGANBody(g, 2 * z, width, channels, size)),

@@ -42,21 +42,22 @@ def binarised(images: Images, seed: int = 0) -> Pairs:
     grey = (images.x.flatten(1).cpu() + 1) / 2
     draws = torch.rand(grey.shape, generator=stream(seed, f"binarised {images.name} {images.split}"))
     x, y = (draws < grey).float(), F.one_hot(images.y.cpu(), len(images.classes)).float()
-    digest = hashlib.sha256(f"{images.fingerprint}/{seed}/{tuple(x.shape)}".encode()).hexdigest()[:16]
-    return Pairs(torch.cat([x, y], 1).to(images.x.device), x.shape[1], digest)
+    rows = torch.cat([x, y], 1)
+    digest = hashlib.sha256(rows.bool().numpy().tobytes() + str(x.shape).encode()).hexdigest()[:16]
+    return Pairs(rows.to(images.x.device), x.shape[1], digest)
 
 
 def strata(y: Tensor, sizes: Sequence[int], seeds: Sequence[int]) -> list[Tensor]:
     """Disjoint stratified parts of a labelled data set and what is left, one division a trial.
 
-    ``sizes`` images each; the result is one ``(T, n)`` of row numbers for every size, and one for the rest. A
-    class gives its share of each, rounded so that the sum is exact, and within a part the order is random.
-    The division hangs on the seed and on what comes before: parts of 6000 and 600 have the same first part as
-    parts of 6000 and 60, and the 60 are among the 600. Raises ``ValueError`` where there are not enough
-    images of some class.
+    ``sizes`` images each, one size at least; the result is one ``(T, n)`` of row numbers for every size, and
+    one for the rest. A class gives its share of each, rounded so that the sum is exact, and within a part the
+    order is random. The division hangs on the seed and on what comes before: parts of 6000 and 600 have the
+    same first part as parts of 6000 and 60, and the 60 are among the 600. Raises ``ValueError`` where there
+    are not enough images of some class.
     """
     labels, counts = y.cpu().unique(return_counts=True)
-    quotas = torch.stack([_quotas(counts, n) for n in sizes] or [counts[:0]])
+    quotas = torch.stack([_quotas(counts, n) for n in sizes])
     cuts = torch.cat([torch.zeros_like(counts)[None], quotas.cumsum(0), counts[None]])
     if (cuts.diff(dim=0) < 0).any() or (quotas < 1).any():
         raise ValueError(f"{list(sizes)} of {len(y)} images cannot be taken from every class")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from bridgekit.errors import BridgekitError
 from bridgekit.game import Game, Phase, Turn
 from bridgekit.games.arenas import Arena
 from bridgekit.games.turns import discriminator_turns, generator_turn, ml_turn, posterior_terms
@@ -79,7 +80,10 @@ def alpha_bridge(
     ``sigma`` is the surrogate's observation noise, ``clip`` bounds ``|f|`` in the weights only; ``gamma`` is
     ``twins.linear_gamma``, say, or ``functools.partial(twins.sigmoid_gamma, c=10.0, d=-5.0)``. ``d_steps``
     and ``penalty`` are D's, as in :func:`bridgekit.games.baselines.gan`. E learns the ELBO throughout.
+    Raises BridgekitError for other than three numbers of rounds.
     """
+    if len(rounds) != 3:
+        raise BridgekitError(f"the bridge has three steps, I, II and III; {list(rounds)} are {len(rounds)}")
     settings = {"sigma": sigma, "rounds": rounds, "gamma": gamma, "clip": clip}
     settings |= {"d_steps": d_steps, "penalty": penalty}
     d = discriminator_turns(arena, steps=d_steps, penalty=penalty)

@@ -102,11 +102,11 @@ def perceptrons(pixels: int, classes: int, seen: int, z: int, hidden: int) -> di
 
 
 def convolutions(pixels: int, classes: int, seen: int, z: int, width: int) -> dict[str, Callable]:
-    """The same as DCGANs of this width: paper B, appendix G.2. Raises ValueError where images are not square,
-    or of a size that no DCGAN has."""
+    """The same as DCGANs of this width: paper B, appendix G.2. Raises ValueError where images are not square;
+    the networks do, when they are built, for a size that no DCGAN has."""
     size = math.isqrt(pixels)
     if size**2 != pixels:
-        raise ValueError(f"a DCGAN draws square images; {pixels} pixels are none")
+        raise ValueError(f"a DCGAN draws square images; {pixels} pixels are none (one channel: channels=1)")
 
     def generator(g: Generators) -> nn.Module:
         return nn.Sequential(DCGANGenerator(g, z + classes, width, size=size, logits=True), nn.Flatten())

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bridgekit.distributions import kl_to_standard_normal, reparametrise
+from bridgekit.errors import BridgekitError
 from bridgekit.game import Turn, Uniform
 from bridgekit.games.arenas import Arena
 from bridgekit.networks import power_iteration
@@ -26,8 +27,10 @@ def discriminator_turns(
 
     ``penalty`` is the weight :math:`\lambda` of the one-centred gradient penalty, evaluated where WGAN-GP has
     it: at one point of the segment between each real sample and its fake partner. Where the arena's D is
-    spectrally normalised, one power iteration precedes each step.
+    spectrally normalised, one power iteration precedes each step. BridgekitError for fewer than one step.
     """
+    if steps < 1:
+        raise BridgekitError(f"D takes {steps} steps a round: it would never learn; 1 is the least")
 
     def losses(nets: SimpleNamespace, batch: SimpleNamespace, now: SimpleNamespace) -> dict[str, Tensor]:
         with torch.no_grad():

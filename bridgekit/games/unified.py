@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bridgekit.data import Images
+from bridgekit.data import Images, one_shape
 from bridgekit.distributions import normal_log_prob
 from bridgekit.game import Draw, FromTensor, Game, Normal, Phase, Player, Turn
 from bridgekit.games.arenas import Builder
@@ -230,10 +230,11 @@ def cycle_gan(
     """Paper B, section 3.2.3 (Zhu et al. 2017): eqs 15 and 35 summed, between two kinds of images.
 
     ``first`` is z and ``second`` is x, unpaired. G draws x from z and E z from x; each is the other's
-    likelihood, N(., sigma^2), where Zhu et al. have absolute differences. D judges x, C judges z.
+    likelihood, N(., sigma^2), where Zhu et al. have absolute differences. D judges x, C judges z. Raises
+    BridgekitError where the two kinds differ in shape; images are flattened.
     """
-    d = first.x[0].numel()
-    settings = {k: v for k, v in locals().items() if k != "d"}
+    settings = dict(locals())
+    d = one_shape(first, second)
     networks: dict[str, Builder] = {
         "G": lambda g: Residual([d, hidden, hidden, d], g),
         "E": lambda g: Residual([d, hidden, hidden, d], g),
