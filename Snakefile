@@ -79,7 +79,10 @@ rule page:
         record=update("figures/{profile}/{page}/record.json"),
     params:
         key=lambda wildcards: KEYS[wildcards.page],
-    threads: 1
+    threads: lambda wildcards: pages.resolve(wildcards.page, wildcards.profile).get("workers", 1)
+    resources:  # for batch systems; the longest reference run took two and a half hours of two cores
+        mem_mb=8000,
+        runtime=600,
     shell:
         "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} --lines"
 

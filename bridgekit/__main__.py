@@ -51,8 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     judge = command(
         "classifier", make_classifier, "train the classifier that judges images like a data set's"
     )
-    for sub in (fetch, judge):
-        sub.add_argument("name", metavar="NAME", help="as in data.load")
+    fetch.add_argument("name", metavar="NAME", help="mnist, svhn or cifar10")
+    judge.add_argument("name", metavar="NAME", help="digits, street, mnist, svhn, cifar10 or folder:PATH")
     judge.add_argument("--size", type=int, help="the images' side, where it is not the data set's own")
     judge.add_argument("--channels", type=int, help="1 or 3, where it is not the data set's own")
     judge.add_argument(
@@ -65,7 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="set one parameter; repeatable"
     )
-    run.add_argument("--out", metavar="DIR", help="a folder for the results, instead of figures/PROFILE/PAGE")
+    run.add_argument(
+        "--out",
+        metavar="DIR",
+        help="a folder for the results, instead of figures/PROFILE/PAGE (with --set: figures/custom/PAGE)",
+    )
     run.add_argument("--lines", action="store_true", help="progress in lines, not in one that changes")
     return parser
 

@@ -44,7 +44,7 @@ def _figures(home: Path, texts: list[str]) -> list[Path]:
 
 def _texts(home: Path) -> list[str]:
     """The Markdown of all pages, executed or not."""
-    return [path.read_text() for path in sorted((home / "book").rglob("*.md"))]
+    return [path.read_text(encoding="utf-8") for path in sorted((home / "book").rglob("*.md"))]
 
 
 def key(profile: str) -> str:
@@ -68,7 +68,8 @@ def assemble(profile: str) -> Path:
     for path in _sources(home):
         _copy(path, source / path.relative_to(home / "book"))
     for path in (*source.rglob("*.md"), *source.rglob("*.ipynb")):
-        path.write_text(LINK.sub(_to_notebook, path.read_text()))
+        text = path.read_text(encoding="utf-8")
+        path.write_text(LINK.sub(_to_notebook, text), encoding="utf-8")
     for path in _figures(home, _texts(home)):
         _copy(path, drawn / path.relative_to(home / "figures"))
     (source / MARK).touch()
@@ -91,7 +92,7 @@ def _current(home: Path, page: str, profile: str) -> Path:
     notebook = home / "_build" / "notebooks" / profile / f"{page}.ipynb"
     if not notebook.is_file():
         raise BridgekitError(f"{page} has not been executed: run `bridgekit run {page} --profile {profile}`")
-    made = json.loads(notebook.read_text())["metadata"].get("bridgekit", {})
+    made = json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("bridgekit", {})
     if made.get("key") != pages.key(page, profile):
         notebook.unlink()
         raise BridgekitError(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import torch
 
@@ -61,7 +61,7 @@ def save(path: Path, state: State, identity: str) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two runs of one game may save at once: each writes a file of its own, and the last one stays.
-    part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
     torch.save(content, part)
     os.replace(part, path)
 

@@ -194,7 +194,10 @@ def _alone(place: Path) -> Iterator[None]:
             file = stack.enter_context(lock.open("w"))
             if fcntl is None:
                 break
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError:  # some file systems of clusters have no locks
+                break
             # Whoever had it before has removed the file: a lock on what nobody else finds protects nothing.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), lock.stat()):

@@ -67,7 +67,12 @@ def _torch() -> Iterator[tuple[str, str]]:
     mps = ["mps"] if torch.backends.mps.is_available() else []
     yield "devices", ", ".join(["cpu", *gpus, *mps]) + ("" if gpus or mps else f" ({_no_gpu(torch.version)})")
     wanted = os.environ.get("BRIDGEKIT_THREADS") or "1"
-    yield "CPU threads", f"{os.cpu_count()} there; each page uses {wanted} (BRIDGEKIT_THREADS)"
+    yield "CPU threads", f"{_cores()} there; each page uses {wanted} (BRIDGEKIT_THREADS)"
+
+
+def _cores() -> int:
+    """The cores that this process may use, which a batch system may have limited."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _no_gpu(version) -> str:

@@ -51,7 +51,7 @@ def execute(source: str, parameters: dict, part: Path, failed: Path, cwd: Path, 
         raise BridgekitError(_story(error, failed)) from error
     except RuntimeError as error:  # nbclient's DeadKernelError, and its time-outs, derive from RuntimeError
         notebook.cells = reached
-        failed.write_text(nbformat.writes(notebook) + "\n")
+        failed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
         raise BridgekitError(
             f"the kernel did not finish (out of memory?): {error}\n  partly executed notebook: {failed}"
         ) from error
@@ -150,7 +150,7 @@ def watched(
 
     def watch() -> None:
         told, tail, last = time.monotonic(), "", None
-        with file.open() as notes:
+        with file.open(encoding="utf-8") as notes:
             while not stop.wait(0.2):
                 *whole, tail = (tail + notes.read()).split(
                     "\n"

@@ -50,7 +50,7 @@ def modules(source: str, package: Path = PACKAGE) -> dict[str, Path]:
         if file and name not in found:
             found[name] = file
             inside = name if file.name == "__init__.py" else name.rpartition(".")[0]
-            waiting |= imported(file.read_text(), inside, package)
+            waiting |= imported(file.read_text(encoding="utf-8"), inside, package)
     return found
 
 

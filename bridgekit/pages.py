@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
-from bridgekit import execution, keys
+from bridgekit import execution, keys, placement
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
 
@@ -49,7 +50,7 @@ def contents() -> list[str]:
                 yield from files(each)
 
     toc = root() / "book" / "_toc.yml"
-    return list(files(read_yaml(toc.read_text(), str(toc))))
+    return list(files(read_yaml(toc.read_text(encoding="utf-8"), str(toc))))
 
 
 def names() -> list[str]:
@@ -60,7 +61,7 @@ def names() -> list[str]:
 
 def _header(path: Path) -> Mapping:
     """The YAML header of a MyST page."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     head = text.split("\n---", 1)[0][3:] if text.startswith("---") else ""
     return read_yaml(head, str(path)) or {}
 
@@ -75,7 +76,7 @@ def source(page: str) -> str:
     """The Markdown of an executed page."""
     if page not in names():
         raise BridgekitError(f"there is no page '{page}': {nearest(page, names())}")
-    return (root() / "book" / f"{page}.md").read_text()
+    return (root() / "book" / f"{page}.md").read_text(encoding="utf-8")
 
 
 def declared(page: str) -> dict[str, Parameter]:
@@ -93,13 +94,25 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
     if profile not in profiles():
         raise BridgekitError(f"there is no profile '{profile}': {nearest(profile, profiles())}")
     name = f"profiles/{profile}.yaml"
-    known, entries = names(), read_yaml((root() / name).read_text(), name) or {}
-    for other in entries:
+    known, entries = names(), read_yaml(_text(root() / name), name) or {}
+    if not isinstance(entries, dict):
+        raise BridgekitError(f"{name} must hold pages with their parameters below, not '{entries}'")
+    for other, values in entries.items():
         if other not in known:
             raise BridgekitError(
                 f"{name} has settings for '{other}', which is no page: {nearest(other, known)}"
             )
+        if not isinstance(values or {}, dict):
+            raise BridgekitError(f"{name}: '{other}' must hold lines `parameter: value`, not '{values}'")
     return _fitted(page, entries.get(page) or {}, f"{name}: ")
+
+
+def _text(path: Path) -> str:
+    """A file that a person writes."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BridgekitError(f"{path.name} is not UTF-8 text ({error}): save it as UTF-8") from error
 
 
 def _fitted(page: str, values: Mapping[str, object], where: str = "") -> dict[str, object]:
@@ -161,7 +174,7 @@ def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | Non
 def _claims(home: Path, page: str) -> list:
     """The ledger's entries that the page decides: its record holds their criteria's hashes."""
     ledger = home / "claims.yml"
-    entries = read_yaml(ledger.read_text(), "claims.yml") if ledger.is_file() else []
+    entries = read_yaml(ledger.read_text(encoding="utf-8"), "claims.yml") if ledger.is_file() else []
     return [entry for entry in entries or [] if isinstance(entry, dict) and entry.get("page") == page]
 
 
@@ -226,10 +239,10 @@ def run(
     began, home, name = time.monotonic(), root(), "custom" if overrides else profile
     tell = tell or sys.stderr.write
     parameters, mark = resolve(page, profile, overrides), key(page, profile, overrides)
-    folder = _own(Path(out).resolve()) if out else home / "figures" / name / page
+    folder = placement.own(Path(out).resolve()) if out else home / "figures" / name / page
     notebooks = home / "_build" / "notebooks" / name
-    draft, failed = notebooks / f".{page}.{os.getpid()}.part.ipynb", notebooks / f"{page}.failed.ipynb"
-    with _scratch(folder, draft) as part:
+    draft, failed = notebooks / f".{page}.{uuid4().hex}.part.ipynb", notebooks / f"{page}.failed.ipynb"
+    with placement.scratch(folder, draft) as part:
         env, progress = _environment(home, part, name), part / ".progress"
         kept = keys.checkpoints(home, name, page, parameters) if part.is_relative_to(home) else None
         env |= {"BRIDGEKIT_CHECKPOINTS": str(kept)} if kept else {}
@@ -237,8 +250,9 @@ def run(
             notebook = execution.execute(source(page), parameters, draft, failed, home, env)
         progress.unlink()
         notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
-        (part / f"{page}.ipynb" if out else draft).write_text(nbformat.writes(notebook) + "\n")
-        _swap(part, folder)
+        executed = part / f"{page}.ipynb" if out else draft
+        executed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+        placement.swap(part, folder)
         if not out:
             draft.replace(notebooks / f"{page}.ipynb")
         if kept:  # not before: what is not in place yet may have to be made again
@@ -254,46 +268,6 @@ def _named(page: str, where: str = "") -> Iterator[None]:
         yield
     except BridgekitError as error:
         raise BridgekitError(f"{where}page '{page}': {error}") from error
-
-
-def _own(folder: Path) -> Path:
-    """A folder that a person named, once it is sure that nothing but a run's results would be replaced."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "record.json").is_file():
-        raise BridgekitError(f"{folder} holds other things than a run's results: choose an empty --out")
-    return folder
-
-
-@contextmanager
-def _scratch(folder: Path, draft: Path) -> Iterator[Path]:
-    """A new folder beside `folder`; it and `draft` are gone afterwards unless they took their places."""
-    part = folder.parent / f".{folder.name}.{os.getpid()}.part"
-    try:
-        try:
-            part.mkdir(parents=True)
-            draft.parent.mkdir(parents=True, exist_ok=True)
-            draft.touch()
-            if folder.exists() and not os.access(folder, os.W_OK):
-                raise PermissionError(f"{folder} is read-only")
-        except OSError as error:
-            raise BridgekitError(f"cannot write results to {folder} ({error}): see --out") from error
-        yield part
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        draft.unlink(missing_ok=True)
-
-
-def _swap(part: Path, folder: Path) -> None:
-    """`part` takes `folder`'s place, and what stood there goes; it comes back where that fails."""
-    old = part.with_suffix(".old")
-    try:
-        if folder.exists():
-            folder.rename(old)
-        part.rename(folder)
-    except BaseException:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _environment(home: Path, part: Path, profile: str) -> dict[str, str]:

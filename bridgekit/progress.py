@@ -37,7 +37,7 @@ class Progress:
             self.told = now
             pace = (now - self.began) / max(done - self.first, 1)
             line = {"what": self.what, "done": done, "of": self.of, "left": pace * (self.of - done)}
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
     def __enter__(self) -> Progress:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -40,7 +41,7 @@ _ENTRIES = dict(
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: a kill at any moment leaves the old file or the new one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as stream:
@@ -60,7 +61,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def check_writable(folder: Path) -> None:
     """Raise BridgekitError now, not after an hour of training, if ``folder`` cannot take files."""
-    probe = folder / f".probe.{os.getpid()}"
+    probe = folder / f".probe.{uuid4().hex}"
     write_bytes(probe, b"")
     probe.unlink()
 

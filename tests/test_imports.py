@@ -40,6 +40,7 @@ FLOORS = [
     "diagrams",
     "parameters",
     "execution",
+    "placement",
     "pages",
     "book",
     "doctor",

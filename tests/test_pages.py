@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bridgekit import keys, pages
+from bridgekit import keys, pages, placement
 from bridgekit.errors import BridgekitError
 
 
@@ -262,10 +262,32 @@ def test_unwritable_folder_is_known_before_anything_runs(toy_book, monkeypatch):
         pages.run("beta", out=toy_book.root / "file" / "beta")
     folder = toy_book.root / "figures" / "quick" / "beta"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(pages.os, "access", lambda path, mode: path != folder)
+    monkeypatch.setattr(placement.os, "access", lambda path, mode: path != folder)
     with pytest.raises(BridgekitError, match="is read-only"):
         pages.run("beta")
     assert everything(toy_book.root / "figures" / "quick") == set()
+
+
+WRONG_PROFILES = {
+    b"beta: 3": "'beta' must hold lines `parameter: value`, not '3'",
+    b"- beta": "must hold pages with their parameters below",
+    b"just text": "must hold pages with their parameters below",
+    b"beta: {text: \xff}": "odd.yaml is not UTF-8 text",
+}
+
+
+@pytest.mark.parametrize("content", WRONG_PROFILES)
+def test_a_profile_that_is_none(toy_book, content):
+    (toy_book.root / "profiles" / "odd.yaml").write_bytes(content)
+    with pytest.raises(BridgekitError, match=re.escape(WRONG_PROFILES[content])):
+        pages.resolve("beta", "odd")
+
+
+def test_results_are_not_put_in_the_place_of_a_file(toy_book):
+    toy_book.write("notes.txt", "mine")
+    with pytest.raises(BridgekitError, match=r"notes\.txt is a file: --out names a folder"):
+        pages.run("beta", out=toy_book.root / "notes.txt")
+    assert (toy_book.root / "notes.txt").read_text() == "mine"
 
 
 def test_a_result_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
@@ -281,9 +303,9 @@ def test_a_result_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkey
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "rename", refused)
-        pages._swap(part, folder)
+        placement.swap(part, folder)
     assert (folder / "record.json").read_text() == "beta"
-    pages._swap(part, folder)
+    placement.swap(part, folder)
     assert (folder / "record.json").read_text() == "new" and list(tmp_path.iterdir()) == [folder]
 
 
@@ -297,7 +319,7 @@ def test_checkpoints_stay_until_the_result_is_in_place(toy_book, monkeypatch):
         raise OSError("no space left")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
-        patch.setattr(pages, "_swap", full)
+        patch.setattr(placement, "swap", full)
         pages.run("beta")
     assert (kept / "state.pt").exists()
     pages.run("beta")
