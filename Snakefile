@@ -80,7 +80,7 @@ rule page:
     params:
         key=lambda wildcards: KEYS[wildcards.page],
     threads: lambda wildcards: pages.resolve(wildcards.page, wildcards.profile).get("workers", 1)
-    resources:  # for batch systems; the longest reference run took two and a half hours of two cores
+    resources:  # for batch systems; the longest reference run took three to four hours of two cores
         mem_mb=8000,
         runtime=600,
     shell:
