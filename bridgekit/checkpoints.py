@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
+import io
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import torch
 
+from bridgekit.data.store import write_atomically
+from bridgekit.errors import BridgekitError
 from bridgekit.game import Game
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ def identity(game: Game, state: State) -> str:
 
 
 def save(path: Path, state: State, identity: str) -> None:
-    """Write the whole state to ``path``; a kill at any moment leaves the old file or the new one."""
+    """Write the whole state to ``path``; a kill at any moment leaves the old file or the new one.
+
+    Raises BridgekitError where it cannot be written, a full disk for instance; the old file stays.
+    """
     content = {
         "identity": identity,
         "nets": {name: net.state_dict() for name, net in state.nets.items()},
@@ -59,11 +63,15 @@ def save(path: Path, state: State, identity: str) -> None:
         "generators": [g.get_state() for g in state.generators],
         "plain": {name: getattr(state, name) for name in _PLAIN},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Two runs of one game may save at once: each writes a file of its own, and the last one stays.
-    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
-    torch.save(content, part)
-    os.replace(part, path)
+    body = io.BytesIO()
+    torch.save(content, body)
+    try:
+        write_atomically(path, body.getvalue())
+    except OSError as error:
+        raise BridgekitError(
+            f"cannot write {path}: {error.strerror}. Free some space, or make the folder writable, and start "
+            "again: what was saved before is taken up."
+        ) from error
 
 
 _PLAIN = ("chunk_of", "chunk_start", "played", "seen", "history", "losses", "failed")

@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -290,6 +291,23 @@ def test_a_damaged_checkpoint_starts_anew_and_says_so(tmp_path):
     with pytest.warns(UserWarning, match="damaged"):
         play(game, state, "I", checkpoint=path)
     assert same(weights(state), weights(straight))
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):
+    path, game = tmp_path / "c.pt", small_bridge((9, 9, 1))
+    state = play(game, start(game, [0]), "I", checkpoint=path)
+    saved = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(BridgekitError, match=r"cannot write .*c.pt: No space left on device. Free some"):
+            play(game, state, "II", checkpoint=path)
+    assert path.read_bytes() == saved and [p.name for p in tmp_path.glob("c.pt*")] == ["c.pt"]
+    again = play(game, start(game, [0]), "II", checkpoint=path)
+    assert again.played == {"I": 9, "II": 9}
 
 
 def poisoned(game, state, trial):

@@ -322,6 +322,46 @@ def test_a_perfect_discriminator_gives_half_of_the_vae(pairs, digits):
     torch.testing.assert_close(2 * half, expected)
 
 
+def judged_by(game, f):
+    """The losses of a game's first batch where D thinks f."""
+    nets = start(game, SEEDS).nets
+    turn, batch = drawn(game)
+    judged = SimpleNamespace(**{**nets, "D": lambda pairs: f})
+    return turn.losses(judged, batch, None)
+
+
+def test_exchanged_weights_stay_in_their_half_and_leave_d_alone(pairs, digits):
+    _, own, _ = binary.strata(digits.y, [100, 100], SEEDS)
+    kept, exchanged = (
+        vae.autoencoder(pairs.unlabelled(), own, batch=10, temperature=2.0, exchanged=e, **SMALL)
+        for e in (False, True)
+    )
+    f = torch.randn(2, 20, generator=torch.Generator().manual_seed(0))
+    real, fake = f[:, :10], f[:, 10:]
+    # Whoever gets it, it is the weight of the image before: D's opinion moved one place gives it back.
+    back = torch.cat([real[:, 1:], real[:, :1], fake[:, 1:], fake[:, :1]], 1)
+    torch.testing.assert_close(judged_by(exchanged, back)["model"], judged_by(kept, f)["model"])
+    assert not torch.allclose(judged_by(exchanged, f)["model"], judged_by(kept, f)["model"])
+    torch.testing.assert_close(judged_by(exchanged, f)["D"], judged_by(kept, f)["D"], rtol=0, atol=0)
+    even = torch.cat([torch.full((2, 10), 1.0), torch.full((2, 10), -2.0)], 1)
+    torch.testing.assert_close(
+        judged_by(exchanged, even)["model"], judged_by(kept, even)["model"], rtol=0, atol=0
+    )
+    assert kept.fingerprint() != exchanged.fingerprint()
+
+
+def test_an_infinite_temperature_weighs_every_image_one_half(pairs, digits):
+    game = games(pairs, digits, temperature=math.inf)["VAE"]
+    f = 5 * torch.randn(2, 20, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(judged_by(game, f)["model"], judged_by(game, 0 * f)["model"], rtol=0, atol=0)
+
+
+def test_a_plain_game_has_no_weights_to_exchange(pairs, digits):
+    _, own, _ = binary.strata(digits.y, [100, 100], SEEDS)
+    with pytest.raises(ValueError, match="needs a temperature"):
+        vae.autoencoder(pairs.unlabelled(), own, batch=10, exchanged=True, **SMALL)
+
+
 # ------------------------------------------------------------------------------------------------- games
 
 

@@ -95,11 +95,17 @@ def _is_real(n: int, like: Tensor) -> Tensor:
     return (torch.arange(2 * n, device=like.device) < n).to(like)
 
 
+def _neighbours(f: Tensor) -> Tensor:
+    """D's logits, (T, 2B), each handed to the next image of its half, real or generated."""
+    return f.unflatten(-1, (2, -1)).roll(1, -1).flatten(-2)
+
+
 def autoencoder(
     data: Pairs,
     parts: Tensor,
     *,
     temperature: float | None = None,
+    exchanged: bool = False,
     hidden: int = 500,
     width: int | None = None,
     z: int = 50,
@@ -114,10 +120,17 @@ def autoencoder(
     (temperature in the weights only) times the negative bound; D learns to tell them apart (labels beside the
     images, where there are any). Both move at once, on one pass through D. Networks are perceptrons of
     ``hidden`` units, or with a ``width`` DCGANs, which are the paper's.
+
+    ``exchanged`` is a control, not a method: an image has the weight of its neighbour in its half of the
+    batch, another one at random. Weights are as uneven as before and generated images weigh as much in all;
+    what D thinks of the single image is lost. An infinite temperature is another: every weight is one half.
+    Raises ``ValueError`` where there are no weights to exchange.
     """
     settings = {name: value for name, value in locals().items() if name != "parts"}
     pairs = settings["rows"] = FromParts(data.rows, parts, batch)
     networks = _networks(data, data.pixels + data.classes, z, hidden, width)
+    if exchanged and temperature is None:
+        raise ValueError("exchanged=True needs a temperature: a plain game has no weights to exchange")
 
     def plain(nets: SimpleNamespace, drawn: SimpleNamespace, now: SimpleNamespace) -> dict[str, Tensor]:
         return {"model": negative_bound(nets, drawn.pairs, drawn.eps).mean(-1)}
@@ -126,9 +139,10 @@ def autoencoder(
         fake = generated(nets, drawn.z, drawn.pairs[..., data.pixels :], drawn.u)
         both = torch.cat([drawn.pairs, fake], 1)
         f, loss = nets.D(both), negative_bound(nets, both, drawn.eps)
+        believed = _neighbours(f) if exchanged else f
         return {
             "D": unified.label_nll(f, _is_real(batch, f)).mean(-1),
-            "model": weighted.adversary_activated(f, loss, temperature).mean(-1),
+            "model": weighted.adversary_activated(believed, loss, temperature).mean(-1),
         }
 
     if temperature is None:
