@@ -186,7 +186,8 @@ def _shown(home: Path, page: str, profile: str) -> list:
         makers = [key(other, profile) for other in names() if other not in READERS] if page in READERS else []
         return [makers, keys.tree(ledger, home)]
     records = home.glob("figures/paper/*/record.json") if page in READERS else []
-    return keys.tree({*ledger, *records, *(home / "figures" / "paper" / page).glob("*")}, home)
+    own = [file for kind in ("paper", "repeated") for file in (home / "figures" / kind / page).glob("*")]
+    return keys.tree({*ledger, *records, *own}, home)
 
 
 def begin(page: str, namespace: dict[str, object]):

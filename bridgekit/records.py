@@ -149,7 +149,7 @@ def metric_values(record: dict, name: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Reference:
-    """The committed reference run of a page: ``figures/paper/<page>/``."""
+    """A committed run: ``figures/paper/<page>/``, which decides claims, or ``figures/repeated/<page>/``."""
 
     folder: Path
 

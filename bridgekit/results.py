@@ -60,7 +60,15 @@ class Run:
     @cached_property
     def reference(self) -> Reference | None:
         """The committed reference run of this page; None if there is none, or if this run is to be it."""
-        folder = self.root / "figures" / "paper" / self.page
+        return self._committed("paper")
+
+    @cached_property
+    def repeated(self) -> Reference | None:
+        """A committed second run with the reference run's settings and seeds, if any; it decides no claim."""
+        return self._committed("repeated")
+
+    def _committed(self, kind: str) -> Reference | None:
+        folder = self.root / "figures" / kind / self.page
         shown = self.profile != "paper" and (folder / "record.json").exists()
         return Reference(folder) if shown else None
 

@@ -115,6 +115,7 @@ def test_key_follows_content_and_nothing_else(toy_book):
         "their criteria": lambda: toy_book.edit("claims.yml", "above: 1", "above: 2"),
         "its reference run": lambda: toy_book.write("figures/paper/alpha/record.json", "{}"),
         "its arrays": lambda: toy_book.write("figures/paper/alpha/a.npz", "0"),
+        "its second run": lambda: toy_book.write("figures/repeated/alpha/record.json", "{}"),
     }
     seen = {before}
     for what, change in changes.items():

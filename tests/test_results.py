@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -190,6 +191,19 @@ def test_damaged_arrays_are_one_error_with_the_way_out(root):
             records.read_npz(run.out / "curve.npz")
     with pytest.raises(BridgekitError, match="cannot be read"):
         records.read_npz(run.out / "none.npz")
+
+
+def test_a_second_run_is_shown_beside_the_reference_run_and_is_not_it(root):
+    complete(make_run(root, "paper"))
+    assert make_run(root).repeated is None
+    shutil.copytree(root / "figures/paper/demo", root / "figures/repeated/demo")
+    record = json.loads((root / "figures/repeated/demo/record.json").read_text())
+    record["metrics"]["fall"]["values"] = [7.0, 8.0]
+    (root / "figures/repeated/demo/record.json").write_text(json.dumps(record))
+    run = make_run(root)
+    np.testing.assert_array_equal(run.repeated.metric("fall"), [7.0, 8.0])
+    np.testing.assert_array_equal(run.reference.metric("fall"), [0.5, 1.5])
+    assert make_run(root, "paper").repeated is None
 
 
 def test_the_reference_gives_back_metrics_arrays_and_figures(root):
