@@ -265,8 +265,25 @@ def test_the_committed_references_hold_every_metric_that_their_criteria_need():
         assert "lacks" not in verdict.reason and "criterion" not in verdict.reason, verdict
 
 
+COMMITTED = sorted(HOME.glob("figures/paper/*/record.json"))
+REPEATED = sorted(HOME.glob("figures/repeated/*/record.json"))
+
+
+@pytest.mark.parametrize("path", REPEATED, ids=lambda p: p.parent.name)
+def test_a_second_run_had_the_reference_runs_settings(path):
+    """But for methods that it left out, parameters that were added since, and how many games a time were played."""
+    again, reference = (
+        json.loads((HOME / "figures" / kind / path.parent.name / "record.json").read_text(encoding="utf-8"))
+        for kind in ("repeated", "paper")
+    )
+    ours, theirs = again["parameters"], reference["parameters"]
+    different = {name for name in theirs if ours[name] != theirs[name]}
+    assert {name for name in different if ours[name] != []} <= {"workers"}
+    assert again["provenance"]["dirty"] is False
+
+
 @pytest.mark.parametrize(
-    "path", sorted((HOME / "figures" / "paper").glob("*/record.json")), ids=lambda p: p.parent.name
+    "path", COMMITTED + REPEATED, ids=lambda p: f"{p.parent.name}-{p.parent.parent.name}"
 )
 def test_a_committed_record_names_no_machine_and_no_absolute_path(path):
     record = json.loads(path.read_text(encoding="utf-8"))
