@@ -271,7 +271,7 @@ REPEATED = sorted(HOME.glob("figures/repeated/*/record.json"))
 
 @pytest.mark.parametrize("path", REPEATED, ids=lambda p: p.parent.name)
 def test_a_second_run_had_the_reference_runs_settings(path):
-    """But for methods that it left out, parameters that were added since, and how many games a time were played."""
+    """But for methods that it left out, parameters added since, and how many games were played at a time."""
     again, reference = (
         json.loads((HOME / "figures" / kind / path.parent.name / "record.json").read_text(encoding="utf-8"))
         for kind in ("repeated", "paper")
