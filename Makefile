@@ -1,5 +1,6 @@
 # make book       executes the pages that changed and builds _build/html/index.html
 # make test       runs every test
+# make mutants    changes the library in small ways, one at a time, and counts what the unit tests see
 # make figures    redraws figures/<profile>/: make figures PROFILE=paper ONLY=twin_gradients
 # make lint       ruff over the code and over the pages' cells
 # make clean      removes what these make, and keeps .venv and figures/paper
@@ -16,13 +17,16 @@ READY := .venv/.ready
 # No lock and no questions after a kill: every result is put in its place whole, by one move.
 SNAKEMAKE := $(BIN)/snakemake --cores $(JOBS) --rerun-triggers params --rerun-incomplete --nolock --quiet host progress reason rules --config profile=$(PROFILE) only=$(ONLY)
 
-.PHONY: book test figures lint clean
+.PHONY: book test mutants figures lint clean
 
 book: $(READY)
 	@$(SNAKEMAKE) -- book
 
 test: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+mutants: $(READY)
+	@$(BIN)/python tests/drawn_mutants.py --jobs $(JOBS)
 
 figures: $(READY)
 	@$(SNAKEMAKE) -- figures

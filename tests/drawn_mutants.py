@@ -5,18 +5,19 @@
     python tests/drawn_mutants.py --list                     # what would run
 
 A mutant is the library with one thing changed in one function, by the rules of `tests/mutants.py` and a few
-more for ordinary code (`more_edits`), or one of the mistakes of `tests/named_mutants.py`. They are drawn over all
-functions of the modules in STRATA: of each module in proportion to its possible changes, and two at least. One
-run of the unit tests under coverage says which tests reach which lines; a mutant gets those that reach its
-function, the fastest first, until one fails. A failure, an error or a test that does not end kills it; it
-survives otherwise. Tests marked `pipeline` or `book` do not take part: the arrays that these compare were once
-drawn by the same code.
+more for ordinary code (`more_edits`), or one of the mistakes of `tests/named_mutants.py`. They are drawn
+over all functions of the modules in STRATA: of each module in proportion to its possible changes, two at
+least. One run of the unit tests under coverage says which tests reach which lines; a mutant gets those that
+reach its function, the fastest first, until one fails. A failure, an error or a test that does not end
+kills it; it survives otherwise. Tests marked `pipeline` or `book` do not take part: the arrays that these
+compare were once drawn by the same code.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import importlib.abc
 import importlib.util
 import os
@@ -89,6 +90,7 @@ def more_edits(node: ast.AST) -> Iterator[ast.AST]:
             yield mutants._but(node, value=ast.copy_location(ast.Constant(None), value))
 
 
+@functools.cache
 def possible(stratum: str, module: str, text: str) -> list[Mutant]:
     """Every distinct mutant of every function of a module, methods included."""
     tree, found = ast.parse(text), {}
