@@ -1,0 +1,6 @@
+"""Every builder of :mod:`bridgekit.games` with its paper: cases by name."""
+
+from games.paper_a import CASES as PAPER_A
+from games.paper_b import CASES as PAPER_B
+
+CASES = PAPER_A | PAPER_B

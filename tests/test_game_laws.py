@@ -1,0 +1,96 @@
+"""Every game beside its paper, and the laws that hold for all of them.
+
+Builders are found by inspection: a new one fails here until it has a case (``tests/games``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from games import CASES
+from games.harness import Case, Part, check
+
+import bridgekit.games
+
+EXEMPT = {"processes_game": "infogan, adversarial_autoencoder and cycle_gan are its cases"}
+RETURNED = {"Game", "Arena", "ClassArena"}
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch, tmp_path):
+    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
+
+
+def builders() -> set[Callable]:
+    """The public functions of bridgekit.games that return a game, or an arena for games."""
+    found = set()
+    for module in pkgutil.iter_modules(bridgekit.games.__path__):
+        module = importlib.import_module(f"bridgekit.games.{module.name}")
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            here = function.__module__ == module.__name__ and not name.startswith("_")
+            if here and function.__annotations__.get("return") in RETURNED and name not in EXEMPT:
+                found.add(function)
+    return found
+
+
+def calls(part: Part) -> Iterator[Part]:
+    """A call and those within it."""
+    yield part
+    for value in part.arguments.values():
+        if isinstance(value, Part):
+            yield from calls(value)
+
+
+def values(change) -> list:
+    return change if isinstance(change, list) else [change]
+
+
+def changes() -> Iterator[tuple[str, str, int]]:
+    for name, case in CASES.items():
+        for argument, change in case.changes.items():
+            yield from ((name, argument, i) for i in range(len(values(change))))
+
+
+every = pytest.mark.parametrize("name", CASES)
+
+
+def test_every_builder_has_a_case():
+    assert {part.function for case in CASES.values() for part in calls(case.call)} == builders()
+
+
+def test_every_argument_of_every_builder_is_changed_by_some_case():
+    wanted, found = set(), set()
+    for case in CASES.values():
+        builder = case.call.function
+        wanted |= {(builder, argument) for argument in case.call.names()}
+        found |= {(builder, argument) for argument in case.changes}
+    assert found == wanted
+
+
+@every
+def test_a_game_is_its_papers(name):
+    check(CASES[name])
+
+
+@pytest.fixture(scope="module")
+def plain() -> Callable[[str], object]:
+    """Each case's own record, made once."""
+    known = {}
+
+    def record(name: str):
+        if name not in known:
+            known[name] = check(CASES[name], draws=False)
+        return known[name]
+
+    return record
+
+
+@pytest.mark.parametrize(("name", "argument", "i"), list(changes()))
+def test_every_argument_matters_and_does_what_the_paper_says(name, argument, i, plain):
+    case: Case = CASES[name]
+    other = case.changed(argument, values(case.changes[argument])[i])
+    assert check(other).differs(plain(name)), f"{argument} of {name} changes nothing"
