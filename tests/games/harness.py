@@ -26,6 +26,7 @@ Nets = SimpleNamespace
 Losses = Mapping[str, Tensor]
 Composition = Callable[[SimpleNamespace, SimpleNamespace, SimpleNamespace], Losses]
 Kind = Callable[[Tensor], None]
+Snapshot = dict[tuple[str, bool], Tensor]
 
 
 @dataclass(frozen=True)
@@ -151,15 +152,29 @@ class Entry:
     turn: int
     batch: SimpleNamespace
     now: SimpleNamespace
-    before: dict[str, Tensor]
-    found: dict[str, Tensor]
+    before: Snapshot
+    found: Snapshot
     losses: dict[str, Tensor]
     gradients: dict[str, list[Tensor]]
 
 
-def weights(nets: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """A copy of all parameters and buffers, by network and name."""
-    return {f"{n}/{k}": v.clone() for n, net in nets.items() for k, v in net.state_dict().items()}
+def numbers(net: nn.Module, averages: bool = False) -> list[Tensor]:
+    """A network's parameters and buffers, or only its running averages, which those leave out."""
+    running = ("running_mean", "running_var", "num_batches_tracked")
+    named = [*net.named_parameters(), *net.named_buffers()]
+    return [v.detach() for k, v in named if (k.rpartition(".")[2] in running) == averages]
+
+
+class Weights:
+    """All networks' numbers; ``now()`` copies them as one vector a network, running averages apart."""
+
+    def __init__(self, nets: Mapping[str, nn.Module]):
+        self.tensors = {
+            (n, a): found for n, net in nets.items() for a in (0, 1) if (found := numbers(net, a))
+        }
+
+    def now(self) -> Snapshot:
+        return {key: torch.cat([v.flatten() for v in found]) for key, found in self.tensors.items()}
 
 
 def _parameters(nets: Mapping[str, nn.Module], names: Sequence[str]) -> list[nn.Parameter]:
@@ -173,12 +188,13 @@ def watched(game: Game, log: list[Entry]) -> Game:
         seen: dict[str, Any] = {}
 
         def before(nets: Nets) -> None:
-            seen["before"] = weights(vars(nets))
+            seen["weights"] = weights = Weights(vars(nets))
+            seen["before"] = weights.now()
             if turn.before is not None:
                 turn.before(nets)
 
         def losses(nets: Nets, batch: SimpleNamespace, now: SimpleNamespace) -> Losses:
-            found = weights(vars(nets))
+            found = seen["weights"].now()
             answer = turn.losses(nets, batch, now)
             gradients = {}
             for name in turn.moves:
@@ -273,19 +289,19 @@ class Record:
     rounds: dict[str, int]
     shapes: dict[str, list[tuple[int, ...]]]
     log: list[Entry]
-    end: dict[str, Tensor]
+    end: Snapshot
 
     def differs(self, other: Record) -> bool:
         if (self.rounds, self.shapes, len(self.log)) != (other.rounds, other.shapes, len(other.log)):
             return True
         return any(not _same(a, b) for a, b in zip(self._seen(), other._seen(), strict=True))
 
-    def _seen(self) -> list[dict[str, Tensor]]:
+    def _seen(self) -> list[Mapping[Any, Tensor]]:
         each = [d for entry in self.log for d in (vars(entry.batch), vars(entry.now), entry.losses)]
         return [*each, self.end]
 
 
-def _same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+def _same(a: Mapping[Any, Tensor], b: Mapping[Any, Tensor]) -> bool:
     return a.keys() == b.keys() and all(a[k].shape == b[k].shape and torch.equal(a[k], b[k]) for k in a)
 
 
@@ -294,15 +310,18 @@ class _ByHand:
 
     def __init__(self, paper: Paper, state: State):
         self.paper, self.nets = paper, copy.deepcopy(state.nets)
+        self.weights = Weights(self.nets)
         self.adams = {name: Adam(owner, self.nets) for name, owner in paper.players.items()}
 
     def enter(self, steps: Steps, log: Sequence[Entry]) -> None:
         """Cold networks take the real game's new weights, which must be new."""
         for name in steps.cold:
-            net, new = self.nets[name], {k: v for k, v in log[0].before.items() if k.startswith(f"{name}/")}
-            for key, value in net.named_parameters():
-                assert not (value == new[f"{name}/{key}"]).any(), f"{name} is not cold: {key}"
-            net.load_state_dict({key.partition("/")[2]: value for key, value in new.items()})
+            new, mine = log[0].before[name, False], self.weights.tensors[name, False]
+            old = self.weights.now()[name, False]
+            learned = sum(p.numel() for p in self.nets[name].parameters())
+            assert not (new == old)[:learned].any(), f"{name} is not cold"
+            for tensor, values in zip(mine, new.split([t.numel() for t in mine]), strict=True):
+                tensor.copy_(values.view_as(tensor))
         for name in steps.fresh:
             self.adams[name] = Adam(self.paper.players[name], self.nets)
 
@@ -327,17 +346,17 @@ class _ByHand:
             self.adams[name].step(gradients)
         return {name: loss.detach().reshape(-1) for name, loss in losses.items()}
 
-    def agree(self, theirs: Mapping[str, Tensor], what: str) -> None:
+    def agree(self, theirs: Snapshot, what: str) -> None:
         """Equal weights, running averages apart: which move by whatever passes through."""
-        mine = weights(self.nets)
+        mine = self.weights.now()
         assert mine.keys() == theirs.keys(), what
-        for key, value in mine.items():
-            if "running_" not in key and "num_batches" not in key:
-                close(theirs[key], value, f"{what}, {key}")
+        for (name, averages), value in mine.items():
+            if not averages:
+                close(theirs[name, averages], value, f"{what}, {name}")
 
 
 def check(case: Case, draws: bool = True) -> Record:
-    """Play the case's game from its first round to its last, beside its paper. AssertionError where it differs.
+    """Play the case from its first round to its last, beside its paper. AssertionError where they part.
 
     ``draws``: look at what is drawn as well.
     """
@@ -357,7 +376,7 @@ def check(case: Case, draws: bool = True) -> Record:
         played(theirs, state, name)
         _check_phase(hand, name, steps, log, state)
         whole += log
-    return Record(rounds, shapes, whole, weights(state.nets))
+    return Record(rounds, shapes, whole, Weights(state.nets).now())
 
 
 def _check_draws(game: Game, name: str, steps: Steps, seeds: Sequence[int]) -> None:
@@ -387,9 +406,9 @@ def _check_phase(hand: _ByHand, name: str, steps: Steps, log: Sequence[Entry], s
             assert abs(float(given) - value) <= 2e-7 * abs(value) + 1e-9, f"{key} of {name} in round {k}"
         for player, loss in hand.turn(steps.turns[entry.turn], entry, f"{name}, turn {entry.turn}").items():
             losses.setdefault(f"{name}/{player}", []).append(loss)
-    hand.agree(weights(state.nets), f"after {name}")
+    hand.agree(Weights(state.nets).now(), f"after {name}")
     _check_fresh(log, name)
-    _check_moved(hand.paper, log, weights(state.nets))
+    _check_moved(hand.paper, log, Weights(state.nets).now())
     kept = {key: values for key, values in state.losses.items() if key.startswith(f"{name}/")}
     assert kept.keys() == losses.keys(), f"losses of {name}"
     for key, values in losses.items():
@@ -404,12 +423,13 @@ def _check_fresh(log: Sequence[Entry], name: str) -> None:
             assert len({float(values.double().sum()) for values in seen}) == len(seen), f"{key} of {name}"
 
 
-def _check_moved(paper: Paper, log: Sequence[Entry], end: dict[str, Tensor]) -> None:
+def _check_moved(paper: Paper, log: Sequence[Entry], end: Snapshot) -> None:
     """Each turn moves every network of its players, and nothing else, running averages included."""
     ends = [*(entry.before for entry in log[1:]), end]
     for entry, after in zip(log, ends, strict=True):
-        moved = {key.partition("/")[0] for key in after if not torch.equal(after[key], entry.found[key])}
-        assert moved == {n for player in entry.losses for n in paper.players[player].networks}, moved
+        moved = {key for key in after if not torch.equal(after[key], entry.found[key])}
+        owned = {n for player in entry.losses for n in paper.players[player].networks}
+        assert moved == {key for key in after if key[0] in owned}, moved
 
 
 def _shapes(net: nn.Module, stacked: bool) -> list[tuple[int, ...]]:

@@ -276,7 +276,7 @@ BRIDGE_CHANGES = {
     "d_steps": 2,
     "penalty": 0.7,
 }
-TUNING_CHANGES = {"sigma": 0.6, "ml_rounds": 3, "rounds": 1, "d_steps": 2, "penalty": 0.7}
+TUNING_CHANGES = {"sigma": 0.6, "ml_rounds": 2, "rounds": 1, "d_steps": 2, "penalty": 0.7}
 FIXED_CHANGES = {"sigma": 0.6, "weight": 0.2, "rounds": 3, "d_steps": 2, "penalty": 0.7}
 
 
@@ -300,9 +300,9 @@ CASES = {
     "gan, images": image_case(baselines.gan, REVERSE_KL | {"penalty": 0.7}, gan),
     "wgan_gp": plane_case(baselines.wgan_gp, {"rounds": 2, "d_steps": 2}, wgan_gp, WGAN_CHANGES),
     "f_gan": plane_case(baselines.f_gan, {"divergence": f_gan.FORWARD_KL, "rounds": 2}, fgan, F_CHANGES),
-    "alpha_bridge": plane_case(bridge.alpha_bridge, {"rounds": (2, 4, 3)}, bridge_paper, BRIDGE_CHANGES),
+    "alpha_bridge": plane_case(bridge.alpha_bridge, {"rounds": (1, 2, 1)}, bridge_paper, BRIDGE_CHANGES),
     "alpha_bridge, images": image_case(bridge.alpha_bridge, {"rounds": (1, 2, 1)}, bridge_paper),
-    "fine_tuning": plane_case(bridge.fine_tuning, {"ml_rounds": 2, "rounds": 2}, fine_tuning, TUNING_CHANGES),
+    "fine_tuning": plane_case(bridge.fine_tuning, {"ml_rounds": 1, "rounds": 2}, fine_tuning, TUNING_CHANGES),
     "fixed_combination": plane_case(
         bridge.fixed_combination, {"rounds": 2, "weight": 0.3}, fixed_combination, FIXED_CHANGES
     ),
