@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 from games import CASES
-from games.harness import Case, Part, check
+from games.harness import Case, Part, Weights, check, close, killed_and_taken_up, phases, trials
 
 import bridgekit.games
 
@@ -94,3 +96,44 @@ def test_every_argument_matters_and_does_what_the_paper_says(name, argument, i, 
     case: Case = CASES[name]
     other = case.changed(argument, values(case.changes[argument])[i])
     assert check(other).differs(plain(name)), f"{argument} of {name} changes nothing"
+
+
+stacked = pytest.mark.parametrize("name", [name for name, case in CASES.items() if len(case.seeds) > 1])
+
+
+@stacked
+def test_trials_side_by_side_are_the_trials_alone(name):
+    together, alone = trials(CASES[name])
+    for i, state in enumerate(alone):
+        for network, net in together.nets.items():
+            for many, one in zip(net.parameters(), state.nets[network].parameters(), strict=True):
+                close(many[i], one[0], f"{network} of trial {i}")
+        assert together.losses.keys() == state.losses.keys()
+        for key, losses in together.losses.items():
+            close(torch.stack(losses)[:, i], torch.stack(state.losses[key])[:, 0], f"{key} of trial {i}")
+
+
+@every
+def test_a_run_killed_in_any_phase_and_taken_up_ends_with_the_same_weights(name, tmp_path):
+    case = CASES[name]
+    for phase in phases(case):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a checkpoint that is not taken up is warned about
+            straight, again = killed_and_taken_up(case, phase, tmp_path / f"{phase}.pt")
+        assert straight.played == again.played
+        ends = [Weights(state.nets).now() for state in (straight, again)]
+        assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0] | ends[1])
+
+
+def test_games_are_told_apart():
+    """All games and all their changes: each has a fingerprint of its own, and always the same."""
+    found = {}
+    for name, case in CASES.items():
+        assert case.game().fingerprint() == case.game().fingerprint()
+        found[name] = case.game().fingerprint()
+        for argument, change in case.changes.items():
+            for i, value in enumerate(values(change)):
+                other = case.changed(argument, value).game()
+                found[f"{name}, {argument} {i}"] = other.fingerprint()
+    same = [name for name, value in found.items() if list(found.values()).count(value) > 1]
+    assert same == []

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,7 +45,8 @@ class Part:
 
     def made(self) -> Any:
         given = {k: v.made() if isinstance(v, Part) else v for k, v in self.arguments.items()}
-        return self.function(**given)
+        # By name, so that a test can put another function in its place.
+        return getattr(sys.modules[self.function.__module__], self.function.__name__)(**given)
 
     def signature(self) -> dict[str, Any]:
         """Every argument's name with its default."""
@@ -181,8 +185,25 @@ def _parameters(nets: Mapping[str, nn.Module], names: Sequence[str]) -> list[nn.
     return [p for name in names for p in nets[name].parameters()]
 
 
+def doubled(game: Game) -> Game:
+    """The same game in float64."""
+
+    def schedule(phase: Phase, rounds: int) -> dict[str, Tensor]:
+        return {name: values.double() for name, values in phase.schedule(rounds).items()}
+
+    def turn(turn: Turn) -> Turn:
+        return replace(turn, draws={name: _Doubled(draw) for name, draw in turn.draws.items()})
+
+    def phase(phase: Phase) -> Phase:
+        turns = tuple(turn(t) for t in phase.turns)
+        return replace(phase, turns=turns, schedule=functools.partial(schedule, phase))
+
+    return replace(game, phases=tuple(phase(p) for p in game.phases))
+
+
 def watched(game: Game, log: list[Entry]) -> Game:
     """The same game in float64; each turn writes into ``log`` what it met and what it answered."""
+    game = doubled(game)
 
     def watch(index: int, turn: Turn) -> Turn:
         seen: dict[str, Any] = {}
@@ -204,18 +225,11 @@ def watched(game: Game, log: list[Entry]) -> Game:
             log.append(Entry(index, batch, now, seen["before"], found, detached, gradients))
             return answer
 
-        draws = {name: _Doubled(draw) for name, draw in turn.draws.items()}
-        return replace(turn, draws=draws, losses=losses, before=before)
+        return replace(turn, losses=losses, before=before)
 
-    def doubled(phase: Phase) -> Phase:
-        turns = tuple(watch(i, turn) for i, turn in enumerate(phase.turns))
-
-        def schedule(rounds: int) -> dict[str, Tensor]:
-            return {name: values.double() for name, values in phase.schedule(rounds).items()}
-
-        return replace(phase, turns=turns, schedule=schedule)
-
-    return replace(game, phases=tuple(doubled(phase) for phase in game.phases))
+    watches = ([watch(i, turn) for i, turn in enumerate(phase.turns)] for phase in game.phases)
+    phases = (replace(p, turns=tuple(turns)) for p, turns in zip(game.phases, watches, strict=True))
+    return replace(game, phases=tuple(phases))
 
 
 def begun(game: Game, seeds: Sequence[int]) -> State:
@@ -226,9 +240,9 @@ def begun(game: Game, seeds: Sequence[int]) -> State:
     return state
 
 
-def played(game: Game, state: State, phase: str, rounds: int | None = None, **options: Any) -> State:
-    """All rounds of a phase, or up to ``rounds``."""
-    for _ in fit(game, state, phase, rounds, **options):
+def played(game: Game, state: State, phase: str, **options: Any) -> State:
+    """All rounds of a phase."""
+    for _ in fit(game, state, phase, **options):
         pass
     return state
 
@@ -434,3 +448,54 @@ def _check_moved(paper: Paper, log: Sequence[Entry], end: Snapshot) -> None:
 
 def _shapes(net: nn.Module, stacked: bool) -> list[tuple[int, ...]]:
     return sorted(tuple(p.shape[1:] if stacked else p.shape) for p in net.parameters())
+
+
+# --- laws -------------------------------------------------------------------------------------------------
+
+
+def trials(case: Case) -> tuple[State, list[State]]:
+    """All trials of a case together, and each alone, in float64 and played to the end."""
+
+    def whole(case: Case, seeds: Sequence[int]) -> State:
+        game = doubled(case.game())
+        state = begun(game, seeds)
+        for phase in game.phases:
+            played(game, state, phase.name)
+        return state
+
+    alone = []
+    for i, seed in enumerate(case.seeds):
+        one = case
+        for name, value in case.alone(i).items():
+            one = one.changed(name, value)
+        alone.append(whole(one, [seed]))
+    return whole(case, case.seeds), alone
+
+
+def phases(case: Case) -> list[str]:
+    """The names of a case's phases."""
+    return [phase.name for phase in case.game().phases]
+
+
+def twice_cold(game: Game) -> Game:
+    """The game with each phase that begins cold played once more at its end, so that what a cold start draws
+    from matters after a resumed one."""
+    again = tuple(replace(phase, name=f"{phase.name} again") for phase in game.phases if phase.cold)
+    return replace(game, phases=(*game.phases, *again))
+
+
+def killed_and_taken_up(case: Case, phase: str, path: Path) -> tuple[State, State]:
+    """The end of a straight run, and of one killed within a phase and taken up from its checkpoint."""
+    game = doubled(twice_cold(case.game()))
+
+    def run(state: State, path: Path | None, kill: bool = False) -> State:
+        for each in game.phases:
+            if kill and each.name == phase:
+                for _ in fit(game, state, phase, at=[(each.rounds + 1) // 2], checkpoint=path, save_every=-1):
+                    return state
+            played(game, state, each.name, checkpoint=path)
+        return state
+
+    straight = run(begun(game, case.seeds), None)
+    run(begun(game, case.seeds), path, kill=True)
+    return straight, run(begun(game, case.seeds), path)
