@@ -9,12 +9,12 @@ import importlib
 import inspect
 import pkgutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
 from games import CASES
-from games.harness import Case, Part, Weights, check, close, killed_and_taken_up, phases, trials
+from games.harness import Weights, check, close, killed_and_taken_up, phases, trials
 
 import bridgekit.games
 
@@ -39,29 +39,14 @@ def builders() -> set[Callable]:
     return found
 
 
-def calls(part: Part) -> Iterator[Part]:
-    """A call and those within it."""
-    yield part
-    for value in part.arguments.values():
-        if isinstance(value, Part):
-            yield from calls(value)
-
-
-def values(change) -> list:
-    return change if isinstance(change, list) else [change]
-
-
-def changes() -> Iterator[tuple[str, str, int]]:
-    for name, case in CASES.items():
-        for argument, change in case.changes.items():
-            yield from ((name, argument, i) for i in range(len(values(change))))
-
-
+CHANGES = [
+    (name, argument, i) for name in CASES for i, (argument, _) in enumerate(CASES[name].every_change())
+]
 every = pytest.mark.parametrize("name", CASES)
 
 
 def test_every_builder_has_a_case():
-    assert {part.function for case in CASES.values() for part in calls(case.call)} == builders()
+    assert {part.function for case in CASES.values() for part in case.call.parts()} == builders()
 
 
 def test_every_argument_of_every_builder_is_changed_by_some_case():
@@ -91,10 +76,10 @@ def plain() -> Callable[[str], object]:
     return record
 
 
-@pytest.mark.parametrize(("name", "argument", "i"), list(changes()))
+@pytest.mark.parametrize(("name", "argument", "i"), CHANGES)
 def test_every_argument_matters_and_does_what_the_paper_says(name, argument, i, plain):
-    case: Case = CASES[name]
-    other = case.changed(argument, values(case.changes[argument])[i])
+    case = CASES[name]
+    other = case.changed(*[*case.every_change()][i])
     assert check(other).differs(plain(name)), f"{argument} of {name} changes nothing"
 
 
@@ -131,9 +116,7 @@ def test_games_are_told_apart():
     for name, case in CASES.items():
         assert case.game().fingerprint() == case.game().fingerprint()
         found[name] = case.game().fingerprint()
-        for argument, change in case.changes.items():
-            for i, value in enumerate(values(change)):
-                other = case.changed(argument, value).game()
-                found[f"{name}, {argument} {i}"] = other.fingerprint()
+        for i, (argument, value) in enumerate(case.every_change()):
+            found[f"{name}, {argument} {i}"] = case.changed(argument, value).game().fingerprint()
     same = [name for name, value in found.items() if list(found.values()).count(value) > 1]
     assert same == []

@@ -54,6 +54,13 @@ class Part:
         found |= inspect.signature(self.function).parameters
         return {n: p.default for n, p in found.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
 
+    def parts(self) -> Iterator[Part]:
+        """This call and those within it."""
+        yield self
+        for value in self.arguments.values():
+            if isinstance(value, Part):
+                yield from value.parts()
+
     def names(self) -> Iterator[str]:
         """All arguments, a part's own behind a dot."""
         for name in self.signature():
@@ -130,6 +137,11 @@ class Case:
 
     def game(self) -> Game:
         return self.call.made()
+
+    def every_change(self) -> Iterator[tuple[str, Any]]:
+        """Each argument with each of its other values."""
+        for name, change in self.changes.items():
+            yield from ((name, value) for value in (change if isinstance(change, list) else [change]))
 
     def changed(self, name: str, value: Any) -> Case:
         return replace(self, call=self.call.changed(name, value))
@@ -384,6 +396,10 @@ def check(case: Case, draws: bool = True) -> Record:
     assert shapes == {name: sorted(sizes) for name, sizes in paper.networks.items()}
     hand, whole = _ByHand(paper, state), []
     for name, steps in paper.phases.items():
+        scalars = game.phase(name).schedule(steps.rounds).values()
+        assert all(v.shape == (steps.rounds,) and v.dtype == torch.float32 for v in scalars), (
+            f"scalars of {name}"
+        )
         if draws:
             _check_draws(game, name, steps, case.seeds)
         log.clear()

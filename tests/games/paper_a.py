@@ -303,6 +303,7 @@ CASES = {
     "alpha_bridge": plane_case(bridge.alpha_bridge, {"rounds": (1, 2, 1)}, bridge_paper, BRIDGE_CHANGES),
     "alpha_bridge, images": image_case(bridge.alpha_bridge, {"rounds": (1, 2, 1)}, bridge_paper),
     "fine_tuning": plane_case(bridge.fine_tuning, {"ml_rounds": 1, "rounds": 2}, fine_tuning, TUNING_CHANGES),
+    "fixed_combination, images": image_case(bridge.fixed_combination, {"rounds": 1}, fixed_combination),
     "fixed_combination": plane_case(
         bridge.fixed_combination, {"rounds": 2, "weight": 0.3}, fixed_combination, FIXED_CHANGES
     ),
