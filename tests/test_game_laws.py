@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from games import CASES
-from games.harness import Weights, check, close, killed_and_taken_up, phases, trials
+from games.harness import Weights, check, close, killed_and_taken_up, of_trial, phases, trials
 
 import bridgekit.games
 
@@ -91,8 +91,8 @@ def test_trials_side_by_side_are_the_trials_alone(name):
     together, alone = trials(CASES[name])
     for i, state in enumerate(alone):
         for network, net in together.nets.items():
-            for many, one in zip(net.parameters(), state.nets[network].parameters(), strict=True):
-                close(many[i], one[0], f"{network} of trial {i}")
+            for many, one in zip(of_trial(net, i), of_trial(state.nets[network], 0), strict=True):
+                close(many, one, f"{network} of trial {i}")
         assert together.losses.keys() == state.losses.keys()
         for key, losses in together.losses.items():
             close(torch.stack(losses)[:, i], torch.stack(state.losses[key])[:, 0], f"{key} of trial {i}")

@@ -450,7 +450,7 @@ def _check_fresh(log: Sequence[Entry], name: str) -> None:
     for key in {key for entry in log for key in vars(entry.batch)}:
         seen = [getattr(entry.batch, key) for entry in log if hasattr(entry.batch, key)]
         if seen[0].is_floating_point() and seen[0].numel() > 3:
-            assert len({float(values.double().sum()) for values in seen}) == len(seen), f"{key} of {name}"
+            assert len({values.numpy().tobytes() for values in seen}) == len(seen), f"{key} of {name}"
 
 
 def _check_moved(paper: Paper, log: Sequence[Entry], end: Snapshot) -> None:
@@ -462,8 +462,14 @@ def _check_moved(paper: Paper, log: Sequence[Entry], end: Snapshot) -> None:
         assert moved == {key for key in after if key[0] in owned}, moved
 
 
+def of_trial(net: nn.Module, i: int) -> list[Tensor]:
+    """Trial i's parameters: its slice of each, or those of its own network where each trial has one."""
+    lists = [module for module in net.modules() if isinstance(module, nn.ModuleList)]
+    return list(lists[0][i].parameters()) if lists else [p[i] for p in net.parameters()]
+
+
 def _shapes(net: nn.Module, stacked: bool) -> list[tuple[int, ...]]:
-    return sorted(tuple(p.shape[1:] if stacked else p.shape) for p in net.parameters())
+    return sorted(tuple(p.shape) for p in (of_trial(net, 0) if stacked else net.parameters()))
 
 
 # --- laws -------------------------------------------------------------------------------------------------
