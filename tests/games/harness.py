@@ -126,7 +126,8 @@ class Case:
     """A builder's call with small arguments, its paper, and for every argument another value or several.
 
     ``paper`` is given the arguments by name. ``seeds`` are the trials, one where a game plays one.
-    ``alone(i)`` gives the arguments that have a row for each trial, with trial i's row only.
+    ``alone(i)`` gives the arguments that have a row for each trial, with trial i's row only. ``fixed`` names
+    arguments of which no other value can show, with the reason.
     """
 
     call: Part
@@ -134,6 +135,7 @@ class Case:
     changes: Mapping[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = (3, 1)
     alone: Callable[[int], Mapping[str, Any]] = lambda i: {}
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
     def game(self) -> Game:
         return self.call.made()
