@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import torch
 
+from bridgekit.distributions import Mixture
 from bridgekit.games import codes, importance, inference, unified
 from games import paper_b_lines as lines
 from games import tools
@@ -169,7 +170,7 @@ def conditional_case(builder: Callable, weighted: bool) -> Case:
     arena = Part(importance.labelled_images, dict(images().arguments))
     call = Part(builder, {"arena": arena, "rounds": 2})
     paper = functools.partial(conditional, weighted=weighted)
-    return Case(call, paper, {"rounds": 3} | LABELLED_CHANGES, seeds=(3,))
+    return Case(call, paper, {"rounds": 3} | LABELLED_CHANGES, seeds=(3,), apart=not weighted)
 
 
 # --- sections 3.3 and 3.4 -------------------------------------------------------------------------------
@@ -247,7 +248,9 @@ def cycle() -> Part:
 def affine_case() -> Case:
     arena = Part(importance.affine, {"arena": plane()})
     call = Part(importance.iwgan, {"arena": arena, "rounds": 2, "d_steps": 2})
-    return Case(call, iwgan_affine, {"rounds": 3, "d_steps": 1} | within("arena.arena", PLANE_CHANGES))
+    corners = Mixture(2.0 * torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3), 0.3)
+    changes = PLANE_CHANGES | {"mixture": corners, "z": 3}  # codes must be as wide as data
+    return Case(call, iwgan_affine, {"rounds": 3, "d_steps": 1} | within("arena.arena", changes))
 
 
 CASES = {
