@@ -72,6 +72,20 @@ class Part:
         given = {**self.signature(), **self.arguments}
         return SimpleNamespace(**{k: v.told() if isinstance(v, Part) else v for k, v in given.items()})
 
+    def same(self, other: Part) -> bool:
+        """Whether the other is a call of the same function with the same values."""
+
+        def flat(told: SimpleNamespace) -> list[Any]:
+            return [
+                v for x in vars(told).values() for v in (flat(x) if isinstance(x, SimpleNamespace) else [x])
+            ]
+
+        mine, yours = flat(self.told()), flat(other.told())
+        plain = (int, float, bool, tuple, type(None))
+        pairs = zip(mine, yours, strict=False)
+        equal = (a is b or (isinstance(a, plain) and isinstance(b, plain) and a == b) for a, b in pairs)
+        return self.function is other.function and len(mine) == len(yours) and all(equal)
+
     def changed(self, name: str, value: Any) -> Part:
         """The same with another value of one argument."""
         outer, _, inner = name.partition(".")
@@ -126,8 +140,7 @@ class Case:
     """A builder's call with small arguments, its paper, and for every argument another value or several.
 
     ``paper`` is given the arguments by name. ``seeds`` are the trials, one where a game plays one.
-    ``alone(i)`` gives the arguments that have a row for each trial, with trial i's row only. ``fixed`` names
-    arguments of which no other value can show, with the reason.
+    ``alone(i)`` gives the arguments that have a row for each trial, with trial i's row only.
     """
 
     call: Part
@@ -135,18 +148,34 @@ class Case:
     changes: Mapping[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = (3, 1)
     alone: Callable[[int], Mapping[str, Any]] = lambda i: {}
-    fixed: Mapping[str, str] = field(default_factory=dict)
+    apart: bool = False
 
     def game(self) -> Game:
         return self.call.made()
 
-    def every_change(self) -> Iterator[tuple[str, Any]]:
-        """Each argument with each of its other values."""
+    def singly(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each argument with each of its other values, one at a time, under a name."""
         for name, change in self.changes.items():
-            yield from ((name, value) for value in (change if isinstance(change, list) else [change]))
+            values = change if isinstance(change, list) else [change]
+            for i, value in enumerate(values):
+                yield (f"{name} {i}" if len(values) > 1 else name), {name: value}
 
-    def changed(self, name: str, value: Any) -> Case:
-        return replace(self, call=self.call.changed(name, value))
+    def to_play(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The same, with all arguments of a part at once, unless the case has them ``apart``."""
+        together: dict[str, dict[str, Any]] = {}
+        for label, values in self.singly():
+            ((name, value),) = values.items()
+            if self.apart or "." not in name:
+                yield label, values
+            else:
+                together.setdefault(name.rpartition(".")[0], {})[name] = value
+        yield from ((f"{part}.*", values) for part, values in together.items())
+
+    def changed(self, values: Mapping[str, Any]) -> Case:
+        call = self.call
+        for name, value in values.items():
+            call = call.changed(name, value)
+        return replace(self, call=call)
 
 
 @dataclass(frozen=True)
@@ -489,10 +518,7 @@ def trials(case: Case) -> tuple[State, list[State]]:
 
     alone = []
     for i, seed in enumerate(case.seeds):
-        one = case
-        for name, value in case.alone(i).items():
-            one = one.changed(name, value)
-        alone.append(whole(one, [seed]))
+        alone.append(whole(case.changed(case.alone(i)), [seed]))
     return whole(case, case.seeds), alone
 
 

@@ -283,25 +283,27 @@ FIXED_CHANGES = {"sigma": 0.6, "weight": 0.2, "rounds": 3, "d_steps": 2, "penalt
 # --- cases ----------------------------------------------------------------------------------------------
 
 
-def plane_case(builder, arguments: dict, paper, changes: dict) -> Case:
-    return Case(
-        Part(builder, {"arena": plane()} | arguments), paper, changes | within("arena", PLANE_CHANGES)
-    )
+def plane_case(builder, arguments: dict, paper, changes: dict, **options) -> Case:
+    call = Part(builder, {"arena": plane()} | arguments)
+    return Case(call, paper, changes | within("arena", PLANE_CHANGES), **options)
 
 
-def image_case(builder, arguments: dict, paper) -> Case:
+def image_case(builder, arguments: dict, paper, **options) -> Case:
     call = Part(builder, {"arena": images()} | arguments)
-    return Case(call, paper, within("arena", IMAGES_CHANGES), seeds=(3,))
+    return Case(call, paper, within("arena", IMAGES_CHANGES), seeds=(3,), **options)
 
 
+STEPS, ALONE = {"rounds": (1, 2, 1)}, {"apart": True}
 REVERSE_KL = {"objective": adversarial.reverse_kl, "rounds": 2, "d_steps": 2}
 CASES = {
     "gan": plane_case(baselines.gan, REVERSE_KL, gan, GAN_CHANGES),
     "gan, images": image_case(baselines.gan, REVERSE_KL | {"penalty": 0.7}, gan),
     "wgan_gp": plane_case(baselines.wgan_gp, {"rounds": 2, "d_steps": 2}, wgan_gp, WGAN_CHANGES),
     "f_gan": plane_case(baselines.f_gan, {"divergence": f_gan.FORWARD_KL, "rounds": 2}, fgan, F_CHANGES),
-    "alpha_bridge": plane_case(bridge.alpha_bridge, {"rounds": (1, 2, 1)}, bridge_paper, BRIDGE_CHANGES),
-    "alpha_bridge, images": image_case(bridge.alpha_bridge, {"rounds": (1, 2, 1)}, bridge_paper),
+    "alpha_bridge": plane_case(
+        bridge.alpha_bridge, {"rounds": (1, 2, 1)}, bridge_paper, BRIDGE_CHANGES, apart=True
+    ),
+    "alpha_bridge, images": image_case(bridge.alpha_bridge, STEPS, bridge_paper, **ALONE),
     "fine_tuning": plane_case(bridge.fine_tuning, {"ml_rounds": 1, "rounds": 2}, fine_tuning, TUNING_CHANGES),
     "fixed_combination, images": image_case(bridge.fixed_combination, {"rounds": 1}, fixed_combination),
     "fixed_combination": plane_case(
