@@ -9,17 +9,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 from games.autoencoder_lines import dreamed, weight
+from games.autoencoders import PARTS, REST, pairs
 from games.tools import log_bernoulli
 from mutants import survivors
 from torch.distributions import Categorical, Normal, kl_divergence
 
-from bridgekit import data
-from bridgekit.games import binary, vae, vae_scores
+from bridgekit.games import vae, vae_scores
 from bridgekit.training import start
 
-D, K = 9, 10
-DIGITS = data.load("digits", size=3)
-PAIRS = binary.binarised(DIGITS)
+D, K = 9, 3
+PAIRS = pairs(3)
 ROWS = PAIRS.rows[:7].double()
 DRAWS = torch.Generator().manual_seed(5)
 EPS = torch.randn(3, 7, 2, generator=DRAWS, dtype=torch.float64)
@@ -36,11 +35,10 @@ def networks(game):
 
 
 def built(name):
-    _, own, rest = binary.strata(DIGITS.y, [100, 100], [0, 1])
     options = {"hidden": 6, "z": 2, "batch": 4, "temperature": 2.0}
     if name == "SVAE":
-        return vae.semi_supervised(PAIRS, own, rest, **options)
-    return vae.autoencoder(PAIRS if name == "CVAE" else PAIRS.unlabelled(), own, **options)
+        return vae.semi_supervised(PAIRS, PARTS, REST, **options)
+    return vae.autoencoder(PAIRS if name == "CVAE" else PAIRS.unlabelled(), PARTS, **options)
 
 
 NETS = {name: networks(built(name)) for name in ("VAE", "CVAE", "SVAE")}
@@ -123,9 +121,10 @@ def weights(function):
 ORACLES = {"scores": scores, "semi_supervised_scores": semi_supervised_scores, "weights": weights}
 CHUNK = "a chunk changes memory and speed only"
 LOOKED_AT = "(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int={}) -> dict[str, Tensor]:"
+SPREAD = {"eps = eps[:, None]": "one trial's noise is spread over all by the sum it enters"}
 EQUIVALENT = {
-    "scores": {"def scores" + LOOKED_AT.format(501): CHUNK},
-    "semi_supervised_scores": {"def semi_supervised_scores" + LOOKED_AT.format(101): CHUNK},
+    "scores": {"def scores" + LOOKED_AT.format(501): CHUNK, **SPREAD},
+    "semi_supervised_scores": {"def semi_supervised_scores" + LOOKED_AT.format(101): CHUNK, **SPREAD},
     "weights": {},
 }
 
