@@ -55,7 +55,7 @@ def _edits(node: ast.AST, modules: set[str]) -> Iterator[ast.AST]:
 
 
 def _slots(node: ast.AST) -> Iterator[tuple[list | dict, int | str]]:
-    """Where (container, key) each part of behaviour hangs: no annotation, decorator, dtype, exception's words."""
+    """Where (container, key) behaviour hangs: no annotation, decorator, dtype or exception's words."""
     for name, value in ast.iter_fields(node):
         if name == "decorator_list":
             continue
