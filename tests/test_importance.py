@@ -295,6 +295,12 @@ def test_the_affine_generators_density():
         )
 
 
+def test_labelled_images_are_square():
+    oblong = replace(pictures(), x=torch.zeros(40, 1, 16, 20))
+    with pytest.raises(BridgekitError, match="wants square images, not 20 x 16 pixels"):
+        importance.labelled_images(oblong)
+
+
 def test_an_affine_generator_wants_codes_as_wide_as_the_data():
     with pytest.raises(BridgekitError, match="2 numbers wants codes of as many, not 3: z=2"):
         importance.affine(plane(z=3))

@@ -20,7 +20,7 @@ from bridgekit.data import Images
 from bridgekit.distributions import normal_log_prob
 from bridgekit.errors import BridgekitError
 from bridgekit.game import Draw, FromTensor, Game, Normal, Phase, Player, Turn
-from bridgekit.games.arenas import Arena, Builder
+from bridgekit.games.arenas import Arena, Builder, square
 from bridgekit.games.turns import discriminator_turns
 from bridgekit.networks import MLP, Conditional, Critic, DCGANBody, DCGANGenerator
 from bridgekit.objectives import adversarial, weighted
@@ -96,9 +96,12 @@ class ClassArena:
 def labelled_images(
     dataset: Images, *, batch: int = 128, width: int = 64, z: int = 100, lr: float = 2e-4, beta1: float = 0.5
 ) -> ClassArena:
-    """``arenas.images`` with labels: DCGAN networks whose first layers see the class too."""
+    """``arenas.images`` with labels: DCGAN networks whose first layers see the class too.
+
+    Raises BridgekitError where the images are not square.
+    """
     settings = dict(locals())
-    classes, channels, size = len(dataset.classes), dataset.x.shape[1], dataset.x.shape[-1]
+    classes, (channels, size) = len(dataset.classes), square(dataset)
 
     def generator(g: list[torch.Generator]) -> Conditional:
         return Conditional(DCGANGenerator(g, z + classes, width, channels, size), classes)

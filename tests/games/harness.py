@@ -445,8 +445,9 @@ def _check_draws(game: Game, name: str, steps: Steps, seeds: Sequence[int]) -> N
     for i, move in enumerate(steps.turns):
         if move in steps.turns[:i]:
             continue
-        found = draws_of(game, name, i, seeds)
+        found, again = (draws_of(game, name, i, seeds) for _ in range(2))
         assert found.keys() == move.draws.keys(), f"draws of {name}, turn {i}"
+        assert _same(found, again), f"draws of {name}, turn {i}: not from their generators alone"
         for key, kind in move.draws.items():
             kind(found[key])
 
