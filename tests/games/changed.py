@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import inspect
 import pkgutil
+import random
 import sys
 import textwrap
 import warnings
@@ -46,9 +47,9 @@ def targets() -> dict[str, Target]:
             c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__
         ]
         for holder in (module, *classes):
-            for name, function in vars(holder).items():
+            for function in vars(holder).values():
                 written = inspect.isfunction(function) and function.__module__ == module.__name__
-                if written and "<" not in function.__code__.co_filename and name == function.__name__:
+                if written and function.__code__.co_filename == module.__file__:
                     found.append(Target(holder, function))
     return {target.name: target for target in found}
 
@@ -115,22 +116,28 @@ def _bare(function: Callable) -> ast.Module:
     return tree
 
 
-def changed(target: Target) -> Iterator[tuple[str, Callable]]:
-    """Every distinct change of a target's body: what stands there instead, and the function."""
+def changed(target: Target, draw: random.Random | None = None) -> Iterator[tuple[str, Callable]]:
+    """Distinct changes of a target's body: what stands there instead, and the function.
+
+    With ``draw`` one of them, and one more for every forty that there are.
+    """
     scope = vars(sys.modules[target.function.__module__])
     modules = {name for name, value in scope.items() if inspect.ismodule(value)}
     tree = _bare(target.function)
     before = ast.unparse(tree)
+    slots = list(mutants._slots(ast.Module(tree.body[0].body, [])))
+    edits = [(c, k, new) for c, k in slots for new in (*mutants._edits(c[k], modules), *_more(c[k]))]
+    wanted = 1 + len(edits) // 40 if draw else len(edits)
+    if draw:
+        draw.shuffle(edits)
     seen = {before}
-    for container, key in list(mutants._slots(ast.Module(tree.body[0].body, []))):
-        old = container[key]
-        for new in (*mutants._edits(old, modules), *_more(old)):
-            container[key] = new
-            after = ast.unparse(tree)
-            if after not in seen:
-                seen.add(after)
-                yield made(target, before, after)
+    for container, key, new in edits:
+        old, container[key] = container[key], new
+        after = ast.unparse(tree)
         container[key] = old
+        if after not in seen and len(seen) <= wanted:
+            seen.add(after)
+            yield made(target, before, after)
 
 
 def made(target: Target, before: str, after: str) -> tuple[str, Callable]:

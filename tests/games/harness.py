@@ -550,3 +550,9 @@ def killed_and_taken_up(case: Case, phase: str, path: Path) -> tuple[State, Stat
     straight = run(begun(game, case.seeds), None)
     run(begun(game, case.seeds), path, kill=True)
     return straight, run(begun(game, case.seeds), path)
+
+
+def same_end(one: State, other: State) -> bool:
+    """Whether two states hold the same weights, to the bit, after the same rounds."""
+    ends = [Weights(state.nets).now() for state in (one, other)]
+    return one.played == other.played and all(torch.equal(ends[0][k], ends[1][k]) for k in ends[0] | ends[1])
