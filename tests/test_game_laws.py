@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from games import CASES
+from games.defaults import DEFAULTS
 from games.harness import check, close, killed_and_taken_up, of_trial, phases, same_end, trials
 
 import bridgekit.games
@@ -54,6 +55,16 @@ def test_every_argument_of_every_builder_is_changed_by_some_case():
         wanted |= {(builder, argument) for argument in case.call.names()}
         found |= {(builder, argument) for argument in case.changes}
     assert found == wanted
+
+
+def test_what_a_builder_does_where_nothing_is_said():
+    found = {}
+    for function in builders():
+        given = {n: p.default for n, p in inspect.signature(function).parameters.items()}
+        given = {n: v for n, v in given.items() if v is not inspect.Parameter.empty}
+        name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        found[name] = {n: v.__name__ if callable(v) else v for n, v in given.items()}
+    assert {name: given for name, given in found.items() if given} == DEFAULTS
 
 
 @every
