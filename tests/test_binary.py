@@ -138,3 +138,12 @@ def test_bits_and_parts_are_what_they_say_and_mutants_are_not(function):
 
 def test_every_trial_draws_from_its_own_part():
     from_parts(binary.FromParts)
+
+
+def test_images_without_their_labels_are_another_data_set():
+    pairs = binary.binarised(TOY)
+    bare = pairs.unlabelled()
+    assert torch.equal(bare.rows, pairs.rows[:, :6]) and bare.rows.is_contiguous()
+    assert (pairs.classes, bare.classes) == (3, 0) and bare.pixels == pairs.pixels == 6
+    assert bare.shape == pairs.shape and bare.fingerprint == pairs.unlabelled().fingerprint
+    assert bare.fingerprint != pairs.fingerprint
