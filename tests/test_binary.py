@@ -30,7 +30,7 @@ def binarised(function):
     """Pixels with the grey levels for probabilities, once for each seed, name and split; labels; a digest."""
     pairs = function(TOY)
     x, y = pairs.rows.split([6, 3], 1)
-    assert pairs.pixels == 6 and pairs.rows.dtype == torch.float32
+    assert pairs.pixels == 6 and pairs.shape == (1, 2, 3) and pairs.rows.dtype == torch.float32
     assert torch.equal(y, torch.eye(3)[TOY.y]) and ((x == 0) | (x == 1)).all()
     assert (x[:, 0] == 0).all() and (x[:, 1] == 1).all() and abs(float(x[:, 3].mean()) - 0.5) < 0.1
     p = (GREY.flatten(1) + 1) / 2
@@ -113,7 +113,7 @@ CPU = "all is on the CPU here"
 EQUIVALENT = {
     binary.binarised: {
         "grey = (images.x.flatten(1) + 1) / 2": CPU,
-        "return Pairs(rows, x.shape[1], digest)": CPU,
+        "return Pairs(rows, x.shape[1], digest, tuple(images.x.shape[1:]))": CPU,
         "x, y = ((draws < grey).float(), F.one_hot(images.y, len(images.classes)).float())": CPU,
         "x, y = (draws < grey, F.one_hot(images.y.cpu(), len(images.classes)).float())": "beside floats",
         "x, y = ((draws < grey).float(), F.one_hot(images.y.cpu(), len(images.classes)))": "beside floats",
@@ -138,3 +138,12 @@ def test_bits_and_parts_are_what_they_say_and_mutants_are_not(function):
 
 def test_every_trial_draws_from_its_own_part():
     from_parts(binary.FromParts)
+
+
+def test_images_without_their_labels_are_another_data_set():
+    pairs = binary.binarised(TOY)
+    bare = pairs.unlabelled()
+    assert torch.equal(bare.rows, pairs.rows[:, :6]) and bare.rows.is_contiguous()
+    assert (pairs.classes, bare.classes) == (3, 0) and bare.pixels == pairs.pixels == 6
+    assert bare.shape == pairs.shape and bare.fingerprint == pairs.unlabelled().fingerprint
+    assert bare.fingerprint != pairs.fingerprint

@@ -13,6 +13,7 @@ import pytest
 from games import CASES
 from games.changed import Target, changed, edited, in_place, reached, survives, targets
 from games.harness import check, killed_and_taken_up, same_end
+from games.same_b import SAME as SAME_B
 
 from bridgekit import checkpoints, training
 
@@ -205,7 +206,7 @@ def test_start_generators_missing_from_a_checkpoint_are_refused(function, tmp_pa
 # The mutants that no check can refuse, by function: what stands there, and why it is the same game.
 NO_GRADIENT = "gradients are taken for the turn's own players only: it costs time and changes nothing"
 ORDER = "a sum or a square does not know the order"
-EQUIVALENT: dict[str, dict[str, str]] = {}
+EQUIVALENT: dict[str, dict[str, str]] = {**SAME_B}
 
 
 @pytest.mark.parametrize("name", sorted(reached()))
