@@ -10,6 +10,7 @@ from bridgekit import keys
 
 FLOORS = [
     "errors",
+    "files",
     # 0: mathematics
     "divergences",
     "distributions",
