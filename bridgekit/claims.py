@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import placement
 from .errors import BridgekitError, nearest
 from .records import metric_values, read_record
 
@@ -183,6 +184,7 @@ def _reason(measured: tuple[Measured, ...]) -> str:
 def ledger(root: Path) -> list[Verdict]:
     """A verdict for every claim in ``claims.yml``, from the committed reference records alone."""
     claims = load(root)
+    placement.recover(Path(root))
     records = {}
     for page in {claim.page for claim in claims if claim.parts}:
         path = Path(root) / "figures" / "paper" / page / "record.json"
