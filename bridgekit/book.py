@@ -102,7 +102,8 @@ def _current(home: Path, page: str, profile: str) -> Path:
 def build(profile: str) -> Path:
     """Assemble the pages and build the HTML; returns _build/html/index.html.
 
-    Raises BridgekitError where the book has warnings; the HTML that stood there before then stays. Always from nothing: a doctree that a failed build leaves would hide its warnings from the next one.
+    Raises BridgekitError where the book has warnings; the HTML that stood there before then stays. Always
+    from nothing: a doctree that a failed build leaves would hide its warnings from the next one.
     """
     home = pages.root()
     placement.recover(home)
