@@ -13,15 +13,15 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 KILLED, FAILED = 99, 98
 
 
-def moments(act: Callable[[], object], root: Path) -> Iterator[int]:
-    """Yields k = 1, 2, … after `act` was killed right before its k-th change under `root`; ends when it ends.
+def moments(act: Callable[[], object], root: Path, step: int = 1) -> Iterator[int]:
+    """Yields each `step`-th k after `act` was killed right before its k-th change under `root`, to its end.
 
     The caller puts back what was there before between two moments. AssertionError where `act` raises.
     """
     k = 1
     while _child(act, str(root), k) == KILLED:
         yield k
-        k += 1
+        k += step
 
 
 def _child(act: Callable[[], object], root: str, k: int) -> int:
