@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bridgekit import execution, files, keys, placement
+from bridgekit import execution, files, keys, placement, records
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
 
@@ -248,6 +248,8 @@ def run(
     parameters, mark = resolve(page, profile, overrides), key(page, profile, overrides)
     folder = (Path(out) if out else home / "figures" / name / page).resolve()
     placement.check(folder, page, home, (f"{page}.ipynb",) if out else ())
+    if name == "paper" and (why := records.unclean(home)):
+        tell(f"{page}: {why}: this run will decide no claim\n")
     notebooks, kept = home / "_build" / "notebooks" / name, keys.checkpoints(home, name, page, parameters)
     with placement.workshop(home) as work:
         results, progress, failed = work / "results", work / "progress", notebooks / f"{page}.failed.ipynb"

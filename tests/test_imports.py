@@ -33,6 +33,7 @@ FLOORS = [
     "paired",
     # 3: records, figures, pages, the book
     "keys",
+    "parameters",
     "displays",
     "records",
     "placement",
@@ -40,7 +41,6 @@ FLOORS = [
     "results",
     "plots",
     "diagrams",
-    "parameters",
     "execution",
     "pages",
     "book",
