@@ -84,8 +84,7 @@ def _listed(folder: Path, page: str) -> set[str]:
         return set()
     entries = [entry for entry in record["figures"].values() if isinstance(entry, dict)]
     names = {str(name) for entry in entries for name in entry.get("files", [])}
-    notebook = {f"{page}.ipynb"} if _made(folder / f"{page}.ipynb", page) else set()
-    return {"record.json"} | notebook | {name for name in names if Path(name).name == name}
+    return names | {"record.json"} | ({f"{page}.ipynb"} if _made(folder / f"{page}.ipynb", page) else set())
 
 
 def _made(notebook: Path, page: str) -> bool:
@@ -241,6 +240,9 @@ def recover(home: Path) -> None:
     html = home / "_build" / "html"
     _if_dead(_beside(html), lambda: (_restore(html), shutil.rmtree(_beside(html))))
     files.sweep(home / "_build" / "work")
+    for states in home.glob(f"_build/checkpoints/*/*/*/{files.LOCK}"):
+        if len(list(states.parent.iterdir())) == 1:  # killed before there was anything to go on from
+            files.discard(states.parent)
 
 
 def _if_dead(stage: Path, act: Callable[[], object]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -114,8 +115,10 @@ def test_a_run_killed_at_any_moment_leaves_the_old_result_or_the_new(stand_in, t
     remade(tmp_path, old)
     seen = []
     for k in moments(lambda: run(out=out), tmp_path, step):
-        record = (tmp_path / folder / "record.json").read_bytes()
-        assert record in (old[f"{folder}/record.json"], new[f"{folder}/record.json"])
+        here = {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir() if path.is_file()}
+        assert here["record.json"] in (result(OLD)["record.json"], result(NEW)["record.json"])
+        if here["record.json"] == result(NEW)["record.json"]:  # which comes after its figures
+            assert result(NEW).items() <= here.items()
         placement.recover(stand_in.root)
         if out:
             placement.check(out, "beta", stand_in.root)
@@ -371,3 +374,54 @@ def test_a_swap_that_fails_leaves_the_old_folder(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError):
         placement.swap(tmp_path / "nothing", tmp_path / "html")
     assert found(tmp_path) == {"html/index.html": b"old"}
+
+
+# ---------------------------------------------------------------------- the real pipeline
+
+KILLED = """
+import sys
+from kills import killer
+from bridgekit.__main__ import main
+sys.addaudithook(killer(sys.argv[1], int(sys.argv[2])))
+sys.exit(main(["run", "beta", "--set", f"text={sys.argv[3]}"]))
+"""
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("k", [2, 14, 19])  # before the journal, among the files, after the record
+def test_a_real_run_killed_as_it_places_its_result(toy_book, k):
+    toy_book.edit("book/beta.md", '{"text": text}', '{"text": text, "drawn": text}')
+    toy_book.run("bridgekit", "run", "beta", "--set", "text=old", check=True)
+    record, notebooks = toy_book.root / "figures/custom/beta/record.json", toy_book.root / "_build/notebooks"
+    env = toy_book.environment()
+    env["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
+    command = [sys.executable, "-c", KILLED, str(toy_book.root / "figures"), str(k), "new"]
+    done = subprocess.run(command, cwd=toy_book.root, env=env, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert main(["list"]) == 0
+    placement.recover(toy_book.root)
+    text = json.loads(record.read_text())["text"]
+    executed = nbformat.read(notebooks / "custom/beta.ipynb", as_version=4)
+    assert any(f'text = "{text}"' in cell.source for cell in executed.cells)
+    assert text in ("old", "new")
+    toy_book.run("bridgekit", "run", "beta", "--set", "text=new", check=True)
+    assert json.loads(record.read_text())["text"] == "new"
+    left = {path.relative_to(toy_book.root).as_posix() for path in toy_book.root.rglob(".*")}
+    assert left <= {".snakemake"} and not list((toy_book.root / "_build/work").iterdir())
+
+
+@pytest.mark.pipeline
+def test_two_make_book_at_once(toy_book):
+    """Snakemake without its lock, as the Makefile calls it, twice."""
+    options = ["--cores", "1", "--rerun-triggers", "params", "--rerun-incomplete", "--nolock"]
+    command = toy_book.command("snakemake", *options, "--config", "profile=quick", "--", "book")
+    both = [
+        subprocess.Popen(command, cwd=toy_book.root, env=toy_book.environment(), stderr=subprocess.PIPE)
+        for _ in "ab"
+    ]
+    said = [each.communicate()[1].decode() for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    build = toy_book.root / "_build"
+    assert "The second page" in (build / "html" / "beta.html").read_text()
+    assert sorted(path.name for path in build.iterdir()) == ["html", "notebooks", "work"]
+    assert not list((build / "work").iterdir())
