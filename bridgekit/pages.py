@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from bridgekit import execution, keys, placement, records
+from bridgekit import execution, keys, placement, records, sums
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
 
@@ -185,7 +185,8 @@ def _shown(home: Path, page: str, profile: str) -> list:
     if profile == "paper":
         makers = [key(other, profile) for other in names() if other not in READERS] if page in READERS else []
         return [makers, keys.tree(ledger, home)]
-    records = home.glob("figures/paper/*/record.json") if page in READERS else []
+    runs = home.glob("figures/paper/*") if page in READERS else []
+    records = [run / name for run in runs for name in ("record.json", sums.NAME)]
     own = [file for kind in ("paper", "repeated") for file in (home / "figures" / kind / page).glob("*")]
     return keys.tree({*ledger, *records, *own}, home)
 
@@ -254,7 +255,7 @@ def run(
         progress.unlink()
         notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
         executed = part / f"{page}.ipynb" if out else draft
-        executed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+        executed.write_text(sums.sealed(nbformat.writes(notebook)), encoding="utf-8")
         placement.swap(part, folder)
         if not out:
             draft.replace(notebooks / f"{page}.ipynb")

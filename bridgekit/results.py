@@ -1,7 +1,7 @@
 """A page's run: its metrics, figures and provenance, written as one record when the page is done.
 
-Everything is kept in memory until :meth:`Run.finish`, which writes the figures and then, last, the record: a
-page that fails or is killed leaves the earlier result as it was.
+Everything is kept in memory until :meth:`Run.finish`, which writes the figures, the sums of all files and
+then, last, the record: a page that fails or is killed leaves the earlier result as it was.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import claims, displays, keys, records
+from . import claims, displays, keys, records, sums
 from .claims import Claim, Verdict, ledger
 from .errors import BridgekitError
 from .records import Reference, portable
@@ -193,12 +193,12 @@ class Run:
         }
 
     def finish(self) -> None:
-        """Write figures, then the record; glue metrics; drop an earlier run's files, and own checkpoints."""
+        """Write figures, sums and record; glue metrics; drop an earlier run's files, and own checkpoints."""
         stale = self._earlier_files()
         files = {name: content for figure in self._files.values() for name, content in figure.items()}
-        for name, content in files.items():
+        record = {"record.json": records.json_bytes(self.record())}
+        for name, content in (files | {sums.NAME: sums.body(files | record)} | record).items():
             records.write_bytes(self.out / name, content)
-        records.write_bytes(self.out / "record.json", records.json_bytes(self.record()))
         for name in stale - set(files):
             (self.out / name).unlink(missing_ok=True)
         self._glue()

@@ -31,6 +31,7 @@ FLOORS = [
     "metrics",
     "paired",
     # 3: records, figures, pages, the book
+    "sums",
     "keys",
     "parameters",
     "displays",
