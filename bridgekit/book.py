@@ -93,15 +93,14 @@ def _current(home: Path, page: str, profile: str) -> Path:
     notebook = home / "_build" / "notebooks" / profile / f"{page}.ipynb"
     if not notebook.is_file():
         raise BridgekitError(f"{page} has not been executed: run `bridgekit run {page} --profile {profile}`")
+    why = ""
     try:
         made = sums.read_notebook(notebook)["metadata"]["bridgekit"]
-        why = (
-            None
-            if made["key"] == pages.key(page, profile)
-            else "had been executed from another version of it"
-        )
     except BridgekitError:
         why = "had been executed, but the notebook is damaged"
+    else:
+        if made["key"] != pages.key(page, profile):
+            why = "had been executed from another version of it"
     if why:
         notebook.unlink()
         raise BridgekitError(f"{page} {why}; removed. Run `make book` again")
