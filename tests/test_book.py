@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import damaged, rewrite
 
-from bridgekit import book, pages, results, sums
+from bridgekit import book, pages, sums
 from bridgekit.errors import BridgekitError
 
 
@@ -107,17 +107,18 @@ def test_a_notebook_without_its_sum_is_made_anew(executed, text):
     assert executed.notebook("beta.failed").exists()
 
 
-def test_a_damaged_file_of_a_reference_run_stops_the_book(executed):
-    for kind in ("paper", "repeated"):
-        run = results.Run("other", "paper", {}, executed.root / "figures" / kind / "other", executed.root)
-        run.finish()
-        image = executed.write(f"figures/{kind}/other/curve.svg", "<svg/>")
-        rewrite(run.out / "record.json", run.record())
-        assert book.assemble("quick")
-        image.write_text("<svg >")
-        with pytest.raises(BridgekitError, match=rf"curve\.svg in .*{kind}/other: missing, damaged"):
-            book.assemble("quick")
-        image.write_text("<svg/>")
+RECORD = {"schema": 1, "page": "other", "profile": "paper", "figures": {"curve": {"files": ["curve.svg"]}}}
+RECORD |= {name: {} for name in ("parameters", "metrics", "criteria", "provenance")}
+
+
+@pytest.mark.parametrize("kind", ["paper", "repeated"])
+def test_a_damaged_file_of_a_reference_run_stops_the_book(executed, kind):
+    image = executed.write(f"figures/{kind}/other/curve.svg", "<svg/>")
+    rewrite(image.parent / "record.json", RECORD)
+    assert book.assemble("quick")
+    image.write_text("<svg >")
+    with pytest.raises(BridgekitError, match=rf"curve\.svg in .*{kind}/other: missing, damaged"):
+        book.assemble("quick")
 
 
 def test_figure_that_is_not_there(executed):
