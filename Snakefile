@@ -27,7 +27,7 @@ try:
     JUDGE = keys.digest(keys.tree(keys.modules("import bridgekit.classifiers").values(), keys.PACKAGE))
     BOOK = book.key(PROFILE)
     for page in book.discard_damaged(PROFILE):
-        print(f"{page}: its executed notebook is damaged and is made anew", file=sys.stderr)
+        print(f"{page}: its executed notebook was damaged; removed, to be made anew", file=sys.stderr)
     if ONLY:
         pages.source(ONLY)
 except BridgekitError as error:
