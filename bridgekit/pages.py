@@ -4,7 +4,7 @@ A page is `book/<name>.md`, MyST-Markdown with a jupytext header, whose `paramet
 the profile `quick`. `profiles/<profile>.yaml` maps pages to other values. `run` leaves
 
     _build/notebooks/<profile>/<page>.ipynb     the executed page
-    figures/<profile>/<page>/                   record.json, figures and their data arrays
+    figures/<profile>/<page>/                   record.json, figures and their data arrays, SHA256SUMS
 
 complete, or not at all. With values set by hand the profile's name is `custom`.
 """
