@@ -27,6 +27,8 @@ try:
     JUDGES = {page: pages.classifiers(page, PROFILE) for page in KEYS}
     JUDGE = keys.digest(keys.tree(keys.modules("import bridgekit.classifiers").values(), keys.PACKAGE))
     BOOK = book.key(PROFILE)
+    for page in book.discard_damaged(PROFILE):
+        print(f"{page}: its executed notebook was damaged; removed, to be made anew", file=sys.stderr)
     if ONLY:
         pages.source(ONLY)
 except BridgekitError as error:

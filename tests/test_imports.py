@@ -32,6 +32,7 @@ FLOORS = [
     "metrics",
     "paired",
     # 3: records, figures, pages, the book
+    "sums",
     "keys",
     "parameters",
     "displays",
