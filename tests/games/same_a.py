@@ -1,8 +1,7 @@
-"""Mutants of paper A's games and of the autoencoders that no composition can refuse, and why."""
+"""Mutants of paper A's games that no composition can refuse, and why."""
 
-from games.same_b import ALIKE, AXIS, CPU, EVEN, EXACT, NO_GRADIENT, SUM
+from games.same_b import ALIKE, AXIS, CPU, EXACT, NO_GRADIENT, SUM
 
-NOTHING = "no columns beside others are nothing"
 FIRST = "the first loss and the target tell as much"
 SETTINGS = ("mu", "sigma", "x", "target", "rounds", "lr")
 
@@ -49,30 +48,5 @@ SAME = {
         },
         "settings['first loss'] = loss(Gaussians(mu, sigma))": "a fingerprint takes no gradient",
         "settings['first loss'] = loss(Gaussians(sigma, mu)).detach()": "it tells integrands apart as well",
-    },
-    "vae._activated_m2_turn": {
-        "y = F.one_hot((drawn.c * k).long(), k)": EXACT,
-        "each = zip(f.split(2 * n, 1), terms)": "there are two of each",
-        "of_known, of_rest = (weighted.adversary_activated(g, term, temperature).mean(1) "
-        "for g, term in each)": AXIS,
-        "return {'D': unified.label_nll(f, _is_real(n, f).repeat(2)).mean(1), "
-        "'model': of_known + of_rest}": AXIS,
-    },
-    "vae._beside": {
-        "return torch.cat([x, y], -1) if y.shape[1] else x": NOTHING,
-        "return torch.cat([x, y], -1) if y.shape[-2] else x": NOTHING,
-    },
-    "vae._is_real": {"return (torch.arange(2 * n) < n).to(like)": CPU},
-    "vae._m2_turn": {
-        "return {'model': known.mean(1) + rest.mean(-1)}": AXIS,
-        "return {'model': known.mean(-1) + rest.mean(1)}": AXIS,
-    },
-    "vae._neighbours": {"return f.unflatten(1, (2, -1)).roll(1, -1).flatten(-2)": AXIS},
-    "vae.autoencoder": {
-        "return {'D': unified.label_nll(f, _is_real(batch, f)).mean(1), "
-        "'model': weighted.adversary_activated(believed, loss, temperature).mean(-1)}": AXIS,
-    },
-    "vae.generated": {
-        "return _beside((u <= nets.G(_beside(z, y)).sigmoid()).to(z), y)": EVEN,
     },
 }
