@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from games.harness import Case, Move, Owner, Paper, Part, Steps
 from games.paper_a import noise_images
 
 
+@functools.cache  # so that the same data are one object: two calls with them are the same call
 def pairs(size: int, n: int = 20, classes: int = 3, seed: int = 0) -> Pairs:
     """Random bits, no two images alike, with labels."""
     images = noise_images(n, size, classes, seed)
@@ -110,16 +112,17 @@ def semi_supervised_case(changes: dict, size: int, **arguments) -> Case:
     return Case(call, semi_supervised, changes, alone=own(labelled=PARTS, unlabelled=REST))
 
 
+PLAIN = pairs(4).unlabelled()
 VAE_CHANGES = {"data": pairs(4, seed=1).unlabelled(), "parts": OTHER_PARTS} | CHANGES
-CVAE_CHANGES = {"data": [pairs(4, seed=1), pairs(4).unlabelled()], "parts": OTHER_PARTS} | CHANGES
+CVAE_CHANGES = {"data": [pairs(4, seed=1), PLAIN], "parts": OTHER_PARTS} | CHANGES
 SVAE_CHANGES = {"data": pairs(4, seed=1), "labelled": OTHER_PARTS, "unlabelled": OTHER_REST, "alpha": 0.4}
 SVAE_CHANGES |= CHANGES
 HOT = {"temperature": 1.5}
 HEAT = {"temperature": [None, 3.0, math.inf]}
 CASES = {
-    "autoencoder": autoencoder_case(VAE_CHANGES, pairs(4).unlabelled(), **SMALL),
+    "autoencoder": autoencoder_case(VAE_CHANGES, PLAIN, **SMALL),
     "autoencoder, activated": autoencoder_case(
-        VAE_CHANGES | HEAT | {"exchanged": True}, pairs(4).unlabelled(), **SMALL, **HOT
+        VAE_CHANGES | HEAT | {"exchanged": True}, PLAIN, **SMALL, **HOT
     ),
     "autoencoder, labelled and activated": autoencoder_case(CVAE_CHANGES | HEAT, pairs(4), **SMALL, **HOT),
     "autoencoder, convolutional": autoencoder_case({"width": 3, **HEAT}, pairs(16), **LARGE, **HOT),

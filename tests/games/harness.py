@@ -137,7 +137,9 @@ class Paper:
 
 @dataclass(frozen=True)
 class Case:
-    """A builder's call with small arguments, its paper, and for every argument another value or several.
+    """A builder's call with small arguments, its paper, and for every argument another value, or several.
+
+    A dictionary stands for several arguments that must change together.
 
     ``paper`` is given the arguments by name. ``seeds`` are the trials, one where a game plays one.
     ``alone(i)`` gives the arguments that have a row for each trial, with trial i's row only.
@@ -158,17 +160,18 @@ class Case:
         for name, change in self.changes.items():
             values = change if isinstance(change, list) else [change]
             for i, value in enumerate(values):
-                yield (f"{name} {i}" if len(values) > 1 else name), {name: value}
+                label = f"{name} {i}" if len(values) > 1 else name
+                yield label, (value if isinstance(value, dict) else {name: value})
 
     def to_play(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The same, with all arguments of a part at once, unless the case has them ``apart``."""
         together: dict[str, dict[str, Any]] = {}
         for label, values in self.singly():
-            ((name, value),) = values.items()
-            if self.apart or "." not in name:
+            part = label.rpartition(".")[0]
+            if self.apart or not part:
                 yield label, values
             else:
-                together.setdefault(name.rpartition(".")[0], {})[name] = value
+                together.setdefault(part, {}).update(values)
         yield from ((f"{part}.*", values) for part, values in together.items())
 
     def changed(self, values: Mapping[str, Any]) -> Case:
