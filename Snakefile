@@ -13,7 +13,7 @@ import sys
 
 sys.path.insert(0, workflow.basedir)
 
-from bridgekit import book, keys, pages
+from bridgekit import book, keys, pages, placement
 from bridgekit.errors import BridgekitError
 from snakemake.exceptions import WorkflowError
 
@@ -22,6 +22,7 @@ PROFILE = config.get("profile", "quick")
 ONLY = config.get("only")
 
 try:
+    placement.recover(pages.root())  # what a kill interrupted
     KEYS = {page: pages.key(page, PROFILE) for page in pages.names()}
     JUDGES = {page: pages.classifiers(page, PROFILE) for page in KEYS}
     JUDGE = keys.digest(keys.tree(keys.modules("import bridgekit.classifiers").values(), keys.PACKAGE))

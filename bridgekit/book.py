@@ -3,8 +3,8 @@
     python -m bridgekit.book quick        builds _build/html from the pages executed at profile quick
 
 Jupyter Book executes nothing here: `assemble` puts executed notebooks, plain pages and the figures they name
-side by side under _build/source, and `build` makes every warning an error. The module is also a Sphinx
-extension, named in _config.yml, which stops a build of the bare sources with one message.
+side by side in a folder of this process alone, and `build` makes every warning an error. The module is also a
+Sphinx extension, named in _config.yml, which stops a build of the bare sources with one message.
 """
 
 import re
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridgekit import keys, pages, records, sums
+from bridgekit import keys, pages, placement, records, sums
 from bridgekit.errors import BridgekitError
 
 MARK = ".assembled"
@@ -53,17 +53,15 @@ def key(profile: str) -> str:
     return keys.digest(profile, {page: pages.key(page, profile) for page in pages.names()}, *own)
 
 
-def assemble(profile: str) -> Path:
-    """Make _build/source anew from the pages executed at `profile`; returns it.
+def assemble(profile: str, work: Path) -> Path:
+    """Make the source tree `work`/source from the pages executed at `profile`; returns it.
 
     A notebook that is damaged, or was executed from something else than what stands here now, is removed,
     with an error. A damaged file of a reference run is an error.
     """
     home = pages.root()
-    source, drawn = home / "_build" / "source", home / "_build" / "figures"
     _check_references(home)
-    for folder in (source, drawn):
-        shutil.rmtree(folder, ignore_errors=True)
+    source, drawn = work / "source", work / "figures"
     for page in pages.names():
         _copy(_current(home, page, profile), source / f"{page}.ipynb")
     for path in _sources(home):
@@ -129,32 +127,23 @@ def _check_references(home: Path) -> None:
 
 
 def build(profile: str) -> Path:
-    """Assemble the pages and build the HTML; returns _build/html/index.html, or raises and leaves no HTML.
+    """Assemble the pages and build the HTML; returns _build/html/index.html.
 
-    Always from nothing: a doctree that a failed build leaves would hide its warnings from the next one.
+    Raises BridgekitError where the book has warnings; the HTML that stood there before then stays. Always
+    from nothing: a doctree that a failed build leaves would hide its warnings from the next one.
     """
     home = pages.root()
-    work, html = home / "_build" / "book", home / "_build" / "html"
-    for folder in (work, html):
-        shutil.rmtree(folder, ignore_errors=True)
-    try:
-        command = [
-            "build",
-            str(assemble(profile)),
-            "--config",
-            str(home / "_config.yml"),
-            "--path-output",
-            str(work),
-        ]
+    placement.recover(home)
+    html = home / "_build" / "html"
+    with placement.workshop(home) as work:
+        source, config = assemble(profile, work), home / "_config.yml"
+        command = ["build", str(source), "--config", str(config), "--path-output", str(work / "book")]
         command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
-        done = subprocess.run(
-            command, cwd=home, stdout=subprocess.DEVNULL
-        )  # its last words name a folder that moves
+        # Its last words name a folder that moves.
+        done = subprocess.run(command, cwd=home, stdout=subprocess.DEVNULL)
         if done.returncode:
             raise BridgekitError("the book has warnings, and each of them is an error: see the lines above")
-        (work / "_build" / "html").rename(html)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        placement.swap(work / "book" / "_build" / "html", html)
     return html / "index.html"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import sums
+from . import placement, sums
 from .errors import BridgekitError, nearest
 from .parameters import declared_in, read_yaml
 from .records import intact, is_exact, metric_values, portable, read_record
@@ -195,6 +195,7 @@ def ledger(root: Path) -> list[Verdict]:
 
     Raises BridgekitError where a file of one of these runs is missing or damaged: it says nothing then.
     """
+    placement.recover(Path(root))
     claims = load(root)
     for page in sorted({claim.page for claim in claims if claim.parts}):
         folder = Path(root) / "figures" / "paper" / page

@@ -10,6 +10,7 @@ from bridgekit import keys
 
 FLOORS = [
     "errors",
+    "files",
     # 0: mathematics
     "divergences",
     "distributions",
@@ -36,12 +37,12 @@ FLOORS = [
     "parameters",
     "displays",
     "records",
+    "placement",
     "claims",
     "results",
     "plots",
     "diagrams",
     "execution",
-    "placement",
     "pages",
     "book",
     "doctor",
