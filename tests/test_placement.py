@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from kills import moments
 
-from bridgekit import book, files, keys, pages, placement, results
+from bridgekit import book, files, keys, pages, placement, results, sums
 from bridgekit.__main__ import main
 from bridgekit.errors import BridgekitError
 
@@ -22,14 +22,14 @@ NEW = {"a.svg": "new", "a.npz": "new", "fresh.svg": "new"}
 
 
 def result(drawn: dict[str, str], page: str = "beta") -> dict[str, bytes]:
-    """The files of a run: what it drew, and its record."""
+    """The files of a run: what it drew, its record, and their sums."""
     kinds = {"parameters", "metrics", "criteria", "provenance"}
     record = {"schema": 1, "page": page, "profile": "quick", **{kind: {} for kind in kinds}}
     record["figures"] = {"all": {"files": sorted(drawn)}}
     record["provenance"] = {"made": next(iter(drawn.values()))}
-    return {name: text.encode() for name, text in drawn.items()} | {
-        "record.json": json.dumps(record).encode()
-    }
+    whole = {name: text.encode() for name, text in drawn.items()}
+    whole["record.json"] = json.dumps(record).encode()
+    return whole | {sums.NAME: sums.body(whole)}
 
 
 def lay(folder: Path, content: dict[str, bytes]) -> None:
@@ -94,7 +94,7 @@ def made(drawn: dict[str, str], folder: str, notebooks: str) -> dict[str, bytes]
     text = notebook(drawn["a.svg"])
     text.metadata["bridgekit"] |= {"profile": "quick", "key": "key"}
     content = {os.path.join(folder, name): body for name, body in result(drawn).items()}
-    return content | {os.path.join(notebooks, "beta.ipynb"): f"{nbformat.writes(text)}\n".encode()}
+    return content | {os.path.join(notebooks, "beta.ipynb"): sums.sealed(nbformat.writes(text)).encode()}
 
 
 PLAIN = ("_build", "work", "notebooks", "quick")
