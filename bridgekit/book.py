@@ -60,8 +60,8 @@ def assemble(profile: str, work: Path) -> Path:
     with an error. A damaged file of a reference run is an error.
     """
     home = pages.root()
-    _check_references(home)
     source, drawn = work / "source", work / "figures"
+    _check_references(home)
     for page in pages.names():
         _copy(_current(home, page, profile), source / f"{page}.ipynb")
     for path in _sources(home):

@@ -197,6 +197,7 @@ def ledger(root: Path) -> list[Verdict]:
     """
     placement.recover(Path(root))
     claims = load(root)
+    placement.recover(Path(root))
     for page in sorted({claim.page for claim in claims if claim.parts}):
         folder = Path(root) / "figures" / "paper" / page
         if (folder / "record.json").exists() and (folder / sums.NAME).exists():

@@ -1,6 +1,6 @@
 """A page's run: its metrics, figures and provenance, written as one record when the page is done.
 
-Everything is kept in memory until :meth:`Run.finish`, which puts figures, record and the sums of all files in
+Everything is kept in memory until :meth:`Run.finish`, which puts figures, record and the sums of them all in
 place together: a page that fails or is killed leaves the earlier result as it was.
 """
 
@@ -195,7 +195,7 @@ class Run:
         }
 
     def finish(self) -> None:
-        """Put figures, record and sums in place of the earlier run's; glue metrics; drop own checkpoints.
+        """Put figures, sums and record in place of the earlier run's; glue metrics; drop own checkpoints.
 
         Raises BridgekitError where they cannot be written, and where a foreign file is in the way.
         """
