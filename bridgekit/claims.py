@@ -195,7 +195,6 @@ def ledger(root: Path) -> list[Verdict]:
 
     Raises BridgekitError where a file of one of these runs is missing or damaged: it says nothing then.
     """
-    placement.recover(Path(root))
     claims = load(root)
     placement.recover(Path(root))
     for page in sorted({claim.page for claim in claims if claim.parts}):
