@@ -131,4 +131,45 @@ SAME = {
         "labels = torch.eye(k, dtype=x.dtype).expand(*x.shape[:2], k, k)": CPU,
         "labels = torch.eye(k, device=x.device).expand(*x.shape[:2], k, k)": EXACT,
     },
+    "vae._beside": {
+        "return torch.cat([x, y], -1) if y.shape[1] else x": "to put nothing beside x changes nothing",
+        "return torch.cat([x, y], -1) if y.shape[-2] else x": "to put nothing beside x changes nothing",
+    },
+    "vae.negative_bound": {
+        "return likelihood.negative_elbo(kl_to_standard_normal(mu, log_sigma), nll)": SUM,
+    },
+    "vae.labelled_bounds": {
+        "bound = likelihood.negative_elbo(kl_to_standard_normal(mu, log_sigma), nll)": SUM,
+    },
+    "vae.generated": {
+        "if True:": NO_GRADIENT + "; averages that move are seen by tests/test_vae.py",
+        "return _beside(u < nets.G(_beside(z, y)).sigmoid(), y)": EXACT,
+        "return _beside((u <= nets.G(_beside(z, y)).sigmoid()).to(z), y)": EVEN,
+    },
+    "vae._is_real": {"return (torch.arange(2 * n) < n).to(like)": CPU},
+    "vae._neighbours": {"return f.unflatten(1, (2, -1)).roll(1, -1).flatten(-2)": AXIS},
+    "vae.autoencoder": {
+        "return {'model': negative_bound(nets, drawn.pairs, drawn.eps).mean(1)}": AXIS,
+        "return {'D': unified.label_nll(f, _is_real(batch, f)).mean(1), 'model': "
+        "weighted.adversary_activated(believed, loss, temperature).mean(-1)}": AXIS,
+        "return {'D': unified.label_nll(f, _is_real(batch, f)).mean(-1), 'model': "
+        "weighted.adversary_activated(believed, loss, temperature).mean(1)}": AXIS,
+    },
+    "vae._m2_turn": {
+        "return {'model': known.mean(1) + rest.mean(-1)}": AXIS,
+        "return {'model': known.mean(-1) + rest.mean(1)}": AXIS,
+    },
+    "vae._activated_m2_turn": {
+        "y = F.one_hot((drawn.c * k).long(), k)": EXACT,
+        "each = zip(f.split(2 * n, 1), terms)": "two halves and two terms",
+        "of_known, of_rest = (weighted.adversary_activated(g, term, temperature).mean(1) "
+        "for g, term in each)": AXIS,
+        "return {'D': unified.label_nll(f, _is_real(n, f).repeat(2)).mean(1), "
+        "'model': of_known + of_rest}": AXIS,
+    },
+    "vae._networks": {
+        f"if width is not None and data.shape and (data.shape[{a}] != data.shape[{b}]):": ELSEWHERE
+        + "tests/test_vae.py"
+        for a, b in ((1, -2), (-2, -2), (-1, 2), (-1, -3))
+    },
 }
