@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from pathlib import Path
 
 import jupytext
 import nbformat
@@ -53,7 +54,7 @@ def test_kernel_is_this_interpreter_with_nothing_of_the_users(execute, tmp_path,
         sys.executable,
         str(tmp_path),
         "yes",
-        execution.__file__.replace("execution", "__init__"),
+        str(Path(execution.__file__).with_name("__init__.py")),
         backend,
     ]
     assert output["data"]["text/plain"].replace("\n", "") == repr(ours)

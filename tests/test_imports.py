@@ -10,6 +10,7 @@ from bridgekit import keys
 
 FLOORS = [
     "errors",
+    "machine",
     # 0: mathematics
     "divergences",
     "distributions",
@@ -39,6 +40,8 @@ FLOORS = [
     "plots",
     "diagrams",
     "parameters",
+    "holding",
+    "kernels",
     "execution",
     "placement",
     "pages",
