@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bridgekit import data, training
+from bridgekit import data, machine, training
 from bridgekit.data import Images, store
 from bridgekit.errors import BridgekitError
 from bridgekit.games.classifying import classification
@@ -168,7 +168,7 @@ def _file(name: str, size: int | None, channels: int | None, root: str | Path | 
 
 def _places(root: str | Path | None) -> list[Path]:
     """Where weights may lie: beside the decoded images, or, where that cannot be written, at home."""
-    homes = (data.data_root(root), Path(store.DEFAULT_ROOT).expanduser())
+    homes = (data.data_root(root), machine.expanded(store.DEFAULT_ROOT))
     return list(dict.fromkeys(home / "cache" for home in homes))
 
 

@@ -1,6 +1,6 @@
 """One notebook, executed once: the line that says how far it is, and what is kept of it.
 
-Knows nothing of pages, profiles or folders: `pages.run` does, and calls `execute`. The kernel is `kernels.started`'s.
+Knows nothing of pages, profiles or folders: `pages.run` does, and calls `execute`.
 """
 
 import json
@@ -85,14 +85,12 @@ def _ended(kernel: kernels.Kernel, error: RuntimeError) -> str:
 def _late(limit: float, reached: list, env: dict[str, str]) -> str:
     """What was running when the time was over, how far it was, and how to go on."""
     code = [cell for cell in reached if cell.cell_type == "code"]
-    what = (
-        f"cell In [{len(code)}], which begins `{_first(code[-1].source)}`" if code else "its kernel's start"
-    )
+    at = f"cell In [{len(code)}], which begins `{_first(code[-1].source)}`" if code else "the kernel's start"
     note = last_note(Path(env["BRIDGEKIT_PROGRESS"])) if "BRIDGEKIT_PROGRESS" in env else None
     far = f" ({told(note)})" if note else ""
     kept = ": it goes on from its last checkpoint" if "BRIDGEKIT_CHECKPOINTS" in env else ""
     return (
-        f"stopped after {clock(limit)}, its time limit, in {what}{far}. "
+        f"stopped after {clock(limit)}, its time limit, in {at}{far}. "
         f"Start it again with a longer --limit, or with --limit none{kept}"
     )
 

@@ -50,7 +50,7 @@ class Kernel:
 
 @contextmanager
 def started(cwd: Path, env: dict[str, str], limit: float | None = None) -> Iterator[Kernel]:
-    """A kernel in `cwd`, stopped after `limit` seconds. Raises BridgekitError where it has no place to start."""
+    """A kernel in `cwd`, stopped after `limit` seconds. Raises BridgekitError where it cannot start."""
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import KernelManager
 
@@ -113,7 +113,8 @@ def _shorter(place: Path) -> Path:
             return other
     raise BridgekitError(
         f"the name of the temporary folder {place} is too long for a kernel's sockets, and none of "
-        f"{', '.join(filter(None, others))} can be written: point TMPDIR to a folder of at most {LONGEST} bytes"
+        f"{', '.join(filter(None, others))} can be written: point TMPDIR to a folder whose name has at most "
+        f"{LONGEST} bytes"
     )
 
 

@@ -25,8 +25,7 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise BridgekitError(
-            f"this user has no home folder for '{path}' (HOME is not set, and the system knows no user "
-            f"{os.getuid()}): set HOME to a folder that can be written"
+            f"no home folder is known for '{path}': set HOME to a folder that can be written"
         ) from error
 
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from bridgekit import execution, keys, placement
+from bridgekit import execution, keys, machine, placement
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
 
@@ -276,7 +276,7 @@ def _environment(home: Path, part: Path, profile: str) -> dict[str, str]:
     threads = str(_threads())
     told = {"ROOT": home, "OUT": part, "PROFILE": profile, "PROGRESS": part / ".progress", "THREADS": threads}
     if data := os.environ.get("BRIDGEKIT_DATA"):
-        told["DATA"] = Path(data).expanduser().resolve()  # the kernel runs in the root
+        told["DATA"] = machine.expanded(data).resolve()  # the kernel runs in the root
     pools = {f"{library}_NUM_THREADS": threads for library in ("OMP", "MKL", "OPENBLAS")}
     # Otherwise glibc gives memory back and asks for it again in every step: a fifth of the training time.
     pools |= {f"MALLOC_{name}_THRESHOLD_": str(2**30) for name in ("MMAP", "TRIM")}
