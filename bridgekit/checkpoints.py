@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bridgekit.data.store import write_atomically
 from bridgekit.errors import BridgekitError
+from bridgekit.files import write_atomically
 from bridgekit.game import Game
 
 if TYPE_CHECKING:

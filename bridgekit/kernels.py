@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridgekit import holding, machine
+from bridgekit import files, machine
 from bridgekit.errors import BridgekitError
 
-PREFIX = "bk-kernel-"
-LONGEST = 80  # bytes of a folder's name; a socket's whole name may have 103 on macOS, 107 on Linux
+PREFIX = "bk-"
+LONGEST = 79  # bytes of a folder's name; a socket's whole name may have 103 on macOS, 107 on Linux
 
 
 @dataclass
@@ -96,8 +96,10 @@ def _folders() -> Iterator[tuple[Path, Path]]:
     with contextlib.ExitStack() as stack:
         with machine.writing("into the temporary folder", way_out):
             place = Path(tempfile.gettempdir())
-            folder = stack.enter_context(holding.held(place, PREFIX))
-            sockets = folder if _short(place) else stack.enter_context(holding.held(_shorter(place), PREFIX))
+            folder = stack.enter_context(files.workshop(place, PREFIX))
+            sockets = (
+                folder if _short(place) else stack.enter_context(files.workshop(_shorter(place), PREFIX))
+            )
         yield folder, sockets
 
 

@@ -11,6 +11,7 @@ from bridgekit import keys
 FLOORS = [
     "errors",
     "machine",
+    "files",
     # 0: mathematics
     "divergences",
     "distributions",

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 
-from bridgekit.data.store import write_atomically
 from bridgekit.errors import BridgekitError
+from bridgekit.files import write_atomically
 
 TIMEOUT = 30.0  # seconds without a byte before a mirror is given up
 
