@@ -3,13 +3,20 @@
     snakemake book --cores 2 --rerun-triggers params
     snakemake figures --cores 2 --rerun-triggers params --config profile=paper only=twin_gradients
 
+    snakemake --profile cluster/slurm --config profile=paper
+
 A page is run again when its content key changes (bridgekit.pages.key): with `--rerun-triggers params`, time
 stamps count for nothing. Jobs meet in the file system alone, so any executor plugin will do.
 """
 
+import atexit
+import os
 import re
 import shlex
+import shutil
 import sys
+from pathlib import Path
+from uuid import uuid4
 
 sys.path.insert(0, workflow.basedir)
 
@@ -20,6 +27,9 @@ from snakemake.exceptions import WorkflowError
 PYTHON = sys.executable
 PROFILE = config.get("profile", "quick")
 ONLY = config.get("only")
+LIMIT = config.get("limit")
+# Where the jobs of this call, wherever they run, leave what they say when they fail.
+ERRORS = Path(os.environ.setdefault("BRIDGEKIT_ERRORS", os.path.abspath(f"_build/errors/{uuid4().hex}")))
 
 try:
     KEYS = {page: pages.key(page, PROFILE) for page in pages.names()}
@@ -50,7 +60,22 @@ def before(wildcards):
     return [*map(report, JUDGES[wildcards.page]), *expand("_build/notebooks/paper/{page}.ipynb", page=makers)]
 
 
+LIMITED = f"--limit {shlex.quote(str(LIMIT))}" if LIMIT else ""
 REPORTS = {report(judge): judge for judges in JUDGES.values() for judge in judges}
+
+
+def last_word():
+    """What failed and the way out, after all that Snakemake has to say of its own."""
+    said = sorted(ERRORS.glob("*.txt"), key=os.path.getmtime)
+    for text in said:
+        print(text.read_text(encoding="utf-8"), end="", file=sys.stderr)
+    if not said:
+        print("bridgekit: a job ended without a word of its own: see the lines above", file=sys.stderr)
+    shutil.rmtree(ERRORS, ignore_errors=True)
+
+
+onerror:
+    atexit.register(last_word)
 
 
 wildcard_constraints:
@@ -84,7 +109,7 @@ rule page:
         mem_mb=8000,
         runtime=600,
     shell:
-        "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} --lines"
+        "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} --lines {LIMITED}"
 
 
 rule classifier:
@@ -104,7 +129,7 @@ rule html:
     input:
         expand("_build/notebooks/{profile}/{page}.ipynb", profile=PROFILE, page=list(KEYS)),
     output:
-        "_build/html/index.html",
+        update("_build/html/index.html"),  # the earlier book stays until the new one is whole
     params:
         key=BOOK,
     threads: 1

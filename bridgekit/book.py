@@ -3,11 +3,12 @@
     python -m bridgekit.book quick        builds _build/html from the pages executed at profile quick
 
 Jupyter Book executes nothing here: `assemble` puts executed notebooks, plain pages and the figures they name
-side by side under _build/source, and `build` makes every warning an error. The module is also a Sphinx
+side by side in a folder of its own, and `build` makes every warning an error. The module is also a Sphinx
 extension, named in _config.yml, which stops a build of the bare sources with one message.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,8 +16,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridgekit import keys, pages
-from bridgekit.errors import BridgekitError
+from bridgekit import files, keys, machine, pages, placement
+from bridgekit.errors import BridgekitError, say
 
 MARK = ".assembled"
 FIGURE = re.compile(r"\.\./figures/[\w./-]*\w")  # as a page in book/ names a file of figures/
@@ -54,15 +55,13 @@ def key(profile: str) -> str:
     return keys.digest(profile, {page: pages.key(page, profile) for page in pages.names()}, *own)
 
 
-def assemble(profile: str) -> Path:
-    """Make _build/source anew from the pages executed at `profile`; returns it.
+def assemble(profile: str, work: Path) -> Path:
+    """Make `work`/source anew from the pages executed at `profile`, with figures beside it; returns it.
 
     A notebook that was executed from something else than what stands here now is removed, with an error.
     """
     home = pages.root()
-    source, drawn = home / "_build" / "source", home / "_build" / "figures"
-    for folder in (source, drawn):
-        shutil.rmtree(folder, ignore_errors=True)
+    source, drawn = work / "source", work / "figures"
     for page in pages.names():
         _copy(_current(home, page, profile), source / f"{page}.ipynb")
     for path in _sources(home):
@@ -102,33 +101,39 @@ def _current(home: Path, page: str, profile: str) -> Path:
 
 
 def build(profile: str) -> Path:
-    """Assemble the pages and build the HTML; returns _build/html/index.html, or raises and leaves no HTML.
+    """Assemble the pages and build the HTML; returns _build/html/index.html.
 
-    Always from nothing: a doctree that a failed build leaves would hide its warnings from the next one.
+    Raises BridgekitError, and leaves the earlier HTML as it was, where that fails. Always from nothing: a
+    doctree that a failed build leaves would hide its warnings from the next one.
     """
     home = pages.root()
-    work, html = home / "_build" / "book", home / "_build" / "html"
-    for folder in (work, html):
-        shutil.rmtree(folder, ignore_errors=True)
-    try:
-        command = [
-            "build",
-            str(assemble(profile)),
-            "--config",
-            str(home / "_config.yml"),
-            "--path-output",
-            str(work),
-        ]
-        command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
-        done = subprocess.run(
-            command, cwd=home, stdout=subprocess.DEVNULL
-        )  # its last words name a folder that moves
-        if done.returncode:
-            raise BridgekitError("the book has warnings, and each of them is an error: see the lines above")
-        (work / "_build" / "html").rename(html)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    html = home / "_build" / "html"
+    with machine.room(home / "_build"), files.workshop(home / "_build" / "work") as work:
+        fault = _jupyter_book(assemble(profile, work), home / "_config.yml", work / "book")
+        if fault:
+            earlier = f" What stands in {html} is the earlier book." if html.exists() else ""
+            raise BridgekitError(fault + earlier)
+        placement.swap(work / "book" / "_build" / "html", html)
     return html / "index.html"
+
+
+def _jupyter_book(source: Path, config: Path, to: Path) -> str | None:
+    """Run Jupyter Book, whose errors are shown; returns what was wrong, None where nothing was."""
+    command = ["build", str(source), "--config", str(config), "--path-output", str(to)]
+    command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
+    words = {"text": True, "encoding": "utf-8", "errors": "replace"}
+    env = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}  # whatever the terminal can show
+    # Not its standard output: the last words there name a folder that moves.
+    done = subprocess.run(
+        command, cwd=config.parent, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **words
+    )
+    sys.stderr.write(done.stderr)
+    if not done.returncode:
+        return None
+    for number in machine.FULL:
+        if f"[Errno {number}]" in done.stderr:
+            return f"cannot write the book: {machine.why(OSError(number, os.strerror(number)))}"
+    return "the book has warnings, and each of them is an error: see the lines above."
 
 
 def setup(app) -> dict[str, bool]:
@@ -139,7 +144,9 @@ def setup(app) -> dict[str, bool]:
 
 
 if __name__ == "__main__":
+    machine.lenient(sys.stdout, sys.stderr)
     try:
         print(f"book: {build(sys.argv[1])}")
     except BridgekitError as error:
-        raise SystemExit(f"bridgekit: {error}") from error
+        say(error)
+        raise SystemExit(2) from error

@@ -4,6 +4,7 @@ Knows nothing of pages, profiles or folders: `pages.run` does, and calls `execut
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -136,6 +137,17 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(max(round(seconds), 0), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def seconds(text: str) -> float | None:
+    """A time limit, `90s`, `30m` or `2h`, in seconds; None for `none`. Raises BridgekitError for others."""
+    if text == "none":
+        return None
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
+    length = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
+    if not 0 < length <= threading.TIMEOUT_MAX:
+        raise BridgekitError(f"a time limit is written 90s, 30m, 2h or none, not '{text}'")
+    return length
 
 
 def line(page: str, note: dict) -> str:

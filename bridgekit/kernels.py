@@ -19,6 +19,7 @@ from pathlib import Path
 from bridgekit import files, machine
 from bridgekit.errors import BridgekitError
 
+WAY_OUT = "Point TMPDIR to a folder that can be written."
 PREFIX = "bk-"
 LONGEST = 79  # bytes of a folder's name; a socket's whole name may have 103 on macOS, 107 on Linux
 
@@ -92,15 +93,19 @@ def started(cwd: Path, env: dict[str, str], limit: float | None = None) -> Itera
 @contextmanager
 def _folders() -> Iterator[tuple[Path, Path]]:
     """The kernel's temporary folder, and the folder of its sockets: the same one if its name is short."""
-    way_out = "Point TMPDIR to a folder that can be written."
     with contextlib.ExitStack() as stack:
-        with machine.writing("into the temporary folder", way_out):
-            place = Path(tempfile.gettempdir())
-            folder = stack.enter_context(files.workshop(place, PREFIX))
-            sockets = (
-                folder if _short(place) else stack.enter_context(files.workshop(_shorter(place), PREFIX))
-            )
+        with machine.writing("into the temporary folder", WAY_OUT):
+            place = temporary()
+            sockets = folder = stack.enter_context(files.workshop(place, PREFIX))
+            if not _short(place):
+                sockets = stack.enter_context(files.workshop(_shorter(place), PREFIX))
         yield folder, sockets
+
+
+def temporary() -> Path:
+    """The folder for temporary files. Raises BridgekitError where the system has none that can be written."""
+    with machine.writing("into a temporary folder", WAY_OUT):
+        return Path(tempfile.gettempdir())
 
 
 def _short(place: Path) -> bool:

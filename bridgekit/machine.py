@@ -30,9 +30,9 @@ def expanded(path: str | Path) -> Path:
 
 
 def home() -> Path:
-    """The home folder. Raises BridgekitError where there is none, or none that can be written."""
+    """The home folder. Raises BridgekitError where there is none, or where caches cannot be written there."""
     place = expanded("~")
-    if not os.access(place, os.W_OK):
+    if not os.access(place, os.W_OK) and "XDG_CACHE_HOME" not in os.environ:
         raise BridgekitError(f"the home folder {place} cannot be written: set HOME to a folder that can")
     return place
 
@@ -51,6 +51,17 @@ def writing(path: Path | str, otherwise: str = WRITABLE) -> Iterator[None]:
         yield
     except OSError as error:
         raise BridgekitError(f"cannot write {path}: {why(error, otherwise)}") from error
+
+
+@contextmanager
+def room(path: Path | str) -> Iterator[None]:
+    """As `writing`, for the errors of a full disk alone; others pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise BridgekitError(f"cannot write {path}: {why(error)}") from error
 
 
 def reserve(folder: Path, size: int) -> None:

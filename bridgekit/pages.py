@@ -22,6 +22,7 @@ from bridgekit import execution, keys, machine, placement, records
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
 
+LIMIT = "limit"  # in a profile, beside its pages: how long one of them may take
 READERS = ("scoreboard",)  # pages that show the whole ledger and every page's reference record
 
 
@@ -98,6 +99,8 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
     if not isinstance(entries, dict):
         raise BridgekitError(f"{name} must hold pages with their parameters below, not '{entries}'")
     for other, values in entries.items():
+        if other == LIMIT:
+            continue
         if other not in known:
             raise BridgekitError(
                 f"{name} has settings for '{other}', which is no page: {nearest(other, known)}"
@@ -105,6 +108,18 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
         if not isinstance(values or {}, dict):
             raise BridgekitError(f"{name}: '{other}' must hold lines `parameter: value`, not '{values}'")
     return _fitted(page, entries.get(page) or {}, f"{name}: ")
+
+
+def limit(profile: str, given: str | None = None, custom: bool = False) -> float | None:
+    """How many seconds a page may take: what was `given`, else what the profile says; None for no limit.
+
+    A profile's limit is made for its own values: none holds where there are `custom` ones.
+    """
+    if given is None and not custom and profile in profiles():
+        name = f"profiles/{profile}.yaml"
+        entries = read_yaml(_text(root() / name), name)
+        given = entries.get(LIMIT) if isinstance(entries, dict) else None
+    return None if given is None else execution.seconds(str(given))
 
 
 def _text(path: Path) -> str:
@@ -227,13 +242,14 @@ def run(
     out: Path | None = None,
     live: bool = False,
     tell: Callable[[str], object] | None = None,
+    limit: float | None = None,
 ) -> Path:
     """Execute one page and put its notebook and results in place; returns the notebook's path.
 
     `out` stands for figures/<profile>/<page> and takes the notebook too; `tell` gets the progress (standard
-    error). Raises BridgekitError for bad input before anything runs, and for a page that fails: its partly
-    executed notebook is then kept as _build/notebooks/<profile>/<page>.failed.ipynb, and what stood in place
-    before still stands there.
+    error); after `limit` seconds the page is stopped. Raises BridgekitError for bad input before anything runs,
+    and for a page that fails: its partly executed notebook is then kept as
+    _build/notebooks/<profile>/<page>.failed.ipynb, and what stood in place before still stands there.
     """
     import nbformat
 
@@ -250,11 +266,12 @@ def run(
         kept = keys.checkpoints(home, name, page, parameters) if part.is_relative_to(home) else None
         env |= {"BRIDGEKIT_CHECKPOINTS": str(kept)} if kept else {}
         with _named(page), execution.watched(page, progress, live, tell):
-            notebook = execution.execute(source(page), parameters, draft, failed, home, env)
+            notebook = execution.execute(source(page), parameters, draft, failed, home, env, limit)
         progress.unlink()
         notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
         executed = part / f"{page}.ipynb" if out else draft
-        executed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+        with machine.writing(executed):
+            executed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
         placement.swap(part, folder)
         if not out:
             draft.replace(notebooks / f"{page}.ipynb")
