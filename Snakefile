@@ -28,8 +28,9 @@ PYTHON = sys.executable
 PROFILE = config.get("profile", "quick")
 ONLY = config.get("only")
 LIMIT = config.get("limit")
-# Where the jobs of this call, wherever they run, leave what they say when they fail.
-ERRORS = Path(os.environ.setdefault("BRIDGEKIT_ERRORS", os.path.abspath(f"_build/errors/{uuid4().hex}")))
+if "BRIDGEKIT_ERRORS" not in os.environ:  # else this is a job of a call that has set it
+    os.environ["BRIDGEKIT_ERRORS"] = os.path.abspath(f"_build/errors-{uuid4().hex}")
+    atexit.register(shutil.rmtree, os.environ["BRIDGEKIT_ERRORS"], ignore_errors=True)
 
 try:
     KEYS = {page: pages.key(page, PROFILE) for page in pages.names()}
@@ -65,13 +66,12 @@ REPORTS = {report(judge): judge for judges in JUDGES.values() for judge in judge
 
 
 def last_word():
-    """What failed and the way out, after all that Snakemake has to say of its own."""
-    said = sorted(ERRORS.glob("*.txt"), key=os.path.getmtime)
+    """What failed and the way out, as the jobs left it, after all that Snakemake has to say itself."""
+    said = sorted(Path(os.environ["BRIDGEKIT_ERRORS"]).glob("*.txt"), key=os.path.getmtime)
     for text in said:
         print(text.read_text(encoding="utf-8"), end="", file=sys.stderr)
     if not said:
         print("bridgekit: a job ended without a word of its own: see the lines above", file=sys.stderr)
-    shutil.rmtree(ERRORS, ignore_errors=True)
 
 
 onerror:

@@ -247,7 +247,7 @@ def run(
     """Execute one page and put its notebook and results in place; returns the notebook's path.
 
     `out` stands for figures/<profile>/<page> and takes the notebook too; `tell` gets the progress (standard
-    error); after `limit` seconds the page is stopped. Raises BridgekitError for bad input before anything runs,
+    error); `limit` seconds stop the page. Raises BridgekitError for bad input before anything runs,
     and for a page that fails: its partly executed notebook is then kept as
     _build/notebooks/<profile>/<page>.failed.ipynb, and what stood in place before still stands there.
     """
