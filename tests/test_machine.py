@@ -1,6 +1,7 @@
-"""Machines that lack something: a home, room on the disk, a short temporary folder, a terminal of many letters."""
+"""Machines that lack something: a home, room on the disk, a short temporary folder, letters to print."""
 
 import errno
+import io
 import json
 import os
 import pwd
@@ -10,14 +11,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 
 from bridgekit import data, execution, kernels, keys, machine, pages, records
 from bridgekit.__main__ import main
 from bridgekit.errors import BridgekitError
 from bridgekit.progress import Progress
 
-NARROW = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+CLAIM = """- id: A1
+  paper: A
+  place: eq 1
+  statement: α holds
+  page: alpha
+  criterion: {text: it holds, parts: [{metric: product, above: 1}]}
+"""
 
 
 def full(*arguments, **options):
@@ -57,7 +63,7 @@ def test_unknown_home_is_one_clear_error(homeless, monkeypatch, act):
 
 
 def test_without_a_home_what_needs_none_works(homeless, monkeypatch, tmp_path):
-    assert data.load("digits", root=tmp_path).name == "digits"
+    assert data.data_root(tmp_path) == tmp_path
     assert records.portable("~somebody says", tmp_path) == "~somebody says"
     monkeypatch.setenv("BRIDGEKIT_DATA", "~/data")
     with pytest.raises(BridgekitError, match="set HOME"):
@@ -122,19 +128,31 @@ def test_user_without_an_entry(toy_book):
 # ----------------------------------------------------------------------------- letters that cannot be shown
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "ascii", None])
-@pytest.mark.parametrize("command", ["list", "claims", "list --json"])
-def test_terminal_of_few_letters(command, encoding):
-    env = os.environ | {"PYTHONPATH": str(REPOSITORY)} | NARROW
-    env |= {"PYTHONIOENCODING": encoding} if encoding else {}
-    command = [sys.executable, "-m", "bridgekit", *command.split()]
-    done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True)
-    assert (done.returncode, done.stderr) == (0, b"")
-    text = done.stdout.decode(encoding or "ascii")
-    if "--json" in command:  # for machines: nothing lost
-        assert any("α" in fact["title"] + str(fact) or "χ" in str(fact) for fact in json.loads(text))
-    else:
-        assert "?" in text
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+@pytest.mark.parametrize("command", ["list", "claims", "doctor", "list --json", "claims --json"])
+def test_terminal_of_few_letters(toy_book, monkeypatch, command, encoding):
+    toy_book.edit("book/alpha.md", "# The first page", "# χ and 一")
+    toy_book.write("claims.yml", CLAIM)
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(command.split()) == 0
+    terminal.flush()
+    text = terminal.buffer.getvalue().decode(encoding)
+    if "--json" in command:  # for machines: nothing is lost
+        assert {"χ and 一", "α holds"} & {
+            fact.get("title", fact.get("statement")) for fact in json.loads(text)
+        }
+    elif command != "doctor":
+        assert "? and ?" in text or "? holds" in text
+
+
+@pytest.mark.pipeline
+def test_page_runs_on_a_terminal_of_few_letters(toy_book):
+    narrow = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1"}
+    done = toy_book.run("bridgekit", "run", "beta", "--lines", "--set", "text=αβ", env=narrow)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((toy_book.root / "figures/custom/beta/record.json").read_text())
+    assert record["text"] == "αβ"
 
 
 def test_name_that_is_no_utf8_is_printed(toy_book, capfd, monkeypatch):
