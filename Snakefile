@@ -20,7 +20,7 @@ from uuid import uuid4
 
 sys.path.insert(0, workflow.basedir)
 
-from bridgekit import book, keys, pages
+from bridgekit import book, keys, pages, placement
 from bridgekit.errors import BridgekitError
 from snakemake.exceptions import WorkflowError
 
@@ -33,6 +33,7 @@ if "BRIDGEKIT_ERRORS" not in os.environ:  # else this is a job of a call that ha
     atexit.register(shutil.rmtree, os.environ["BRIDGEKIT_ERRORS"], ignore_errors=True)
 
 try:
+    placement.recover(pages.root())  # what a kill interrupted
     KEYS = {page: pages.key(page, PROFILE) for page in pages.names()}
     JUDGES = {page: pages.classifiers(page, PROFILE) for page in KEYS}
     JUDGE = keys.digest(keys.tree(keys.modules("import bridgekit.classifiers").values(), keys.PACKAGE))

@@ -3,8 +3,8 @@
     python -m bridgekit.book quick        builds _build/html from the pages executed at profile quick
 
 Jupyter Book executes nothing here: `assemble` puts executed notebooks, plain pages and the figures they name
-side by side in a folder of its own, and `build` makes every warning an error. The module is also a Sphinx
-extension, named in _config.yml, which stops a build of the bare sources with one message.
+side by side in a folder of this process alone, and `build` makes every warning an error. The module is also a
+Sphinx extension, named in _config.yml, which stops a build of the bare sources with one message.
 """
 
 import json
@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridgekit import files, keys, machine, pages, placement
+from bridgekit import keys, machine, pages, placement
 from bridgekit.errors import BridgekitError, say
 
 MARK = ".assembled"
@@ -107,8 +107,9 @@ def build(profile: str) -> Path:
     doctree that a failed build leaves would hide its warnings from the next one.
     """
     home = pages.root()
+    placement.recover(home)
     html = home / "_build" / "html"
-    with machine.room(home / "_build"), files.workshop(home / "_build" / "work") as work:
+    with machine.room(home / "_build"), placement.workshop(home) as work:
         fault = _jupyter_book(assemble(profile, work), home / "_config.yml", work / "book")
         if fault:
             earlier = f" What stands in {html} is the earlier book." if html.exists() else ""

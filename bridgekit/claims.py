@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import placement
 from .errors import BridgekitError, nearest
 from .parameters import declared_in, read_yaml
 from .records import is_exact, metric_values, portable, read_record
@@ -191,6 +192,7 @@ def _reason(measured: tuple[Measured, ...]) -> str:
 
 def ledger(root: Path) -> list[Verdict]:
     """A verdict for every claim in ``claims.yml``, from the committed reference records alone."""
+    placement.recover(Path(root))
     return [decided(root, claim) for claim in load(root)]
 
 

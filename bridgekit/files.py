@@ -52,7 +52,7 @@ def _sweep_parts(path: Path) -> None:
     for part in path.parent.iterdir():
         if name.fullmatch(part.name):
             with contextlib.suppress(OSError), locked(part, wait=False) as alone:
-                if alone or alone is None and _untouched(part):
+                if alone or alone is None and untouched(part):
                     part.unlink(missing_ok=True)
 
 
@@ -122,7 +122,7 @@ def sweep(parent: Path, prefix: str = "") -> None:
         with contextlib.suppress(OSError):  # somebody else's, or gone by now
             if name.fullmatch(folder.name) and _mine(folder):
                 with locked(folder / LOCK, wait=False) as alone:
-                    if alone or (alone is None and _untouched(folder)):
+                    if alone or (alone is None and untouched(folder)):
                         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -143,7 +143,7 @@ def _mine(folder: Path) -> bool:
     return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid())
 
 
-def _untouched(path: Path) -> bool:
-    """Whether nothing in it has changed for a day."""
+def untouched(path: Path, seconds: float = DAY) -> bool:
+    """Whether nothing in it has changed for so long."""
     latest = max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
-    return time.time() - latest > DAY
+    return time.time() - latest > seconds

@@ -10,15 +10,13 @@ complete, or not at all. With values set by hand the profile's name is `custom`.
 """
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
-from bridgekit import execution, keys, machine, placement, records
+from bridgekit import execution, files, keys, machine, placement, records
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
 
@@ -27,15 +25,21 @@ READERS = ("scoreboard",)  # pages that show the whole ledger and every page's r
 
 
 def root() -> Path:
-    """The repository: $BRIDGEKIT_ROOT, else the nearest folder at or above here with book/_toc.yml in it."""
+    """The repository: $BRIDGEKIT_ROOT, else the nearest book at or above here, else the package's own.
+
+    Book means book/_toc.yml with profiles/ beside it: other people's Jupyter Books have no profiles.
+    """
     named = os.environ.get("BRIDGEKIT_ROOT")
     here = Path.cwd()
     places = [Path(named)] if named else [here, *here.parents, keys.PACKAGE.parent]
     for place in places:
-        if (place / "book" / "_toc.yml").is_file():
+        if (place / "book" / "_toc.yml").is_file() and (place / "profiles").is_dir():
             return place.resolve()
     where = f"$BRIDGEKIT_ROOT ({named})" if named else "this folder or one above it"
-    raise BridgekitError(f"no book/_toc.yml in {where}: go to the repository, or set BRIDGEKIT_ROOT to it")
+    raise BridgekitError(
+        f"no book/_toc.yml with profiles/ beside it in {where}: go to the repository, or set BRIDGEKIT_ROOT"
+        " to it"
+    )
 
 
 def contents() -> list[str]:
@@ -111,10 +115,8 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
 
 
 def limit(profile: str, given: str | None = None, custom: bool = False) -> float | None:
-    """How many seconds a page may take: what was `given`, else what the profile says; None for no limit.
-
-    A profile's limit is made for its own values: none holds where there are `custom` ones.
-    """
+    """How many seconds a page may take: what was `given`, else, where no values are `custom`, what the profile
+    says; None for no limit."""
     if given is None and not custom and profile in profiles():
         name = f"profiles/{profile}.yaml"
         entries = read_yaml(_text(root() / name), name)
@@ -221,6 +223,7 @@ def begin(page: str, namespace: dict[str, object]):
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_deterministic_debug_mode("warn")  # a GPU lacks a few: a warning, not a dead page
     home = root()
+    placement.recover(home)
     out = Path(os.environ.get("BRIDGEKIT_OUT") or home / "figures" / "custom" / page)
     profile = os.environ.get("BRIDGEKIT_PROFILE") or "custom"
     kept = os.environ.get("BRIDGEKIT_CHECKPOINTS")
@@ -255,28 +258,26 @@ def run(
 
     began, home, name = time.monotonic(), root(), "custom" if overrides else profile
     tell = tell or sys.stderr.write
+    placement.recover(home)
     parameters, mark = resolve(page, profile, overrides), key(page, profile, overrides)
-    folder = placement.own(Path(out).resolve()) if out else home / "figures" / name / page
-    notebooks = home / "_build" / "notebooks" / name
+    folder = (Path(out) if out else home / "figures" / name / page).resolve()
+    placement.check(folder, page, home, (f"{page}.ipynb",) if out else ())
     if name == "paper" and (why := records.unclean(home)):
         tell(f"{page}: {why}: this run will decide no claim\n")
-    draft, failed = notebooks / f".{page}.{uuid4().hex}.part.ipynb", notebooks / f"{page}.failed.ipynb"
-    with placement.scratch(folder, draft) as part:
-        env, progress = _environment(home, part, name), part / ".progress"
-        kept = keys.checkpoints(home, name, page, parameters) if part.is_relative_to(home) else None
-        env |= {"BRIDGEKIT_CHECKPOINTS": str(kept)} if kept else {}
+    notebooks, kept = home / "_build" / "notebooks" / name, keys.checkpoints(home, name, page, parameters)
+    with placement.workshop(home) as work:
+        results, progress, failed = work / "results", work / "progress", notebooks / f"{page}.failed.ipynb"
+        env = _environment(home, name, results, progress, kept)
+        for needed in (results, notebooks):
+            needed.mkdir(parents=True, exist_ok=True)
         with _named(page), execution.watched(page, progress, live, tell):
+            draft = work / "draft.ipynb"
             notebook = execution.execute(source(page), parameters, draft, failed, home, env, limit)
-        progress.unlink()
         notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
-        executed = part / f"{page}.ipynb" if out else draft
-        with machine.writing(executed):
-            executed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-        placement.swap(part, folder)
-        if not out:
-            draft.replace(notebooks / f"{page}.ipynb")
-        if kept:  # not before: what is not in place yet may have to be made again
-            shutil.rmtree(kept, ignore_errors=True)
+        new = {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()}
+        new[f"{page}.ipynb"] = f"{nbformat.writes(notebook)}\n".encode()
+        placement.put(new, folder, page, home, None if out else notebooks)
+    files.discard(kept)  # not before: what is not in place yet may have to be made again
     tell(f"{page} · {name} · done in {execution.clock(time.monotonic() - began)}\n")
     return (folder if out else notebooks) / f"{page}.ipynb"
 
@@ -290,10 +291,11 @@ def _named(page: str, where: str = "") -> Iterator[None]:
         raise BridgekitError(f"{where}page '{page}': {error}") from error
 
 
-def _environment(home: Path, part: Path, profile: str) -> dict[str, str]:
+def _environment(home: Path, profile: str, out: Path, progress: Path, kept: Path) -> dict[str, str]:
     """What a page's kernel is told; numpy's and torch's thread pools follow BRIDGEKIT_THREADS."""
     threads = str(_threads())
-    told = {"ROOT": home, "OUT": part, "PROFILE": profile, "PROGRESS": part / ".progress", "THREADS": threads}
+    told = {"ROOT": home, "OUT": out, "PROFILE": profile, "PROGRESS": progress, "CHECKPOINTS": kept}
+    told["THREADS"] = threads
     if data := os.environ.get("BRIDGEKIT_DATA"):
         told["DATA"] = machine.expanded(data).resolve()  # the kernel runs in the root
     pools = {f"{library}_NUM_THREADS": threads for library in ("OMP", "MKL", "OPENBLAS")}

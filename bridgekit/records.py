@@ -1,10 +1,9 @@
-"""Run records on disk: written whole or not at all, read back with one clear error when damaged.
+"""Run records as bytes, and read back with one clear error when damaged.
 
 The same content always gives the same bytes: JSON keys are sorted, archives carry no time stamp. Non-finite
 numbers are null in JSON (its grammar has no NaN) and come back as NaN.
 """
 
-import contextlib
 import io
 import json
 import math
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 
@@ -40,33 +38,6 @@ PACKAGES = (
 _ENTRIES = dict(
     page=str, profile=str, parameters=dict, metrics=dict, figures=dict, criteria=dict, provenance=dict
 )
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a kill at any moment leaves the old file or the new one."""
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        raise BridgekitError(
-            f"cannot write {path}: {error.strerror}. Make the folder writable, or choose another one "
-            "with BRIDGEKIT_OUT."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def check_writable(folder: Path) -> None:
-    """Raise BridgekitError now, not after an hour of training, if ``folder`` cannot take files."""
-    probe = folder / f".probe.{uuid4().hex}"
-    write_bytes(probe, b"")
-    probe.unlink()
 
 
 def json_bytes(content: dict) -> bytes:

@@ -59,7 +59,7 @@ def test_constraints_pin_exactly_what_is_required(required, cluster):
 
 
 def test_slurm_profile_holds_what_must_not_be_forgotten():
-    """Every key is an option of Snakemake or of the plugin, and what the Makefile says stands there as well."""
+    """Every key is an option of Snakemake or of the plugin; what the Makefile says stands there as well."""
     from snakemake.cli import get_argument_parser
 
     given = yaml.safe_load((REPOSITORY / "cluster" / "slurm" / "config.yaml").read_text())

@@ -6,10 +6,8 @@ import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import textwrap
 import zipfile
 from functools import partial
 from types import SimpleNamespace
@@ -126,34 +124,6 @@ def test_finish_removes_what_the_earlier_run_drew_and_this_one_did_not(root):
     (run.out / "record.json").write_text("{damaged")
     run.finish()
     assert json.loads((run.out / "record.json").read_text())["page"] == "demo"
-
-
-def test_a_kill_between_write_and_replace_leaves_the_old_record(tmp_path):
-    path = tmp_path / "record.json"
-    path.write_text("old")
-    code = f"""
-        import os, pathlib, signal
-        from bridgekit import records
-        os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-        records.write_bytes(pathlib.Path({str(path)!r}), b"new")
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert path.read_text() == "old"
-    records.write_bytes(path, b"new")
-    assert path.read_text() == "new"
-
-
-def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
-    (tmp_path / "record.json").write_text("old")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(BridgekitError, match=r"cannot write .*record.json: No space left.*BRIDGEKIT_OUT"):
-        records.write_bytes(tmp_path / "record.json", b"new")
-    assert os.listdir(tmp_path) == ["record.json"] and (tmp_path / "record.json").read_text() == "old"
 
 
 def test_an_unwritable_folder_is_an_error_before_the_first_number(root):
