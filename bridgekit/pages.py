@@ -115,7 +115,7 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
 
 
 def limit(profile: str, given: str | None = None, custom: bool = False) -> float | None:
-    """How many seconds a page may take: what was `given`, else, where no values are `custom`, what the profile
+    """How many seconds a page may take: what was `given`, else, without `custom` values, what the profile
     says; None for no limit."""
     if given is None and not custom and profile in profiles():
         name = f"profiles/{profile}.yaml"
