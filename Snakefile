@@ -129,8 +129,11 @@ rule classifier:
 rule html:
     input:
         expand("_build/notebooks/{profile}/{page}.ipynb", profile=PROFILE, page=list(KEYS)),
+    # The earlier book stays until the new one is whole. Snakemake deletes the mark before and after a build that
+    # fails; without it, it would take the earlier book for the new one.
     output:
-        update("_build/html/index.html"),  # the earlier book stays until the new one is whole
+        html=update("_build/html/index.html"),
+        mark=touch("_build/html.whole"),
     params:
         key=BOOK,
     threads: 1
