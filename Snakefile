@@ -87,6 +87,7 @@ wildcard_constraints:
 rule book:
     input:
         "_build/html/index.html",
+        "_build/html.whole",
 
 
 rule figures:
