@@ -7,7 +7,6 @@ side by side in a folder of this process alone, and `build` makes every warning 
 Sphinx extension, named in _config.yml, which stops a build of the bare sources with one message.
 """
 
-import json
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridgekit import keys, machine, pages, placement
+from bridgekit import keys, machine, pages, placement, records, sums
 from bridgekit.errors import BridgekitError, say
 
 MARK = ".assembled"
@@ -58,10 +57,12 @@ def key(profile: str) -> str:
 def assemble(profile: str, work: Path) -> Path:
     """Make `work`/source anew from the pages executed at `profile`, with figures beside it; returns it.
 
-    A notebook that was executed from something else than what stands here now is removed, with an error.
+    A notebook that is damaged, or was executed from something else than what stands here now, is removed,
+    with an error. A damaged file of a reference run is an error.
     """
     home = pages.root()
     source, drawn = work / "source", work / "figures"
+    _check_references(home)
     for page in pages.names():
         _copy(_current(home, page, profile), source / f"{page}.ipynb")
     for path in _sources(home):
@@ -91,13 +92,39 @@ def _current(home: Path, page: str, profile: str) -> Path:
     notebook = home / "_build" / "notebooks" / profile / f"{page}.ipynb"
     if not notebook.is_file():
         raise BridgekitError(f"{page} has not been executed: run `bridgekit run {page} --profile {profile}`")
-    made = json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("bridgekit", {})
-    if made.get("key") != pages.key(page, profile):
+    why = ""
+    try:
+        made = sums.read_notebook(notebook)["metadata"]["bridgekit"]
+    except BridgekitError:
+        why = "had been executed, but the notebook is damaged"
+    else:
+        if made["key"] != pages.key(page, profile):
+            why = "had been executed from another version of it"
+    if why:
         notebook.unlink()
-        raise BridgekitError(
-            f"{page} had been executed from another version of it; removed. Run `make book` again"
-        )
+        raise BridgekitError(f"{page} {why}; removed. Run `make book` again")
     return notebook
+
+
+def discard_damaged(profile: str) -> list[str]:
+    """Remove the executed notebooks that are damaged, so that they are made anew; returns their pages."""
+    damaged = []
+    for notebook in sorted((pages.root() / "_build" / "notebooks" / profile).glob("[!.]*.ipynb")):
+        if notebook.name.endswith(".failed.ipynb"):
+            continue
+        try:
+            sums.read_notebook(notebook)
+        except BridgekitError:
+            notebook.unlink()
+            damaged.append(notebook.stem)
+    return damaged
+
+
+def _check_references(home: Path) -> None:
+    """Raise BridgekitError where a file of a committed run is damaged: pages show these."""
+    for kind in ("paper", "repeated"):
+        for path in sorted((home / "figures" / kind).glob(f"*/{sums.NAME}")):
+            records.intact(path.parent)
 
 
 def build(profile: str) -> Path:

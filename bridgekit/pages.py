@@ -4,7 +4,7 @@ A page is `book/<name>.md`, MyST-Markdown with a jupytext header, whose `paramet
 the profile `quick`. `profiles/<profile>.yaml` maps pages to other values. `run` leaves
 
     _build/notebooks/<profile>/<page>.ipynb     the executed page
-    figures/<profile>/<page>/                   record.json, figures and their data arrays
+    figures/<profile>/<page>/                   record.json, figures and their data arrays, SHA256SUMS
 
 complete, or not at all. With values set by hand the profile's name is `custom`.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bridgekit import execution, files, keys, machine, placement, records
+from bridgekit import execution, files, keys, machine, placement, records, sums
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
 
@@ -202,7 +202,8 @@ def _shown(home: Path, page: str, profile: str) -> list:
     if profile == "paper":
         makers = [key(other, profile) for other in names() if other not in READERS] if page in READERS else []
         return [makers, keys.tree(ledger, home)]
-    records = home.glob("figures/paper/*/record.json") if page in READERS else []
+    runs = home.glob("figures/paper/*") if page in READERS else []
+    records = [run / name for run in runs for name in ("record.json", sums.NAME)]
     own = [file for kind in ("paper", "repeated") for file in (home / "figures" / kind / page).glob("*")]
     return keys.tree({*ledger, *records, *own}, home)
 
@@ -275,7 +276,7 @@ def run(
             notebook = execution.execute(source(page), parameters, draft, failed, home, env, limit)
         notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
         new = {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()}
-        new[f"{page}.ipynb"] = f"{nbformat.writes(notebook)}\n".encode()
+        new[f"{page}.ipynb"] = sums.sealed(nbformat.writes(notebook)).encode()
         placement.put(new, folder, page, home, None if out else notebooks)
     files.discard(kept)  # not before: what is not in place yet may have to be made again
     tell(f"{page} · {name} · done in {execution.clock(time.monotonic() - began)}\n")

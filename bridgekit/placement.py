@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bridgekit import files, machine
+from bridgekit import files, machine, sums
 from bridgekit.errors import BridgekitError
 from bridgekit.records import read_record
 
@@ -75,18 +75,21 @@ def _own(folder: Path, page: str, home: Path) -> bool:
     return folder.name == page and folder.parent.parent == (home / "figures").resolve()
 
 
-def _listed(folder: Path, page: str) -> set[str]:
-    """The files of the page's own earlier run in `folder`: its record and what that lists, its notebook."""
-    try:
+def _listed(folder: Path, page: str, own: bool = False) -> set[str]:
+    """The files of the page's own earlier run in `folder`: its record, what that lists, its notebook.
+
+    In the page's `own` place, what the sums list where the record is damaged.
+    """
+    with contextlib.suppress(BridgekitError):
         record = read_record(folder / "record.json")
-    except BridgekitError:
-        return set()  # damaged records list nothing
-    if record["page"] != page:
-        return set()
-    entries = [entry for entry in record["figures"].values() if isinstance(entry, dict)]
-    names = {str(name) for entry in entries for name in entry.get("files", [])}
-    notebook = {f"{page}.ipynb"} if _made(folder / f"{page}.ipynb", page) else set()
-    return {"record.json"} | notebook | {name for name in names if Path(name).name == name}
+        if record["page"] == page:
+            entries = [entry for entry in record["figures"].values() if isinstance(entry, dict)]
+            names = {str(name) for entry in entries for name in entry.get("files", [])}
+            notebook = {f"{page}.ipynb"} if _made(folder / f"{page}.ipynb", page) else set()
+            return names | {"record.json", sums.NAME} | notebook
+    with contextlib.suppress(BridgekitError):
+        return {*sums.listed(folder), sums.NAME} if own else set()
+    return set()
 
 
 def _made(notebook: Path, page: str) -> bool:
@@ -105,8 +108,9 @@ def put(new: Mapping[str, bytes], folder: Path, page: str, home: Path, notebooks
     and the results lie in a new folder beside it, which the message names.
     """
     with _writing(folder), _alone(folder, home) as stage:
-        listed = _listed(folder, page)
-        kept = None if _own(folder, page, home) else listed
+        own = _own(folder, page, home)
+        listed = _listed(folder, page, own)
+        kept = None if own else listed
         foreign = [name for name in new if _in_the_way(folder / name, kept)]
         if not foreign:
             _commit(stage, new, listed - set(new), notebooks is not None, home)
@@ -243,6 +247,9 @@ def recover(home: Path) -> None:
     html = home / "_build" / "html"
     _if_dead(_beside(html), lambda: (_restore(html), shutil.rmtree(_beside(html))))
     files.sweep(home / "_build" / "work")
+    for states in home.glob(f"_build/checkpoints/*/*/*/{files.LOCK}"):
+        if len(list(states.parent.iterdir())) == 1:  # killed before there was anything to go on from
+            files.discard(states.parent)
 
 
 def _if_dead(stage: Path, act: Callable[[], object]) -> None:

@@ -1,7 +1,7 @@
 """A page's run: its metrics, figures and provenance, written as one record when the page is done.
 
-Everything is kept in memory until :meth:`Run.finish`, which puts figures and record in place together: a page
-that fails or is killed leaves the earlier result as it was.
+Everything is kept in memory until :meth:`Run.finish`, which puts figures, record and the sums of them all in
+place together: a page that fails or is killed leaves the earlier result as it was.
 """
 
 import re
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import claims, displays, files, keys, placement, records
+from . import claims, displays, files, keys, placement, records, sums
 from .claims import Claim, Verdict, ledger
 from .errors import BridgekitError
 from .records import Reference, portable
@@ -195,12 +195,13 @@ class Run:
         }
 
     def finish(self) -> None:
-        """Put figures and record in place of the earlier run's; glue metrics; drop own checkpoints.
+        """Put figures, sums and record in place of the earlier run's; glue metrics; drop own checkpoints.
 
         Raises BridgekitError where they cannot be written, and where a foreign file is in the way.
         """
         new = {name: content for figure in self._files.values() for name, content in figure.items()}
         new["record.json"] = records.json_bytes(self.record())
+        new[sums.NAME] = sums.body(new)
         placement.put(new, self.out, self.page, self.root)
         self._glue()
         self._held.close()

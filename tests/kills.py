@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-KILLED, FAILED = 99, 98
+FAILED = 98
 
 
 def moments(act: Callable[[], object], root: Path, step: int = 1) -> Iterator[int]:
@@ -19,20 +20,20 @@ def moments(act: Callable[[], object], root: Path, step: int = 1) -> Iterator[in
     The caller puts back what was there before between two moments. AssertionError where `act` raises.
     """
     k = 1
-    while _child(act, str(root), k) == KILLED:
+    while _child(act, str(root), k) == -signal.SIGKILL:
         yield k
         k += step
 
 
 def _child(act: Callable[[], object], root: str, k: int) -> int:
-    """How a forked process that does it ends: it is as dead as one that SIGKILL ended."""
+    """How a forked process that does it ends."""
     child = os.fork()
     if child:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert code in (0, KILLED), f"ended with {code} where it was to be killed at change {k}"
+        assert code in (0, -signal.SIGKILL), f"ended with {code} where it was to be killed at change {k}"
         return code
     try:
-        sys.addaudithook(_killer(root, k))
+        sys.addaudithook(killer(root, k))
         act()
         os._exit(0)
     except BaseException:
@@ -40,8 +41,8 @@ def _child(act: Callable[[], object], root: str, k: int) -> int:
         os._exit(FAILED)
 
 
-def _killer(root: str, k: int) -> Callable[[str, tuple], None]:
-    """An audit hook that ends the process when it comes to the k-th change."""
+def killer(root: str, k: int) -> Callable[[str, tuple], None]:
+    """An audit hook that kills the process when it comes to its k-th change under `root`."""
     left = k
 
     def hook(event: str, args: tuple) -> None:
@@ -49,7 +50,7 @@ def _killer(root: str, k: int) -> Callable[[str, tuple], None]:
         if event in CHANGES and _changes(event, args, root):
             left -= 1
             if left == 0:
-                os._exit(KILLED)
+                os.kill(os.getpid(), signal.SIGKILL)
 
     return hook
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import damaged, rewrite
 
-from bridgekit import book, pages
+from bridgekit import book, pages, sums
 from bridgekit.errors import BridgekitError
 
 
@@ -22,7 +23,7 @@ def executed(toy_book):
     for page in pages.names():
         metadata = {"bridgekit": {"page": page, "profile": "quick", "key": pages.key(page)}}
         notebook = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-        toy_book.write(f"_build/notebooks/quick/{page}.ipynb", json.dumps(notebook))
+        toy_book.write(f"_build/notebooks/quick/{page}.ipynb", sums.sealed(json.dumps(notebook)))
     return toy_book
 
 
@@ -60,6 +61,70 @@ def test_notebook_of_another_version_is_not_shown(executed):
     with pytest.raises(BridgekitError, match="beta had been executed from another version"):
         assemble()
     assert not executed.notebook("beta").exists() and executed.notebook("alpha").exists()
+
+
+CELL = {
+    "cell_type": "code",
+    "id": "cell-1",
+    "execution_count": 1,
+    "metadata": {"tags": ["hide-input"]},
+    "source": ["run.figure(fig, 'curve')\n", "x = 1.5e-3  # ä"],
+    "outputs": [
+        {"name": "stdout", "output_type": "stream", "text": ["a line\n", "α = 0.35\n"]},
+        {
+            "data": {"text/html": f"<img alt='A curve' src='data:image/png;base64,{'iVBORw0K' * 40}'>"},
+            "execution_count": 1,
+            "metadata": {"scrapbook": {"mime_prefix": "", "name": "fall", "value": 0.125}},
+            "output_type": "execute_result",
+        },
+    ],
+}
+
+
+def test_120_damaged_notebooks_are_removed_or_harmless(executed):
+    notebook = executed.notebook("alpha")
+    content = json.loads(notebook.read_text()) | {"cells": [CELL]}
+    notebook.write_text(sums.sealed(json.dumps(content)))
+    whole, shown = notebook.read_bytes(), sums.read_notebook(notebook)
+    assert book.discard_damaged("quick") == [] and book._current(executed.root, "alpha", "quick") == notebook
+    removed = 0
+    for body in damaged(whole, 120):
+        notebook.write_bytes(body)
+        try:
+            assert sums.read_notebook(book._current(executed.root, "alpha", "quick")) == shown
+        except BridgekitError as error:
+            assert "alpha had been executed, but the notebook is damaged; removed" in str(error)
+            assert not notebook.exists()
+            removed += 1
+            notebook.write_bytes(body)
+            assert book.discard_damaged("quick") == ["alpha"] and not notebook.exists()
+    assert removed > 100
+
+
+NO_SUM = ["", "{}", "[]", "null", '{"metadata": {}}', '{"metadata": {"bridgekit": {"key": "k"}}}', "\udcff"]
+
+
+@pytest.mark.parametrize("text", NO_SUM)
+def test_a_notebook_without_its_sum_is_made_anew(executed, text):
+    executed.notebook("beta").write_bytes(text.encode(errors="surrogateescape"))
+    executed.write("_build/notebooks/quick/beta.failed.ipynb", "")  # is shown to people, and to no book
+    assert book.discard_damaged("quick") == ["beta"]
+    assert not executed.notebook("beta").exists() and executed.notebook("alpha").exists()
+    assert executed.notebook("beta.failed").exists()
+
+
+RECORD = {"schema": 1, "page": "other", "profile": "paper", "figures": {"curve": {"files": ["curve.svg"]}}}
+RECORD |= {name: {} for name in ("parameters", "metrics", "criteria", "provenance")}
+
+
+@pytest.mark.parametrize("kind", ["paper", "repeated"])
+def test_a_damaged_file_of_a_reference_run_stops_the_book(executed, kind):
+    image = executed.write(f"figures/{kind}/other/curve.svg", "<svg/>")
+    rewrite(image.parent / "record.json", RECORD)
+    assert assemble()
+    image.write_text("<svg >")
+    with pytest.raises(BridgekitError, match=rf"curve\.svg in .*{kind}/other: missing, damaged"):
+        assemble()
 
 
 def test_figure_that_is_not_there(executed):

@@ -33,6 +33,7 @@ FLOORS = [
     "metrics",
     "paired",
     # 3: records, figures, pages, the book
+    "sums",
     "keys",
     "parameters",
     "displays",

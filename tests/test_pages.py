@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bridgekit import keys, pages, placement
+from bridgekit import keys, pages, placement, sums
 from bridgekit.errors import BridgekitError
 
 
@@ -224,11 +224,8 @@ def test_run_puts_a_whole_result_in_place(toy_book, monkeypatch):
     after = everything(toy_book.root)
     assert after - before == {"_build/notebooks/quick/beta.ipynb", "figures/quick/beta/record.json"}
     assert not before - after
-    assert json.loads(notebook.read_text())["metadata"]["bridgekit"] == {
-        "page": "beta",
-        "profile": "quick",
-        "key": pages.key("beta"),
-    }
+    made = sums.read_notebook(notebook)["metadata"]["bridgekit"]
+    assert made == {"page": "beta", "profile": "quick", "key": pages.key("beta"), "sum": made["sum"]}
     env = json.loads((toy_book.root / "figures/quick/beta/record.json").read_text())["env"]
     assert env["BRIDGEKIT_DATA"] == str(toy_book.root / "somewhere")
     assert env["BRIDGEKIT_ROOT"] == str(toy_book.root) and env["BRIDGEKIT_PROFILE"] == "quick"

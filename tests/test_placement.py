@@ -1,11 +1,12 @@
 """Results take their place whole or not at all, whatever is killed when; what is foreign stays."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import nbformat
 import pytest
 from kills import moments
 
-from bridgekit import book, files, keys, pages, placement, results
+from bridgekit import book, files, keys, pages, placement, results, sums
 from bridgekit.__main__ import main
 from bridgekit.errors import BridgekitError
 
@@ -27,9 +28,9 @@ def result(drawn: dict[str, str], page: str = "beta") -> dict[str, bytes]:
     record = {"schema": 1, "page": page, "profile": "quick", **{kind: {} for kind in kinds}}
     record["figures"] = {"all": {"files": sorted(drawn)}}
     record["provenance"] = {"made": next(iter(drawn.values()))}
-    return {name: text.encode() for name, text in drawn.items()} | {
-        "record.json": json.dumps(record).encode()
-    }
+    texts = drawn | {"record.json": json.dumps(record)}
+    files = {name: text.encode() for name, text in texts.items()}
+    return files | {sums.NAME: sums.body(files)}
 
 
 def lay(folder: Path, content: dict[str, bytes]) -> None:
@@ -78,7 +79,7 @@ def stand_in(toy_book, monkeypatch):
         return notebook(stand.drawn["a.svg"])
 
     monkeypatch.setattr(pages.execution, "execute", execute)
-    monkeypatch.setattr(pages.execution, "watched", lambda *_: nullcontext())
+    monkeypatch.setattr(pages.execution, "watched", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(pages, "key", lambda *_: "key")
     monkeypatch.setattr(os, "fsync", lambda file: None)  # a killed process loses nothing that it wrote
     return stand
@@ -94,7 +95,7 @@ def made(drawn: dict[str, str], folder: str, notebooks: str) -> dict[str, bytes]
     text = notebook(drawn["a.svg"])
     text.metadata["bridgekit"] |= {"profile": "quick", "key": "key"}
     content = {os.path.join(folder, name): body for name, body in result(drawn).items()}
-    return content | {os.path.join(notebooks, "beta.ipynb"): f"{nbformat.writes(text)}\n".encode()}
+    return content | {os.path.join(notebooks, "beta.ipynb"): sums.sealed(nbformat.writes(text)).encode()}
 
 
 PLAIN = ("_build", "work", "notebooks", "quick")
@@ -114,8 +115,10 @@ def test_a_run_killed_at_any_moment_leaves_the_old_result_or_the_new(stand_in, t
     remade(tmp_path, old)
     seen = []
     for k in moments(lambda: run(out=out), tmp_path, step):
-        record = (tmp_path / folder / "record.json").read_bytes()
-        assert record in (old[f"{folder}/record.json"], new[f"{folder}/record.json"])
+        here = {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir() if path.is_file()}
+        assert here["record.json"] in (result(OLD)["record.json"], result(NEW)["record.json"])
+        if here["record.json"] == result(NEW)["record.json"]:  # which comes after its figures
+            assert result(NEW).items() <= here.items()
         placement.recover(stand_in.root)
         if out:
             placement.check(out, "beta", stand_in.root)
@@ -245,8 +248,17 @@ def test_one_out_for_two_pages_is_one_error(toy_book, monkeypatch, tmp_path):
     assert results.Run("alpha", "custom", {}, shared, toy_book.root).out == shared
 
 
+def test_a_damaged_record_in_its_own_place_takes_its_figures_along(stand_in, tmp_path):
+    folder = stand_in.root / "figures/quick/beta"
+    lay(folder, result(OLD) | {"record.json": b"{damaged"} | FOREIGN)
+    run()
+    assert found(folder) == result(NEW) | FOREIGN
+
+
 def test_a_record_that_names_files_elsewhere_is_not_believed(stand_in, tmp_path):
-    lay(tmp_path / "mine", result({"../letter.txt": "old"} | OLD))
+    there = {name: body for name, body in result(OLD).items() if name != sums.NAME}
+    there["record.json"] = there["record.json"].replace(b'"gone.svg"', b'"../letter.txt"')
+    lay(tmp_path / "mine", there | {sums.NAME: sums.body(there)})
     lay(tmp_path, {"letter.txt": b"mine"})
     run(out=tmp_path / "mine")
     assert (tmp_path / "letter.txt").read_bytes() == b"mine"
@@ -296,7 +308,6 @@ def test_of_two_that_place_at_once_one_waits(stand_in, tmp_path):
         other.stdout.readline()
         put = threading.Thread(target=placement.put, args=(result(NEW), folder, "beta", stand_in.root))
         put.start()
-        placement.recover(stand_in.root)  # which leaves the living alone
         put.join(0.2)
         assert put.is_alive() and not (folder / "record.json").exists()
         other.communicate(b"\n", timeout=10)
@@ -305,11 +316,26 @@ def test_of_two_that_place_at_once_one_waits(stand_in, tmp_path):
 
 
 def test_what_a_living_run_holds_is_not_swept(stand_in):
-    with placement.workshop(stand_in.root) as work:
-        (work / "half").touch()
+    stage = stand_in.root / "figures/quick/alpha" / placement.PLACING
+    states = keys.checkpoints(stand_in.root, "quick", "alpha", {})
+    with contextlib.ExitStack() as living:
+        work = living.enter_context(placement.workshop(stand_in.root))
+        for folder in (stage, states):
+            living.enter_context(files.locked(folder / files.LOCK, shared=True))
+        for half in (work / "half", stage / "half"):
+            half.touch()
         run()
         assert main(["claims"]) == 0
-        assert (work / "half").exists()
+        assert (work / "half").exists() and (stage / "half").exists() and states.exists()
+    placement.recover(stand_in.root)
+    assert not stage.exists() and not states.exists()
+
+
+def test_states_that_a_killed_run_can_go_on_from_stay(stand_in):
+    states = keys.checkpoints(stand_in.root, "quick", "alpha", {})
+    lay(states, {files.LOCK: b"", "state.pt": b"half-way"})
+    placement.recover(stand_in.root)
+    assert (states / "state.pt").read_bytes() == b"half-way"
 
 
 # ---------------------------------------------------------------------- when it goes wrong
@@ -371,3 +397,54 @@ def test_a_swap_that_fails_leaves_the_old_folder(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError):
         placement.swap(tmp_path / "nothing", tmp_path / "html")
     assert found(tmp_path) == {"html/index.html": b"old"}
+
+
+# ---------------------------------------------------------------------- the real pipeline
+
+KILLED = """
+import sys
+from kills import killer
+from bridgekit.__main__ import main
+sys.addaudithook(killer(sys.argv[1], int(sys.argv[2])))
+sys.exit(main(["run", "beta", "--set", f"text={sys.argv[3]}"]))
+"""
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("k", [2, 14, 19])  # before the journal, among the files, after the record
+def test_a_real_run_killed_as_it_places_its_result(toy_book, k):
+    toy_book.edit("book/beta.md", '{"text": text}', '{"text": text, "drawn": text}')
+    toy_book.run("bridgekit", "run", "beta", "--set", "text=old", check=True)
+    record, notebooks = toy_book.root / "figures/custom/beta/record.json", toy_book.root / "_build/notebooks"
+    env = toy_book.environment()
+    env["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
+    command = [sys.executable, "-c", KILLED, str(toy_book.root / "figures"), str(k), "new"]
+    done = subprocess.run(command, cwd=toy_book.root, env=env, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert main(["list"]) == 0
+    placement.recover(toy_book.root)
+    text = json.loads(record.read_text())["text"]
+    executed = nbformat.read(notebooks / "custom/beta.ipynb", as_version=4)
+    assert any(f'text = "{text}"' in cell.source for cell in executed.cells)
+    assert text in ("old", "new")
+    toy_book.run("bridgekit", "run", "beta", "--set", "text=new", check=True)
+    assert json.loads(record.read_text())["text"] == "new"
+    left = {path.relative_to(toy_book.root).as_posix() for path in toy_book.root.rglob(".*")}
+    assert left <= {".snakemake"} and not list((toy_book.root / "_build/work").iterdir())
+
+
+@pytest.mark.pipeline
+def test_two_make_book_at_once(toy_book):
+    """Snakemake without its lock, as the Makefile calls it, twice."""
+    options = ["--cores", "1", "--rerun-triggers", "params", "--rerun-incomplete", "--nolock"]
+    command = toy_book.command("snakemake", *options, "--config", "profile=quick", "--", "book")
+    both = [
+        subprocess.Popen(command, cwd=toy_book.root, env=toy_book.environment(), stderr=subprocess.PIPE)
+        for _ in "ab"
+    ]
+    said = [each.communicate()[1].decode() for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    build = toy_book.root / "_build"
+    assert "The second page" in (build / "html" / "beta.html").read_text()
+    assert sorted(path.name for path in build.iterdir()) == ["html", "notebooks", "work"]
+    assert not list((build / "work").iterdir())
