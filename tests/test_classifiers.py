@@ -320,7 +320,9 @@ def test_training_is_kept_where_the_weights_cannot_be_written(quick, tmp_path, m
 
     with monkeypatch.context() as patch:
         patch.setattr(classifiers.store, "write_checked", full)
-        with pytest.raises(BridgekitError, match="trained classifier .*No space left.*is kept in .*taken up"):
+        with pytest.raises(
+            BridgekitError, match="trained classifier .*No space left.*is kept, in .*taken up"
+        ):
             classifiers.make("digits", root=tmp_path)
     (checkpoint,) = tmp_path.rglob("*.pt")
 

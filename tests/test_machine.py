@@ -67,7 +67,7 @@ def test_without_a_home_what_needs_none_works(homeless, monkeypatch, tmp_path):
     assert records.portable("~somebody says", tmp_path) == "~somebody says"
     monkeypatch.setenv("BRIDGEKIT_DATA", "~/data")
     with pytest.raises(BridgekitError, match="set HOME"):
-        pages._environment(tmp_path, tmp_path, "quick")
+        pages._environment(tmp_path, "quick", *[tmp_path] * 3)
 
 
 def test_doctor_reports_a_missing_home_and_goes_on(homeless, monkeypatch, toy_book, capsys):
@@ -149,9 +149,10 @@ def test_terminal_of_few_letters(toy_book, monkeypatch, command, encoding):
 @pytest.mark.pipeline
 def test_page_runs_on_a_terminal_of_few_letters(toy_book):
     narrow = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1"}
-    done = toy_book.run("bridgekit", "run", "beta", "--lines", "--set", "text=αβ", env=narrow)
+    toy_book.edit("book/beta.md", 'text: str = "x"', 'text: str = "αβ"')
+    done = toy_book.run("bridgekit", "run", "beta", "--lines", env=narrow, encoding="latin-1")
     assert done.returncode == 0, done.stderr
-    record = json.loads((toy_book.root / "figures/custom/beta/record.json").read_text())
+    record = json.loads((toy_book.root / "figures/quick/beta/record.json").read_text())
     assert record["text"] == "αβ"
 
 
