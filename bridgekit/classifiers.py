@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bridgekit import data, training
+from bridgekit import data, machine, training
 from bridgekit.data import Images, store
 from bridgekit.errors import BridgekitError
 from bridgekit.games.classifying import classification
@@ -37,6 +36,7 @@ except ImportError:  # Windows: of two trainings at once, the one that ends late
 CODE = ("classifiers", "residual", "games/classifying", "networks", "game", "state", "streams", "training")
 SEED = 0
 BATCH = 1000  # images that are looked at together
+ROOM = 40 << 20  # bytes: two checkpoints, each with the weights fourteen times, of a thousand classes
 
 
 @dataclass(frozen=True)
@@ -168,20 +168,23 @@ def _file(name: str, size: int | None, channels: int | None, root: str | Path | 
 
 def _places(root: str | Path | None) -> list[Path]:
     """Where weights may lie: beside the decoded images, or, where that cannot be written, at home."""
-    homes = (data.data_root(root), Path(store.DEFAULT_ROOT).expanduser())
+    homes = (data.data_root(root), machine.expanded(store.DEFAULT_ROOT))
     return list(dict.fromkeys(home / "cache" for home in homes))
 
 
 def _writable(root: str | Path | None) -> Path:
-    """The first of the places that can be written; BridgekitError where none can."""
+    """The first of the places that can be written and has ``ROOM``; BridgekitError where none does."""
+    tried = []
     for place in _places(root):
-        with contextlib.suppress(OSError):
+        try:
             place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=place):
-                return place
-    tried = " nor ".join(map(str, _places(root)))
+            machine.reserve(place, ROOM)
+            return place
+        except OSError as error:
+            tried.append(f"{place} ({error.strerror})")
     raise BridgekitError(
-        f"classifiers are kept in neither {tried}: point BRIDGEKIT_DATA to a folder that can be written."
+        f"classifiers are kept in neither {' nor '.join(tried)}: point BRIDGEKIT_DATA to a folder that can "
+        f"be written and has {ROOM >> 20} MB of room."
     )
 
 
@@ -232,7 +235,13 @@ def _train(train: Images, test: Images, rule: Rule, place: Path, device: torch.d
     }
     body = io.BytesIO()
     torch.save(content, body)
-    store.write_checked(place, body.getvalue())
+    try:
+        store.write_checked(place, body.getvalue())
+    except OSError as error:
+        way_out = (
+            f"{machine.why(error)} The training itself is kept, in {checkpoint.name}, and is taken up again."
+        )
+        raise BridgekitError(f"cannot write the trained classifier {place}: {way_out}") from error
     checkpoint.unlink(missing_ok=True)
 
 

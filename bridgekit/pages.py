@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bridgekit import execution, files, keys, placement, records, sums
+from bridgekit import execution, files, keys, machine, placement, records, sums
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
 
+LIMIT = "limit"  # in a profile, beside its pages: how long one of them may take
 READERS = ("scoreboard",)  # pages that show the whole ledger and every page's reference record
 
 
@@ -102,6 +103,8 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
     if not isinstance(entries, dict):
         raise BridgekitError(f"{name} must hold pages with their parameters below, not '{entries}'")
     for other, values in entries.items():
+        if other == LIMIT:
+            continue
         if other not in known:
             raise BridgekitError(
                 f"{name} has settings for '{other}', which is no page: {nearest(other, known)}"
@@ -109,6 +112,16 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
         if not isinstance(values or {}, dict):
             raise BridgekitError(f"{name}: '{other}' must hold lines `parameter: value`, not '{values}'")
     return _fitted(page, entries.get(page) or {}, f"{name}: ")
+
+
+def limit(profile: str, given: str | None = None, custom: bool = False) -> float | None:
+    """How many seconds a page may take: what was `given`, else, without `custom` values, what the profile
+    says; None for no limit."""
+    if given is None and not custom and profile in profiles():
+        name = f"profiles/{profile}.yaml"
+        entries = read_yaml(_text(root() / name), name)
+        given = entries.get(LIMIT) if isinstance(entries, dict) else None
+    return None if given is None else execution.seconds(str(given))
 
 
 def _text(path: Path) -> str:
@@ -233,13 +246,14 @@ def run(
     out: Path | None = None,
     live: bool = False,
     tell: Callable[[str], object] | None = None,
+    limit: float | None = None,
 ) -> Path:
     """Execute one page and put its notebook and results in place; returns the notebook's path.
 
     `out` stands for figures/<profile>/<page> and takes the notebook too; `tell` gets the progress (standard
-    error). Raises BridgekitError for bad input before anything runs, and for a page that fails: its partly
-    executed notebook is then kept as _build/notebooks/<profile>/<page>.failed.ipynb, and what stood in place
-    before still stands there.
+    error); `limit` seconds stop the page. Raises BridgekitError for bad input before anything runs,
+    and for a page that fails: its partly executed notebook is then kept as
+    _build/notebooks/<profile>/<page>.failed.ipynb, and what stood in place before still stands there.
     """
     import nbformat
 
@@ -258,7 +272,8 @@ def run(
         for needed in (results, notebooks):
             needed.mkdir(parents=True, exist_ok=True)
         with _named(page), execution.watched(page, progress, live, tell):
-            notebook = execution.execute(source(page), parameters, work / "draft.ipynb", failed, home, env)
+            draft = work / "draft.ipynb"
+            notebook = execution.execute(source(page), parameters, draft, failed, home, env, limit)
         notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
         new = {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()}
         new[f"{page}.ipynb"] = sums.sealed(nbformat.writes(notebook)).encode()
@@ -283,7 +298,7 @@ def _environment(home: Path, profile: str, out: Path, progress: Path, kept: Path
     told = {"ROOT": home, "OUT": out, "PROFILE": profile, "PROGRESS": progress, "CHECKPOINTS": kept}
     told["THREADS"] = threads
     if data := os.environ.get("BRIDGEKIT_DATA"):
-        told["DATA"] = Path(data).expanduser().resolve()  # the kernel runs in the root
+        told["DATA"] = machine.expanded(data).resolve()  # the kernel runs in the root
     pools = {f"{library}_NUM_THREADS": threads for library in ("OMP", "MKL", "OPENBLAS")}
     # Otherwise glibc gives memory back and asks for it again in every step: a fifth of the training time.
     pools |= {f"MALLOC_{name}_THRESHOLD_": str(2**30) for name in ("MMAP", "TRIM")}

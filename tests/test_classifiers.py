@@ -1,6 +1,7 @@
 """The classifiers that judge: their network, their game, and weights that are made once and found again."""
 
 import dataclasses
+import errno
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -293,6 +294,43 @@ def test_no_place_at_all(quick, tmp_path, monkeypatch):
     with pytest.raises(BridgekitError, match="kept in neither .*blocked.*point BRIDGEKIT_DATA to a folder"):
         classifiers.make("digits", root=blocked)
     assert not quick
+
+
+def test_a_place_without_room_is_known_before_training(quick, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(classifiers.machine.os, "posix_fallocate", full)
+    with pytest.raises(BridgekitError, match=r"neither .*\(No space left on device\) nor .* 40 MB of room"):
+        classifiers.make("digits", root=tmp_path)
+    assert not quick
+
+
+def test_room_is_enough_for_a_thousand_classes():
+    net = ResidualNet([torch.Generator()], 1000, 3, classifiers.Rule().width)
+    assert all(rule.width == classifiers.Rule().width for rule in classifiers.RULES.values())
+    weights = sum(value.numel() * value.element_size() for value in net.state_dict().values())
+    copies = 1 + 2 + len(classifiers._looks(20_000))  # itself, Adam's two moments, what is averaged
+    assert 2 * copies * weights < classifiers.ROOM < 4 * copies * weights
+
+
+def test_training_is_kept_where_the_weights_cannot_be_written(quick, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(classifiers.store, "write_checked", full)
+        with pytest.raises(
+            BridgekitError, match="trained classifier .*No space left.*is kept, in .*taken up"
+        ):
+            classifiers.make("digits", root=tmp_path)
+    (checkpoint,) = tmp_path.rglob("*.pt")
+
+    def played(*arguments):
+        raise AssertionError("a round was played again")
+
+    monkeypatch.setattr(training._Stretch, "_round", played)
+    assert classifiers.make("digits", root=tmp_path).accuracy > 0.5 and not checkpoint.exists()
 
 
 def test_images_of_another_shape(quick, tmp_path):

@@ -10,6 +10,7 @@ from bridgekit import keys
 
 FLOORS = [
     "errors",
+    "machine",
     "files",
     # 0: mathematics
     "divergences",
@@ -42,6 +43,7 @@ FLOORS = [
     "results",
     "plots",
     "diagrams",
+    "kernels",
     "execution",
     "pages",
     "book",
