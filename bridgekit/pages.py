@@ -20,7 +20,8 @@ from uuid import uuid4
 
 from bridgekit import execution, keys, placement
 from bridgekit.errors import BridgekitError, nearest
-from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
+from bridgekit.parameters import Parameter, cells, declared_in
+from bridgekit.yaml_reader import read_yaml
 
 READERS = ("scoreboard",)  # pages that show the whole ledger and every page's reference record
 

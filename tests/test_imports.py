@@ -10,6 +10,7 @@ from bridgekit import keys
 
 FLOORS = [
     "errors",
+    "yaml_reader",
     # 0: mathematics
     "divergences",
     "distributions",
@@ -38,6 +39,7 @@ FLOORS = [
     "results",
     "plots",
     "diagrams",
+    "ranges",
     "parameters",
     "execution",
     "placement",

@@ -5,7 +5,8 @@ import pytest
 from conftest import ALPHA, BETA, HEADER, REPOSITORY
 
 from bridgekit.errors import BridgekitError, nearest
-from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
+from bridgekit.parameters import Parameter, cells, declared_in
+from bridgekit.yaml_reader import read_yaml
 
 PAGES = [HEADER + ALPHA, HEADER + BETA, *(p.read_text() for p in sorted((REPOSITORY / "book").glob("*.md")))]
 
@@ -22,7 +23,7 @@ def test_cells_are_those_that_jupytext_sees(source):
 def test_declared_types_and_defaults():
     alpha = declared_in(ALPHA, "alpha")
     assert list(alpha) == ["seed", "scale", "names"]
-    assert alpha["scale"] == Parameter("scale", "float", 2.0)
+    assert alpha["scale"] == Parameter("scale", "float", 2.0, help="of everything")
     assert declared_in("# no cell\n", "none") == {}
     whole = declared_in("```{code-cell}\n:tags: [parameters]\nx: float = -1\n```\n", "x")["x"].default
     assert whole == -1.0 and type(whole) is float
