@@ -3,13 +3,13 @@
 A page's Markdown source holds one code cell tagged `parameters`, made of plain annotated assignments. The
 comment behind one says which values it allows (`bridgekit.ranges`) and, after a semicolon, what it is::
 
-    seeds: int = 3  # >= 1; trials, side by side
-    sigma: float = 0.3  # > 0; observation noise
-    alphas: list[float] = [0.1, 0.5, 0.9]  # each > 0, < 1, distinct
+    seeds: int = 3  # from 1; trials, side by side
+    sigma: float = 0.3  # above 0; observation noise
+    alphas: list[float] = [0.1, 0.5, 0.9]  # each above 0, below 1, distinct
 
 Ranges are comments, so that the cell stays what every tool takes it for. `Annotated[int, ...]` would want an
-import in the first cell, and papermill's inspection does not see a parameter that is declared so; a comment it
-shows as the parameter's help. What papermill injects after the cell cannot undo a comment.
+import in the first cell, and papermill's inspection does not see a parameter that is declared so; a comment
+it shows as the parameter's help. What papermill injects after the cell cannot undo a comment.
 
 `declared_in` reads assignments by `ast` and comments by `tokenize`; `Parameter.fit` checks a value against
 annotation and range, and `Parameter.parse` reads one from the command line. Annotations may be int, float,
@@ -20,7 +20,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bridgekit import ranges
@@ -56,8 +56,8 @@ class Parameter:
                 f"parameter '{self.name}' is declared {self.type}, but got {value!r} ({kind})"
             ) from None
         if not self.range.allows(fitted):
-            wanted = self.range.text or "a finite number"
-            raise BridgekitError(f"parameter '{self.name}' wants {wanted}, not {value!r}")
+            allowed = self.range.text or "finite numbers and texts in UTF-8"
+            raise BridgekitError(f"parameter '{self.name}' is {value!r}, out of its range: {allowed}")
         return fitted
 
     def parse(self, text: str) -> object:
@@ -84,15 +84,10 @@ def _fit(value: object, annotation: ast.expr) -> object:
         case ast.Name(id="float") if type(value) is int and abs(value) < LARGEST:
             return float(value)
         case ast.Name(id=name) if name in SCALARS:
-            if type(value) is not SCALARS[name] or (name == "str" and not _is_text(value)):
+            if type(value) is not SCALARS[name]:
                 raise TypeError
             return value
     raise ValueError
-
-
-def _is_text(value: str) -> bool:
-    """Whether it can be written down: an argument that was no UTF-8 arrives with halves of letters in it."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def cells(source: str) -> list[tuple[list[str], str]]:
@@ -128,6 +123,17 @@ def _parameters(code: str, page: str) -> Iterator[Parameter]:
     comments = {t.start[0]: t.string.lstrip("#").strip() for t in tokens if t.type == tokenize.COMMENT}
     for line in statements:
         yield _read(line, comments.get(line.end_lineno, ""))
+
+
+def injected(namespace: Mapping[str, object]) -> list[str]:
+    """The names that papermill assigned in this kernel, declared or not; [] where no papermill was.
+
+    IPython keeps what was run in `In`, and papermill's cell begins `# Parameters`. The paths that its
+    `--inject-paths` adds are no parameters.
+    """
+    ran = [cell for cell in namespace.get("In", ()) if cell.startswith("# Parameters\n")]
+    found = [name for cell in ran for name in re.findall(r"^(\w+) = ", cell, re.MULTILINE)]
+    return [name for name in found if not name.startswith("PAPERMILL_")]
 
 
 def _statements(code: str, page: str) -> list[ast.AnnAssign]:

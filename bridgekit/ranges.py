@@ -1,13 +1,14 @@
 """What a parameter allows, as a person writes it behind the default: rules with commas between them.
 
-    >= 1                            numbers: >=, >, <=, < and a number; a second rule for the other end
-    > 0, <= 1                       in a list they hold for each entry: each > 0, <= 1
-    multiple of 4                   whole numbers
-    one of bridge | RKL-GP          texts; in a list: each one of bridge | RKL-GP
-    3 entries  not empty            lists
-    distinct   ascending            lists: no entry twice; each entry above the one before
+    from 1                   numbers: from and to include their end, above and below (as in the claims) do not
+    above 0, to 1            both ends; in a list they hold for each entry: each above 0, to 1
+    multiple of 4            whole numbers
+    one of all | A | B       texts; in a list: each one of all | A | B
+    3 entries, not empty     lists
+    distinct, ascending      lists: no entry twice; each entry above the one before
 
-`read` makes a `Range` of the text and `Range.allows` asks it. Infinity and NaN are in no range.
+Words and no signs, since papermill's inspection skips a line that holds a second equals sign. `read` makes a
+`Range` of the text and `Range.allows` asks it. Infinity, NaN and texts that are not UTF-8 are in no range.
 """
 
 import math
@@ -19,9 +20,9 @@ from itertools import pairwise
 
 from bridgekit.errors import BridgekitError
 
-_COMPARE = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
+_COMPARE = {"from": operator.ge, "above": operator.gt, "to": operator.le, "below": operator.lt}
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_BOUND = re.compile(rf"(>=|>|<=|<) *({_NUMBER})")
+_BOUND = re.compile(rf"(from|above|to|below) ({_NUMBER})")
 _MULTIPLE = re.compile(r"multiple of (\d+)")
 _CHOICE = re.compile(r"one of (.+)")
 _ENTRIES = re.compile(r"(\d+) entries")
@@ -37,7 +38,7 @@ class Range:
     """The rules of one parameter; `text` is how they were written, "" where there are none."""
 
     text: str = ""
-    bounds: tuple[tuple[str, float], ...] = ()  # (">=", 1)
+    bounds: tuple[tuple[str, float], ...] = ()  # ("from", 1.0)
     multiple: int = 0
     choices: tuple[str, ...] = ()
     length: int | None = None
@@ -56,13 +57,13 @@ class Range:
 
     def _allows_one(self, value: object) -> bool:
         if isinstance(value, str):
-            return not self.choices or value in self.choices
+            return (not self.choices or value in self.choices) and _can_be_written(value)
         if isinstance(value, bool) or value is None:
             return True
         if self.multiple and value % self.multiple:
             return False
         finite = isinstance(value, int) or math.isfinite(value)
-        return finite and all(_COMPARE[sign](value, end) for sign, end in self.bounds)
+        return finite and all(_COMPARE[word](value, end) for word, end in self.bounds)
 
 
 def _scalars(value: object) -> Iterator[object]:
@@ -71,6 +72,11 @@ def _scalars(value: object) -> Iterator[object]:
         yield from _scalars(each)
     if not isinstance(value, list):
         yield value
+
+
+def _can_be_written(text: str) -> bool:
+    """Whether it has an encoding: an argument that was not UTF-8 arrives with halves of letters in it."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def read(text: str) -> Range:
@@ -86,8 +92,8 @@ def read(text: str) -> Range:
         if not fields:
             return Range()
         raise BridgekitError(
-            f"the range '{text}' holds '{rule}', which is no rule: write >= 1, > 0, <= 1, multiple of 4, "
-            "one of a | b, 3 entries, not empty, distinct or ascending, and words of help after a semicolon"
+            f"the range '{text}' holds '{rule}', which is no rule: write from 1, above 0, to 1, below 1, "
+            "multiple of 4, one of a | b, 3 entries, not empty, distinct or ascending; then help"
         )
     return Range(text, **fields)
 
