@@ -1,11 +1,11 @@
 """What a page's `parameters` cell declares, read without running the page.
 
 A page's Markdown source holds one code cell tagged `parameters`, made of plain annotated assignments. The
-comment behind one says which values it allows (`bridgekit.ranges`) and, after a semicolon, what it is::
+comment at one says which values it allows (`bridgekit.ranges`) and, after a semicolon, what it is::
 
     seeds: int = 3  # from 1; trials, side by side
     sigma: float = 0.3  # above 0; observation noise
-    alphas: list[float] = [0.1, 0.5, 0.9]  # each above 0, below 1, distinct
+    alphas: list[float] = [0.1, 0.5, 0.9]  # distinct, each above 0, below 1
 
 Ranges are comments, so that the cell stays what every tool takes it for. `Annotated[int, ...]` would want an
 import in the first cell, and papermill's inspection does not see a parameter that is declared so; a comment
@@ -117,12 +117,13 @@ def declared_in(source: str, page: str) -> dict[str, Parameter]:
 
 
 def _parameters(code: str, page: str) -> Iterator[Parameter]:
-    """The parameters of a cell, each with the comment that ends its last line."""
+    """The parameters of a cell, each with the comments on its lines."""
     statements = _statements(code, page)
     tokens = tokenize.generate_tokens(io.StringIO(code).readline)
     comments = {t.start[0]: t.string.lstrip("#").strip() for t in tokens if t.type == tokenize.COMMENT}
     for line in statements:
-        yield _read(line, comments.get(line.end_lineno, ""))
+        lines = range(line.lineno, line.end_lineno + 1)
+        yield _read(line, " ".join(comments[n] for n in lines if n in comments))
 
 
 def injected(namespace: Mapping[str, object]) -> list[str]:

@@ -1,11 +1,12 @@
 """What a parameter allows, as a person writes it behind the default: rules with commas between them.
 
     from 1                   numbers: from and to include their end, above and below (as in the claims) do not
-    above 0, to 1            both ends; in a list they hold for each entry: each above 0, to 1
+    above 0, to 1            both ends
     multiple of 4            whole numbers
-    one of all | A | B       texts; in a list: each one of all | A | B
+    one of all | A | B       texts
     3 entries, not empty     lists
     distinct, ascending      lists: no entry twice; each entry above the one before
+    each above 0, to 1       lists: what holds for every entry, in the words from above
 
 Words and no signs, since papermill's inspection skips a line that holds a second equals sign. `read` makes a
 `Range` of the text and `Range.allows` asks it. Infinity, NaN and texts that are not UTF-8 are in no range.
@@ -84,7 +85,7 @@ def read(text: str) -> Range:
 
     Raises BridgekitError where only the first rules are understood: a slip would allow everything.
     """
-    rules = [rule.strip() for rule in text.removeprefix("each ").split(",")]
+    rules = [rule.strip().removeprefix("each ") for rule in text.split(",")]
     fields: dict = {}
     for rule in rules:
         if _add(fields, rule):

@@ -31,6 +31,7 @@ FLOORS = [
     "classifiers",
     "metrics",
     "paired",
+    "finite",
     # 3: records, figures, pages, the book
     "keys",
     "displays",
