@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-__all__ = ["at_best", "below", "mean"]
+__all__ = ["at_best", "below", "first", "mean"]
 
 
 def below(a: Tensor | float, b: Tensor | float) -> Tensor:
@@ -24,12 +24,22 @@ def at_best(scores: ArrayLike, values: ArrayLike) -> np.ndarray:
     (n,) and (n, ...) -> (...): one place for all. (n, T) and (n, T) or (n,) -> (T,): a place for each trial.
     Scores that are not finite are never the greatest.
     """
-    scores, values = (np.asarray(each, dtype=float) for each in (scores, values))
+    scores, values = np.asarray(scores), np.asarray(values)
     known = np.where(np.isfinite(scores), scores, -np.inf)
     place = known.argmax(0)
     alike = scores.ndim == values.ndim
     found = np.take_along_axis(values, place[None], 0)[0] if alike else values[place]
     return np.where(np.isfinite(known.max(0)), found, np.nan)
+
+
+def first(holds: ArrayLike, at: ArrayLike) -> float:
+    """The entry of ``at`` (n,) where ``holds`` (n,), made by :func:`below`, is 1 for the first time.
+
+    NaN where it never is, and where it is NaN before: then nobody knows.
+    """
+    holds = np.asarray(holds)
+    places = np.flatnonzero(holds != 0)  # NaN is not 0
+    return float(np.asarray(at)[places[0]]) if places.size and holds[places[0]] == 1 else np.nan
 
 
 def mean(values: ArrayLike, axis: int = -1) -> np.ndarray:

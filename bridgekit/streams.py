@@ -32,7 +32,7 @@ def stream(seed: int, purpose: str, on: torch.device | str = "cpu") -> torch.Gen
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """Raise ``BridgekitError`` where there is no seed, or one twice: a trial counted twice is no agreement."""
+    """Raise ``BridgekitError`` where there is no seed, or one twice: one trial, counted twice."""
     if not len(seeds):
         raise BridgekitError("at least one trial is wanted: no seed was given")
     if len({f"{seed}" for seed in seeds}) < len(seeds):
