@@ -206,9 +206,7 @@ def begin(page: str, namespace: dict[str, object]):
 
     names = [*declared(page), *injected(namespace)]
     if lacking := [name for name in names if name not in namespace]:
-        raise BridgekitError(
-            f"page '{page}': this notebook lacks '{lacking[0]}': make it from the page again"
-        )
+        raise BridgekitError(f"page '{page}': the notebook lacks '{lacking[0]}': make it from the page again")
     parameters = _fitted(page, {name: namespace[name] for name in names})
     namespace.update(parameters)
     torch.set_num_threads(_threads())
