@@ -222,7 +222,7 @@ def begin(page: str, namespace: dict[str, object]):
 def _threads() -> int:
     """$BRIDGEKIT_THREADS, one unless set: results differ in the fifth digit between one thread and two."""
     text = os.environ.get("BRIDGEKIT_THREADS") or "1"
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise BridgekitError(f"BRIDGEKIT_THREADS must be a whole number from 1 up, not '{text}'")
     return int(text)
 

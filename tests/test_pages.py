@@ -230,9 +230,10 @@ def test_begin_sees_a_name_that_papermill_injected(toy_book, torch_as_it_was):
 def test_begin_refuses(toy_book, torch_as_it_was, monkeypatch):
     with pytest.raises(BridgekitError, match="'seed' is declared int, but got 'x'"):
         pages.begin("alpha", {"seed": "x", "scale": 1.0, "names": []})
-    monkeypatch.setenv("BRIDGEKIT_THREADS", "many")
-    with pytest.raises(BridgekitError, match="BRIDGEKIT_THREADS must be a whole number"):
-        pages.begin("beta", {"text": "x"})
+    for threads in ("many", "0", "²"):
+        monkeypatch.setenv("BRIDGEKIT_THREADS", threads)
+        with pytest.raises(BridgekitError, match="BRIDGEKIT_THREADS must be a whole number"):
+            pages.begin("beta", {"text": "x"})
 
 
 def everything(folder: Path) -> set[str]:

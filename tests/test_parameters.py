@@ -205,10 +205,11 @@ def our_parameters() -> list:
     return found
 
 
+OURS = our_parameters()
 FREE = ("dataset", "device")  # texts of which nothing can be said beforehand
 
 
-@pytest.mark.parametrize(("parameter", "values"), our_parameters())
+@pytest.mark.parametrize(("parameter", "values"), OURS)
 def test_every_parameter_says_what_it_allows(parameter, values):
     """Every number has a range and every text a choice, and no profile is outside."""
     if "str" in parameter.type:
@@ -218,7 +219,7 @@ def test_every_parameter_says_what_it_allows(parameter, values):
     assert [parameter.fit(value) for value in values] == values
 
 
-@pytest.mark.parametrize(("parameter", "values"), [p for p in our_parameters() if p.values[0].range.bounds])
+@pytest.mark.parametrize(("parameter", "values"), [case for case in OURS if case.values[0].range.bounds])
 def test_the_ends_of_every_range(parameter, values):
     """Each end of it, and the numbers beside it, are accepted or refused as it says, by name."""
     whole, step = "int" in parameter.type, parameter.range.multiple or 1
