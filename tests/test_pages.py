@@ -111,6 +111,7 @@ def test_unknown_and_ill_typed(toy_book, act, said):
         ("alpha:\n  sead: 1\n", "profiles/smoke.yaml: page 'alpha' has no parameter 'sead'"),
         ("alpha:\n  seed: x\n", "profiles/smoke.yaml: page 'alpha': parameter 'seed' is declared int"),
         ("alpha: [\n", "profiles/smoke.yaml is not valid YAML"),
+        ("alpha:\n  seed: 1\nbeta:\nalpha:\n  scale: 2\n", "the key 'alpha' is there twice"),
     ],
 )
 def test_profile_that_does_not_fit(toy_book, text, said):
