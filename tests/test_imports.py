@@ -11,6 +11,7 @@ from bridgekit import keys
 FLOORS = [
     "errors",
     "yaml_reader",
+    "files",
     # 0: mathematics
     "divergences",
     "distributions",
@@ -33,17 +34,18 @@ FLOORS = [
     "paired",
     "finite",
     # 3: records, figures, pages, the book
+    "sums",
     "keys",
     "ranges",
     "parameters",
     "displays",
     "records",
+    "placement",
     "claims",
     "results",
     "plots",
     "diagrams",
     "execution",
-    "placement",
     "pages",
     "book",
     "doctor",
