@@ -133,6 +133,11 @@ def test_parts_that_cannot_be_taken_are_refused(digits, sizes):
         binary.strata(digits.y, sizes, [0])
 
 
+def test_a_part_is_no_two_trials(digits):
+    with pytest.raises(BridgekitError, match=r"seeds \[0, 0\] repeat"):
+        binary.strata(digits.y, [100], [0, 0])
+
+
 def test_every_trial_draws_from_its_own_part():
     rows, parts = torch.arange(12.0)[:, None], torch.tensor([[0, 1, 2], [7, 8, 9]])
     draw = binary.FromParts(rows, parts, 3)

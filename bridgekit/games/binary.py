@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from bridgekit.data import Images
 from bridgekit.game import enough
-from bridgekit.streams import stream
+from bridgekit.streams import check_seeds, stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +59,9 @@ def strata(y: Tensor, sizes: Sequence[int], seeds: Sequence[int]) -> list[Tensor
     one for the rest. A class gives its share of each, rounded so that the sum is exact, and within a part the
     order is random. The division hangs on the seed and on what comes before: parts of 6000 and 600 have the
     same first part as parts of 6000 and 60, and the 60 are among the 600. Raises ``ValueError`` where there
-    are not enough images of some class.
+    are not enough images of some class, and ``BridgekitError`` where a seed is there twice.
     """
+    check_seeds(seeds)
     labels, counts = y.cpu().unique(return_counts=True)
     quotas = torch.stack([_quotas(counts, n) for n in sizes])
     cuts = torch.cat([torch.zeros_like(counts)[None], quotas.cumsum(0), counts[None]])
