@@ -28,6 +28,7 @@ FLOORS = [
     "games",
     "contest",
     "classifiers",
+    "coverage",
     "metrics",
     "paired",
     # 3: records, figures, pages, the book

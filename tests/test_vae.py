@@ -129,7 +129,7 @@ def test_parts_are_disjoint_even_over_classes_and_nested(digits):
 
 @pytest.mark.parametrize("sizes", [[5], [1000, 1000], [0]])
 def test_parts_that_cannot_be_taken_are_refused(digits, sizes):
-    with pytest.raises(ValueError, match="cannot be taken from every class"):
+    with pytest.raises(BridgekitError, match="cannot be taken from each of 10 classes: change the shares"):
         binary.strata(digits.y, sizes, [0])
 
 
