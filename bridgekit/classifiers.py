@@ -65,8 +65,8 @@ RULES = {
 class Classifier:
     """A trained network that judges images of one ``shape`` (C, H, W), in [-1, 1].
 
-    Images on another scale are refused, as far as it can be seen (:func:`in_range`). ``accuracy`` is its share
-    of right answers on the data set's test images, ``fingerprint`` 16 hex digits of the SHA-256 of its
+    Images on another scale are refused, as far as it can be seen (:func:`in_range`). ``accuracy`` is its
+    share of right answers on the data set's test images, ``fingerprint`` 16 hex digits of the SHA-256 of its
     weights: numbers that two runs computed with equal fingerprints can be compared.
     """
 

@@ -37,7 +37,7 @@ def missed(n: int, shares: np.ndarray, hits: np.ndarray | int) -> float:
 
 @functools.lru_cache
 def mode_hits(n: int, modes: int, dims: int, radius: float, hits: int | None = None) -> int:
-    r"""The fewest of ``n`` samples within ``radius`` sigma of its centre that cover one of ``modes`` Gaussians.
+    r"""The fewest of ``n`` samples within ``radius`` sigma that cover one of ``modes`` even Gaussians.
 
     Of perfect samples a mode gets the share :math:`s = P[\chi^2_d \le r^2]/K`, 0.0396 for 25 modes in the
     plane and r = 3. Asked for is a twentieth of :math:`n s`, to the nearest whole number and at least one: 20
@@ -45,7 +45,7 @@ def mode_hits(n: int, modes: int, dims: int, radius: float, hits: int | None = N
 
     Raises BridgekitError where perfect samples would miss some mode with a probability above 0.01, by the
     bound of :func:`missed`: with the twentieth and 25 modes in the plane, below 194 samples. All that is for
-    modes that stand apart. Where they overlap, modes at the edge get more than s and those in the middle less.
+    modes that stand apart. Where they overlap, those at the edge get more than s and those inside less.
     """
     if hits is not None and hits < 1:
         raise BridgekitError(f"a mode is covered by one sample or more, not by {hits}.")
@@ -112,10 +112,10 @@ def _sure(n: int, shares: np.ndarray, hits: Callable[[int], np.ndarray], what: s
     """``hits(n)``, if perfect samples have as many nearly surely."""
     if missed(n, shares, hits(n)) <= MISSED:
         return hits(n)
-    # Hits are rounded, and with each further one the bound jumps up: enough is what comes after the last jump.
+    # Hits are rounded, and each further one makes the bound jump up: enough is what lies behind the last.
     sizes = np.unique(np.geomspace(n + 1, MOST, 1000).astype(int))
     few = [size for size in sizes if missed(size, shares, hits(size)) > MISSED]
-    enough = sizes[np.searchsorted(sizes, few[-1], "right"):][:1] if few else sizes[:1]
+    enough = sizes[np.searchsorted(sizes, few[-1], "right") :][:1] if few else sizes[:1]
     way = f"take {enough[0]:,} or more" if len(enough) else f"not even {MOST:,} are enough"
     raise BridgekitError(
         f"{n} samples are too few to say which of {len(shares)} {what} are covered, as perfect samples would "

@@ -42,7 +42,9 @@ def _mask(values: Tensor, samples: Tensor) -> Tensor:
 def _nearest(x: Tensor, mixture: Mixture, radius: float) -> tuple[Tensor, Tensor]:
     """Index of each point's nearest centre, and whether it is within ``radius`` sigma: both (..., N)."""
     if not 0 < radius * mixture.sigma < math.inf:
-        raise BridgekitError(f"samples are near a mode within more than zero, not {radius} sigma of {mixture.sigma}.")
+        raise BridgekitError(
+            f"modes have a radius above 0, and not of {radius} sigma with sigma = {mixture.sigma}."
+        )
     # The matmul form of cdist loses what counts here: distances small beside the coordinates.
     distance = torch.cdist(x, mixture.means.to(x), compute_mode="donot_use_mm_for_euclid_dist")
     least, index = distance.min(-1)
@@ -186,13 +188,15 @@ def knn_classify(
 
     ``reference_x`` (M, *shape) with labels ``reference_y`` (M,); ``x`` (..., *shape) -> (...). Of tied
     classes the one with the nearest reference wins. ``chunk`` samples are compared at a time. Raises
-    BridgekitError unless 1 <= k <= 50 and all references are finite and have a label of 0 or more.
+    BridgekitError unless k is from 1 to 50 and all references are finite and have a label of 0 or more.
     """
-    if not (1 <= k <= 50 and len(reference_y) and reference_y.min() >= 0 and reference_x.isfinite().all()):
-        raise BridgekitError(f"knn_classify wants 1 to 50 neighbours, not {k}, and whole, labelled references.")
     shape = reference_x.shape[1:]
     flat, reference = x.reshape(-1, shape.numel()), reference_x.reshape(len(reference_x), -1).to(x)
     k = min(k, len(reference))
+    if not (1 <= k <= 50 and reference_y.min() >= 0 and reference.isfinite().all()):
+        raise BridgekitError(
+            f"knn_classify wants 1 to 50 neighbours, not {k}, of finite, labelled references."
+        )
     # In units of 2^-k each neighbour has one vote and a fraction that halves with its rank. The fractions
     # together stay below one vote: they settle ties and nothing else.
     votes = 2**k + 2 ** torch.arange(k - 1, -1, -1, device=x.device)

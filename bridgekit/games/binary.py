@@ -62,8 +62,8 @@ def strata(y: Tensor, sizes: Sequence[int], seeds: Sequence[int]) -> list[Tensor
     cuts = torch.cat([torch.zeros_like(counts)[None], quotas.cumsum(0), counts[None]])
     if (cuts.diff(dim=0) < 0).any() or (quotas < 1).any():
         raise BridgekitError(
-            f"{list(sizes)} of {len(y)} images cannot be taken from each of {len(counts)} classes: change the "
-            "shares, or take more images"
+            f"{list(sizes)} of {len(y)} images cannot be taken from each of {len(counts)} classes: change "
+            "the shares, or take more images."
         )
     chosen: list[list[Tensor]] = [[] for _ in cuts[1:]]
     for seed in seeds:
