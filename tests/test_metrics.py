@@ -318,7 +318,7 @@ def test_what_has_no_neighbours_has_no_label():
     for k in (0, -1, 51):
         with pytest.raises(BridgekitError, match=f"1 to 50 neighbours, not {k}"):
             metrics.knn_classify(x, x, y, k=k)
-    for bad_x, bad_y in ((x / 0, y), (x, y - 1), (x[:0], y[:0])):
+    for bad_x, bad_y in ((x / 0, y), (x, y - 1)):
         with pytest.raises(BridgekitError, match="labelled references"):
             metrics.knn_classify(x, bad_x, bad_y)
 
@@ -327,5 +327,5 @@ def test_what_has_no_neighbours_has_no_label():
 def test_a_mixture_without_width_has_no_modes(sigma):
     broken = Mixture(GRID.means, sigma)
     for score in (metrics.modes_covered, metrics.high_quality_share, metrics.mode_reverse_kl):
-        with pytest.raises(BridgekitError, match=f"not 3.0 sigma of {sigma}"):
+        with pytest.raises(BridgekitError, match=f"sigma = {sigma}"):
             score(GRID.means.repeat(20, 1), broken)
