@@ -31,6 +31,7 @@ FLOORS = [
     "games",
     "contest",
     "classifiers",
+    "coverage",
     "metrics",
     "paired",
     "finite",
