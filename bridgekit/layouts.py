@@ -142,7 +142,7 @@ def _refuse_classes_beside_splits(base: Path, halves: list[str], folders: list[s
         if not _meaning(name) and any(map(_is_image, _walk(base / name))):
             raise BridgekitError(
                 f"{shown(base)} has {_folders(halves)} with class sub-folders and beside it "
-                f"{shown(name)}/ with images: a folder holds splits or classes, not both. Move one of them away."
+                f"{shown(name)}/ with images: a folder holds splits or classes, not both. Move one away."
             )
 
 
