@@ -1,8 +1,9 @@
 """The claims ledger: what the papers state, the criterion fixed beforehand, the verdict from run records.
 
 ``claims.yml`` holds statements and criteria only. Verdict, value and interval are computed here, and only the
-committed reference records ``figures/paper/<page>/record.json`` decide. A record carries the hash of every
-criterion it was made under: a criterion that changed afterwards shows as *not run*.
+committed reference records ``figures/paper/<page>/record.json`` decide: of that page, at profile `paper` with
+the parameters that it says, from a clean tree, with the declared seeds (``inadmissible``). A record carries
+the hash of every criterion it was made under: one that changed afterwards shows as *not run*.
 """
 
 import hashlib
@@ -15,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from .errors import BridgekitError, nearest
-from .records import metric_values, read_record
+from .parameters import declared_in, read_yaml
+from .records import is_exact, metric_values, portable, read_record
 
 REPRODUCED, NOT, PARTLY, UNDECIDED, NOT_RUN = "reproduced", "not reproduced", "partly", "undecided", "not run"
 VERDICTS = (REPRODUCED, PARTLY, UNDECIDED, NOT, NOT_RUN)
@@ -31,6 +33,7 @@ class Part:
     metric: str
     bound: str  # above, below or within
     target: tuple[float, float]  # (-inf, x) for below, (x, inf) for above
+    exact: bool = False  # one number without sampling error, a quadrature say; else one value per seed
 
     def __str__(self) -> str:
         low, high = self.target
@@ -38,8 +41,8 @@ class Part:
         return f"{self.metric} {self.bound} {number}"
 
     def decide(self, values: np.ndarray) -> "Measured":
-        """The verdict of this condition over one value per seed, (n,)."""
-        mean, low, high = interval(values)
+        """The verdict of this condition over one value per seed, (n,), or over an exact one, (1,)."""
+        mean, low, high = interval(values, self.exact)
         lost = int((~np.isfinite(values)).sum())
         if math.isnan(mean) or 2 * lost > values.size:
             verdict = UNDECIDED
@@ -114,6 +117,7 @@ class Verdict:
                 "verdict": item.verdict,
                 "mean": _number(item.mean),
                 "interval": [_number(item.low), _number(item.high)],
+                "exact": item.part.exact,
                 "n": item.n,
                 "lost": item.lost,
             }
@@ -129,11 +133,11 @@ class Verdict:
         }
 
 
-def interval(values: np.ndarray) -> tuple[float, float, float]:
+def interval(values: np.ndarray, exact: bool = False) -> tuple[float, float, float]:
     """Mean and two-sided 95 % t-interval of the finite values among ``values``, (n,).
 
-    A single value (a quadrature, say) is its own interval. One survivor of several seeds has an infinite
-    interval; no survivor at all gives NaN.
+    An ``exact`` value, (1,), is its own interval. One seed, or one survivor of several, says nothing about
+    another seed: its interval is infinite. No survivor at all gives NaN.
     """
     values = np.asarray(values, dtype=float)
     finite = values[np.isfinite(values)]
@@ -141,7 +145,7 @@ def interval(values: np.ndarray) -> tuple[float, float, float]:
         return math.nan, math.nan, math.nan
     mean = float(finite.mean())
     if finite.size == 1:
-        return (mean, mean, mean) if values.size == 1 else (mean, -math.inf, math.inf)
+        return (mean, mean, mean) if exact else (mean, -math.inf, math.inf)
     from scipy.special import stdtrit
 
     half = float(stdtrit(finite.size - 1, 0.975) * finite.std(ddof=1) / math.sqrt(finite.size))
@@ -168,6 +172,11 @@ def judge(claim: Claim, record: dict) -> Verdict:
     lacking = [part.metric for part in claim.parts if part.metric not in record["metrics"]]
     if lacking:
         return Verdict(claim, NOT_RUN, f"the record of {claim.page} lacks {', '.join(lacking)}")
+    other = [part for part in claim.parts if is_exact(record, part.metric, part.exact) != part.exact]
+    if other:
+        kinds = ("one value per seed", "exact") if other[0].exact else ("exact", "one value per seed")
+        why = f"{other[0].metric} is {kinds[0]} in the record of {claim.page}, and {kinds[1]} in claims.yml"
+        return Verdict(claim, NOT_RUN, why)
     measured = tuple(part.decide(metric_values(record, part.metric)) for part in claim.parts)
     verdict = combine([item.verdict for item in measured])
     return Verdict(claim, verdict, _reason(measured), measured)
@@ -182,19 +191,55 @@ def _reason(measured: tuple[Measured, ...]) -> str:
 
 def ledger(root: Path) -> list[Verdict]:
     """A verdict for every claim in ``claims.yml``, from the committed reference records alone."""
-    claims = load(root)
-    records = {}
-    for page in {claim.page for claim in claims if claim.parts}:
-        path = Path(root) / "figures" / "paper" / page / "record.json"
-        if path.exists():
-            records[page] = read_record(path)
-    verdicts = []
-    for claim in claims:
-        if claim.parts and claim.page not in records:
-            verdicts.append(Verdict(claim, NOT_RUN, f"no reference run of {claim.page} is committed"))
-        else:
-            verdicts.append(judge(claim, records.get(claim.page, {})))
-    return verdicts
+    return [decided(root, claim) for claim in load(root)]
+
+
+def decided(root: Path, claim: Claim) -> Verdict:
+    """What the committed reference record of the claim's page says, where it may decide; else *not run*."""
+    path = Path(root) / "figures" / "paper" / claim.page / "record.json"
+    if not claim.parts:
+        return judge(claim, {})
+    if not path.exists():
+        return Verdict(claim, NOT_RUN, f"no reference run of {claim.page} is committed")
+    record = read_record(path)
+    why_not = inadmissible(root, claim, record)
+    return Verdict(claim, NOT_RUN, why_not) if why_not else judge(claim, record)
+
+
+def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
+    """Why a record may not decide the claim; None where it may."""
+    page, made = claim.page, record["provenance"]
+    if record["page"] != page or record["profile"] != "paper":
+        return (
+            f"the record of {page} is no reference run, but {record['page']} at profile {record['profile']}"
+        )
+    if made.get("commit") is None or made.get("dirty") is not False:
+        return f"the record of {page} is not from a clean tree: commit, and run it again"
+    says, ran = reference_parameters(root, page), record["parameters"]
+    # A parameter that the page has gained since the run is in no older record.
+    other = sorted(name for name, value in ran.items() if name not in says or says[name] != value)
+    if other:
+        named = ", ".join(f"{name} is {ran.get(name)!r}, not {says.get(name)!r}" for name in other)
+        return f"the record of {page} has not the parameters of profile paper ({named}): run it again"
+    # A page may have several numbers of seeds; only it knows which a metric is over: the fewest are wanted.
+    seeds = min((n for name, n in says.items() if re.fullmatch(r"(\w+_)?seeds", name)), default=1)
+    counts = {
+        part.metric: len(record["metrics"].get(part.metric, {}).get("values", ())) for part in claim.parts
+    }
+    few = [part.metric for part in claim.parts if not part.exact and 0 < counts[part.metric] < seeds]
+    return f"the record of {page} has fewer values than seeds: {', '.join(few)}" if few else None
+
+
+def reference_parameters(root: Path, page: str) -> dict:
+    """The parameters of a page at profile `paper`, as its record holds them; {} where there is no page."""
+    source, profile = Path(root) / "book" / f"{page}.md", Path(root) / "profiles" / "paper.yaml"
+    if not (source.is_file() and profile.is_file()):
+        return {}
+    known = declared_in(source.read_text(encoding="utf-8"), page)
+    set_there = (read_yaml(profile.read_text(encoding="utf-8"), str(profile)) or {}).get(page) or {}
+    values = {name: p.default for name, p in known.items()}
+    values |= {name: known[name].fit(value) for name, value in set_there.items() if name in known}
+    return {name: portable(value, Path(root)) for name, value in values.items()}
 
 
 def of_paper(verdicts: list[Verdict], paper: str) -> list[Verdict]:
@@ -261,17 +306,19 @@ def _check_keys(entry, known: tuple[str, ...], where: str) -> None:
 
 
 def _part(entry, where: str) -> Part:
-    if not isinstance(entry, dict) or len(entry) != 2 or "metric" not in entry:
+    given = dict(entry) if isinstance(entry, dict) else {}
+    metric, exact = given.pop("metric", None), given.pop("exact", False)
+    if len(given) != 1 or metric is None or not isinstance(exact, bool):
         raise BridgekitError(
-            f"{where}: a part is {{metric: name, above | below | within: bound}}, not {entry!r}."
+            f"{where}: a part is {{metric: name, above | below | within: bound}}, with exact: true where the "
+            f"number has no sampling error, not {entry!r}."
         )
-    metric = entry["metric"]
     if not isinstance(metric, str) or not SNAKE_CASE.fullmatch(metric):
         raise BridgekitError(f"{where}: the metric's name {metric!r} is not snake_case.")
-    (bound,) = (key for key in entry if key != "metric")
+    (bound,) = given
     if bound not in _BOUNDS:
         raise BridgekitError(f"{where}: unknown key {bound!r}: {nearest(bound, _BOUNDS)}")
-    return Part(metric, bound, _target(bound, entry[bound], f"{where}, {metric}"))
+    return Part(metric, bound, _target(bound, given[bound], f"{where}, {metric}"), exact)
 
 
 def _target(bound: str, given, where: str) -> tuple[float, float]:

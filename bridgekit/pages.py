@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from bridgekit import execution, keys, placement
+from bridgekit import execution, keys, placement, records
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
 
@@ -242,6 +242,8 @@ def run(
     parameters, mark = resolve(page, profile, overrides), key(page, profile, overrides)
     folder = placement.own(Path(out).resolve()) if out else home / "figures" / name / page
     notebooks = home / "_build" / "notebooks" / name
+    if name == "paper" and (why := records.unclean(home)):
+        tell(f"{page}: {why}: this run will decide no claim\n")
     draft, failed = notebooks / f".{page}.{uuid4().hex}.part.ipynb", notebooks / f"{page}.failed.ipynb"
     with placement.scratch(folder, draft) as part:
         env, progress = _environment(home, part, name), part / ".progress"

@@ -12,7 +12,7 @@ import numpy as np
 from . import claims
 from .claims import Verdict
 from .displays import Markdown
-from .records import as_array
+from .records import as_array, is_exact, metric_values
 from .results import Run
 
 # Okabe and Ito's colours (Color Universal Design, 2008) without the yellow, which a white page swallows.
@@ -138,13 +138,14 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def spread(values) -> str:
-    """``mean ± s.d. (n = …)`` of the finite values, one number as itself; failures are counted."""
+    """``mean ± s.d. (n = …)`` of the finite values, (n,), failures counted; a bare number as itself."""
+    single = np.ndim(values) == 0
     values = np.atleast_1d(as_array(values)).astype(float)
     finite = values[np.isfinite(values)]
     lost = f", {values.size - finite.size} failed" if finite.size < values.size else ""
     if finite.size == 0:
         return f"{DASH} (n = {values.size}{lost})"
-    if values.size == 1:
+    if single:
         return number(finite[0])
     deviation = f" ± {number(finite.std(ddof=1), 2)}" if finite.size > 1 else ""
     return f"{number(finite.mean())}{deviation} (n = {values.size}{lost})"
@@ -175,30 +176,39 @@ def _cell(value) -> str:
 
 def reference_table(run: Run, rows: Iterable[tuple], caption: str = "") -> Markdown:
     """*paper · reference run · this run*. rows: (what, metric, paper's value as text or number, or None)."""
-    recorded_here, lines = run.record()["metrics"], []
+    here, there = run.record(), run.reference and run.reference.record
+    lines = []
     for what, metric, paper in rows:
-        recorded = recorded_here.get(metric)
-        known = run.reference is not None and run.reference.has(metric)
+        unit = here["metrics"].get(metric, {}).get("unit")
+        exact = metric in here["metrics"] and is_exact(here, metric)
         lines.append(
             {
-                "quantity": f"{what} ({recorded['unit']})" if recorded and recorded["unit"] else what,
+                "quantity": f"{what} ({unit})" if unit else what,
                 "paper": paper,
-                "reference run": run.reference.metric(metric) if known else None,
-                "this run": run.values(metric) if recorded else None,
+                "reference run": _values(there, metric, exact) if there else None,
+                "this run": _values(here, metric, exact),
             }
         )
     return table(lines, caption)
+
+
+def _values(record: dict, metric: str, exact: bool):
+    """A metric's values, (n,); the bare number if exact, by its record or, in an old one, by ``exact``."""
+    if metric not in record["metrics"]:
+        return None
+    values = metric_values(record, metric)
+    return values[0] if values.size == 1 and is_exact(record, metric, exact) else values
 
 
 def claims_table(run: Run) -> Markdown:
     """The claims that this page decides: the reference run's verdict, and beside it what this run says."""
     if not run.claims:
         return Markdown("*This page decides no claim.*\n")
-    record, reference = run.record(), run.reference and run.reference.record
+    record, reference = run.record(), run.reference
     rows = [
         {
             "claim": f"**{claim.id}** {claim.statement}",
-            "reference run": _outcome(claims.judge(claim, reference)) if reference else claims.NOT_RUN,
+            "reference run": _outcome(claims.decided(run.root, claim)) if reference else claims.NOT_RUN,
             "this run (decides nothing)": _outcome(claims.judge(claim, record)),
         }
         for claim in run.claims
@@ -242,7 +252,7 @@ def _outcome(verdict: Verdict) -> str:
     lines = [f"**{verdict.verdict}** ({verdict.reason})"]
     for item in verdict.measured:
         value = number(item.mean)
-        if item.n > 1:
+        if not item.part.exact:
             inside = f" [{number(item.low)}, {number(item.high)}]" if math.isfinite(item.high) else ""
             value += f"{inside}, n = {item.n}" + (f" ({item.lost} failed)" if item.lost else "")
         lines.append(f"`{item.part}`: {value}, {item.verdict}")

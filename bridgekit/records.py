@@ -20,10 +20,13 @@ from uuid import uuid4
 
 import numpy as np
 
+from . import keys
 from .displays import Html, stored
 from .errors import BridgekitError, nearest
+from .parameters import cells
 
 SCHEMA = 1
+EXACT, PER_SEED = "exact", "per seed"  # what kind of number a metric is
 PACKAGES = (
     "bridgekit",
     "matplotlib",
@@ -120,8 +123,10 @@ def read_record(path: Path) -> dict:
 
 def _is_metric(metric) -> bool:
     values = metric.get("values") if isinstance(metric, dict) else None
-    return isinstance(values, list) and all(
-        value is None or isinstance(value, (int, float)) for value in values
+    return (
+        isinstance(values, list)
+        and len(values) > 0
+        and all(value is None or isinstance(value, (int, float)) for value in values)
     )
 
 
@@ -145,6 +150,12 @@ def metric_values(record: dict, name: str) -> np.ndarray:
         )
     values = record["metrics"][name]["values"]
     return np.array([math.nan if value is None else value for value in values], dtype=float)
+
+
+def is_exact(record: dict, name: str, unsaid: bool = False) -> bool:
+    """Whether a metric is exact; ``unsaid`` where the record is older than that distinction."""
+    kind = record["metrics"][name].get("kind")
+    return unsaid if kind is None else kind == EXACT
 
 
 @dataclass(frozen=True)
@@ -196,27 +207,47 @@ def provenance(root: Path, device: str) -> dict:
     }
 
 
-def git_state(root: Path) -> tuple[str | None, bool | None]:
+def code(root: Path, page: str) -> str:
+    """A digest of the code that runs: the page, and the library modules that it imports, directly or not."""
+    source = Path(root) / "book" / f"{page}.md"
+    text = source.read_text(encoding="utf-8") if source.is_file() else ""
+    named = "\n".join(code for _, code in cells(text)) or f"import {__name__}"
+    return keys.digest(text, keys.tree(keys.modules(named).values(), keys.PACKAGE))
+
+
+def git_state(root: Path, package: Path = keys.PACKAGE) -> tuple[str | None, bool | None]:
     """The commit that ``root`` is at and whether anything but ``figures/`` differs from it.
 
-    (None, None) where ``root`` is not itself the top of a git repository with a commit: a repository
-    that merely surrounds it says nothing about this code.
+    (None, None) where that would not be the code that runs: the imported ``package`` lies elsewhere (another
+    clone's environment), or ``root`` is not itself the top of a git repository with a commit (a repository
+    that merely surrounds it says nothing).
     """
     found = _git(root, "rev-parse", "--show-toplevel", "HEAD")
     if found is None or Path(found.splitlines()[0]).resolve() != Path(root).resolve():
+        return None, None
+    if package.resolve().parent != Path(root).resolve():
         return None, None
     changes = _git(root, "status", "--porcelain", "--", ".", ":(exclude)figures")
     return found.splitlines()[1], None if changes is None else bool(changes)
 
 
 def _git(root: Path, *arguments: str) -> str | None:
+    # Without git's own variables: in a hook, GIT_DIR would name another repository.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(root), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30, check=True
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env=env)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def unclean(root: Path) -> str | None:
+    """Why a run from here could not decide a claim; None where it could."""
+    commit, dirty = git_state(root)
+    if commit is None:
+        return f"no commit of {root} is known to be the code that runs"
+    return None if dirty is False else "the tree has uncommitted changes"
 
 
 def device_name(device: str) -> str:
@@ -247,3 +278,15 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def portable(value, root: Path):
+    """A parameter as a record may hold it: an absolute path turns relative to ``root``, or its last name."""
+    if not isinstance(value, str):
+        return value
+    head, colon, tail = value.partition(":") if value.startswith("folder:") else ("", "", value)
+    path = Path(tail).expanduser()
+    if not path.is_absolute():
+        return value
+    inside = path.is_relative_to(root)
+    return f"{head}{colon}{path.relative_to(root).as_posix() if inside else path.name}"

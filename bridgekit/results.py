@@ -20,7 +20,7 @@ import numpy as np
 from . import claims, displays, keys, records
 from .claims import Claim, Verdict, ledger
 from .errors import BridgekitError
-from .records import Reference
+from .records import Reference, portable
 
 __all__ = ["Claim", "Reference", "Run", "Verdict", "ledger"]
 
@@ -50,6 +50,7 @@ class Run:
         records.check_writable(self.out)
         # The criteria as they stand before the first number is computed.
         self._criteria = {claim.id: claim.hash for claim in self.claims}
+        self._code = records.code(self.root, self.page)
         self._started, self._clock = datetime.now(UTC), time.monotonic()
 
     @cached_property
@@ -72,17 +73,22 @@ class Run:
         shown = self.profile != "paper" and (folder / "record.json").exists()
         return Reference(folder) if shown else None
 
-    def metric(self, name: str, values, unit: str = "", note: str = "") -> None:
-        """Record a metric: one number, or one per seed (list, array or tensor, (n,)). The last call wins.
+    def metric(self, name: str, values, unit: str = "", note: str = "", *, exact: bool = False) -> None:
+        """Record a metric: one value per seed (list, array or tensor, (n,)), or one exact number.
 
-        Raises BridgekitError for a name that is not snake_case, and for values that are empty or not (n,).
+        ``exact`` says that no chance is in it: a quadrature, a closed form, a count, a check of an identity.
+        One value of any other metric is one seed's, which decides nothing. The last call wins. Raises
+        BridgekitError for a name that is not snake_case, values empty or not (n,), and several exact ones.
         """
         if not claims.SNAKE_CASE.fullmatch(name):
             raise BridgekitError(f"the metric's name {name!r} is not snake_case.")
         array = np.atleast_1d(records.as_array(values)).astype(float)
         if array.ndim != 1 or array.size == 0:
             raise BridgekitError(f"metric {name}: one value per seed is wanted, not shape {array.shape}.")
-        self._metrics[name] = {"values": array.tolist(), "unit": unit, "note": note}
+        if exact and array.size > 1:
+            raise BridgekitError(f"metric {name}: an exact metric is one number, not {array.size}.")
+        kind = records.EXACT if exact else records.PER_SEED
+        self._metrics[name] = {"values": array.tolist(), "kind": kind, "unit": unit, "note": note}
 
     def values(self, name: str) -> np.ndarray:
         """A metric recorded in this run, one value per seed: (n,); BridgekitError for an unknown name."""
@@ -142,9 +148,11 @@ class Run:
         self._figures[name] = entry | layout
         return self._figures[name]
 
-    def uses(self, data_name: str, fingerprint: str) -> None:
-        """Note a dataset that the page used."""
-        self._data[portable(data_name, self.root)] = fingerprint
+    def uses(self, *sets) -> None:
+        """Note what the page used: each split of a data set (`data.Images`), each classifier that judges."""
+        for each in sets:
+            name, split = portable(each.name, self.root), getattr(each, "split", "classifier")
+            self._data.setdefault(name, {})[split] = each.fingerprint
 
     @cached_property
     def _checkpoints(self) -> Path:
@@ -181,7 +189,7 @@ class Run:
             "metrics": dict(self._metrics),
             "figures": dict(self._figures),
             "criteria": dict(self._criteria),
-            "provenance": records.provenance(self.root, device) | made,
+            "provenance": records.provenance(self.root, device) | made | {"code": self._code},
         }
 
     def finish(self) -> None:
@@ -222,15 +230,3 @@ class Run:
 def mean(values) -> float:
     """Mean of the finite values; NaN where there is none."""
     return claims.interval(np.asarray(values, dtype=float))[0]
-
-
-def portable(value, root: Path):
-    """A parameter as a record may hold it: an absolute path turns relative to ``root``, or its last name."""
-    if not isinstance(value, str):
-        return value
-    head, colon, tail = value.partition(":") if value.startswith("folder:") else ("", "", value)
-    path = Path(tail).expanduser()
-    if not path.is_absolute():
-        return value
-    inside = path.is_relative_to(root)
-    return f"{head}{colon}{path.relative_to(root).as_posix() if inside else path.name}"

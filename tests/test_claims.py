@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,16 @@ def write(root, *entries):
     (root / "claims.yml").write_text(json.dumps(list(entries)))  # JSON is YAML
 
 
-def reference(root, **metrics):
-    """A committed reference run of the page demo."""
-    run = results.Run("demo", "paper", {}, root / "figures" / "paper" / "demo", root)
+def reference(root, page="demo", profile="paper", commit="abc", dirty=False, parameters=None, **metrics):
+    """A committed reference run of the page demo; single numbers are exact."""
+    run = results.Run(page, profile, parameters or {}, root / "figures" / "paper" / "demo", root)
     for name, values in metrics.items():
-        run.metric(name, values)
+        run.metric(name, values, exact=np.ndim(values) == 0)
     run.finish()
+    path = run.out / "record.json"
+    record = json.loads(path.read_text())
+    record["provenance"] |= {"commit": commit, "dirty": dirty}  # the folder is in no repository
+    path.write_text(json.dumps(record))
     return run
 
 
@@ -45,26 +50,32 @@ above, below, within = (
     Part("fall", "below", (-math.inf, 1.0)),
     Part("fall", "within", (1.0, 2.0)),
 )
+above_exactly, below_exactly, within_exactly = (replace(part, exact=True) for part in (above, below, within))
 
 
 @pytest.mark.parametrize(
     ("part", "values", "verdict"),
     [
-        (above, [1.1], REPRODUCED),
-        (above, [1.0], NOT),
-        (above, [0.9], NOT),
+        (above_exactly, [1.1], REPRODUCED),
+        (above_exactly, [1.0], NOT),
+        (above_exactly, [0.9], NOT),
+        (above_exactly, [NAN], UNDECIDED),
+        (above, [1.1], UNDECIDED),  # one seed says nothing about another
+        (above, [0.9], UNDECIDED),
+        (below, [0.9], UNDECIDED),
+        (within, [1.5], UNDECIDED),
         (above, spread_around(1.5, 0.4), REPRODUCED),
         (above, spread_around(1.5, 0.6), UNDECIDED),
         (above, spread_around(0.5, 0.6), UNDECIDED),
         (above, spread_around(0.5, 0.4), NOT),
-        (below, [0.9], REPRODUCED),
-        (below, [1.0], NOT),
+        (below_exactly, [0.9], REPRODUCED),
+        (below_exactly, [1.0], NOT),
         (below, spread_around(0.5, 0.4), REPRODUCED),
         (below, spread_around(0.5, 0.6), UNDECIDED),
         (below, spread_around(1.5, 0.4), NOT),
-        (within, [1.0], REPRODUCED),
-        (within, [2.0], REPRODUCED),
-        (within, [2.1], NOT),
+        (within_exactly, [1.0], REPRODUCED),
+        (within_exactly, [2.0], REPRODUCED),
+        (within_exactly, [2.1], NOT),
         (within, spread_around(1.5, 0.4), REPRODUCED),
         (within, spread_around(1.5, 0.6), UNDECIDED),
         (within, spread_around(1.9, 0.2), UNDECIDED),
@@ -90,7 +101,8 @@ def test_the_interval_is_students_over_the_finite_values():
     quantile = 0.95 / math.sqrt(2 * 0.975 * 0.025)  # Student's t at 97.5 %, two degrees of freedom
     assert mean == 2 and high - mean == pytest.approx(quantile / math.sqrt(3), rel=1e-12)
     assert mean - low == pytest.approx(high - mean, rel=1e-12)
-    assert claims.interval(np.array([4.0])) == (4, 4, 4)
+    assert claims.interval(np.array([4.0]), exact=True) == (4, 4, 4)
+    assert claims.interval(np.array([4.0])) == (4, -math.inf, math.inf)
     assert claims.interval(np.array([4.0, NAN])) == (4, -math.inf, math.inf)
     assert all(math.isnan(x) for x in claims.interval(np.array([NAN])))
 
@@ -119,6 +131,9 @@ def test_parts_combine(parts, verdict):
     assert claims.combine(parts[::-1]) == verdict
 
 
+EXACTLY = {"metric": "fall", "above": 0, "exact": True}
+
+
 def test_the_ledger_decides_from_the_committed_reference_alone(tmp_path):
     write(tmp_path, entry({"metric": "fall", "above": 0}), entry(id="X2"))
     results.Run("demo", "quick", {}, tmp_path / "figures" / "quick" / "demo", tmp_path).finish()
@@ -135,9 +150,9 @@ def test_the_ledger_decides_from_the_committed_reference_alone(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "verdict"),
     [
-        (entry({"metric": "fall", "above": 0}, text="it  does\n"), REPRODUCED),  # white space is folded
-        (entry({"metric": "fall", "above": 0}, statement="It drops.", place="eq 2"), REPRODUCED),
-        (entry({"metric": "fall", "above": 0}, text="it mostly does"), NOT_RUN),
+        (entry(EXACTLY, text="it  does\n"), REPRODUCED),  # white space is folded
+        (entry(EXACTLY, statement="It drops.", place="eq 2"), REPRODUCED),
+        (entry(EXACTLY, text="it mostly does"), NOT_RUN),
         (entry({"metric": "fall", "above": 0.5}), NOT_RUN),
         (entry({"metric": "fall", "below": 0}), NOT_RUN),
         (entry({"metric": "fall", "within": [0, 9]}), NOT_RUN),
@@ -146,7 +161,7 @@ def test_the_ledger_decides_from_the_committed_reference_alone(tmp_path):
     ],
 )
 def test_a_criterion_changed_after_the_run_flips_to_not_run(tmp_path, changed, verdict):
-    write(tmp_path, entry({"metric": "fall", "above": 0}))
+    write(tmp_path, entry(EXACTLY))
     reference(tmp_path, fall=1.0)
     assert claims.ledger(tmp_path)[0].verdict == REPRODUCED
     write(tmp_path, changed)
@@ -163,13 +178,84 @@ def test_the_hash_is_taken_when_the_run_begins(tmp_path):
     run.metric("fall", 0.5)
     write(tmp_path, entry({"metric": "fall", "above": 0.4}))  # tuned while the page was running
     run.finish()
-    assert claims.ledger(tmp_path)[0].verdict == NOT_RUN
+    assert claims.judge(claims.load(tmp_path)[0], run.record()).verdict == NOT_RUN
 
 
 def test_a_metric_that_the_record_lacks_is_named(tmp_path):
     write(tmp_path, entry({"metric": "fall", "above": 0}, {"metric": "rise", "above": 0}))
     reference(tmp_path, fall=1.0)
     assert claims.ledger(tmp_path)[0].reason == "the record of demo lacks rise"
+
+
+def test_the_kind_of_a_metric_is_its_own_and_the_criterions(tmp_path):
+    write(tmp_path, entry({"metric": "fall", "above": 0}))
+    reference(tmp_path, fall=1.0)
+    found = claims.ledger(tmp_path)[0]
+    assert found.verdict == NOT_RUN
+    assert "fall is exact in the record of demo, and one value per seed in claims.yml" in found.reason
+    write(tmp_path, entry(EXACTLY))
+    reference(tmp_path, fall=[1.0])
+    assert "one value per seed in the record" in claims.ledger(tmp_path)[0].reason
+
+
+def test_a_record_older_than_kinds_is_read_as_the_criterion_says(tmp_path):
+    path = tmp_path / "figures" / "paper" / "demo" / "record.json"
+    for part, values, verdict in (
+        (EXACTLY, 1.0, REPRODUCED),
+        ({"metric": "fall", "above": 0}, [1.0], UNDECIDED),
+        ({"metric": "fall", "above": 0}, [1.0, 1.1], REPRODUCED),
+    ):
+        write(tmp_path, entry(part))
+        reference(tmp_path, fall=values)
+        record = json.loads(path.read_text())
+        del record["metrics"]["fall"]["kind"]
+        path.write_text(json.dumps(record))
+        assert claims.ledger(tmp_path)[0].verdict == verdict
+
+
+PAGE = """---
+kernelspec: {name: python3}
+---
+```{code-cell} ipython3
+:tags: [parameters]
+rounds: int = 5
+seeds: int = 1
+```
+"""
+
+
+def with_page(root):
+    """A page demo of which profile `paper` wants three seeds and forty rounds."""
+    for name, text in {"book/demo.md": PAGE, "profiles/paper.yaml": "demo: {seeds: 3, rounds: 40}\n"}.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
+    write(root, entry({"metric": "fall", "above": 0}))
+
+
+RAN = {"parameters": {"rounds": 40, "seeds": 3}, "fall": [1.0, 1.1, 1.2]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({}, None),
+        ({"parameters": {"seeds": 3}}, None),  # made before the page had `rounds`
+        ({"parameters": {"rounds": 4, "seeds": 3}}, "rounds is 4, not 40"),
+        ({"parameters": {"rounds": 40, "seeds": 3, "old": 1}}, "old is 1, not None"),
+        ({"fall": [1.0, 1.1]}, "fewer values than seeds: fall"),
+        ({"profile": "custom"}, "is no reference run, but demo at profile custom"),
+        ({"page": "other"}, "no reference run, but other at"),
+        ({"dirty": True}, "not from a clean tree"),
+        ({"dirty": None}, "not from a clean tree"),
+        ({"commit": None}, "not from a clean tree"),
+    ],
+)
+def test_only_a_clean_reference_run_at_its_profile_with_its_seeds_decides(tmp_path, changed, reason):
+    with_page(tmp_path)
+    reference(tmp_path, **(RAN | changed))
+    found = claims.ledger(tmp_path)[0]
+    assert found.verdict == (NOT_RUN if reason else REPRODUCED)
+    assert reason is None or reason in found.reason
 
 
 def test_a_damaged_reference_is_an_error_and_not_a_verdict(tmp_path):
@@ -184,7 +270,7 @@ def test_a_verdict_for_machines_is_strict_json(tmp_path):
     write(tmp_path, entry({"metric": "fall", "above": 0}))
     reference(tmp_path, fall=[1.0, NAN])
     facts = json.loads(json.dumps(results.ledger(tmp_path)[0].as_dict(), allow_nan=False))
-    part = {"metric": "fall", "criterion": "fall above 0", "verdict": UNDECIDED, "mean": 1.0}
+    part = {"metric": "fall", "criterion": "fall above 0", "verdict": UNDECIDED, "mean": 1.0, "exact": False}
     assert facts["parts"] == [part | {"interval": [None, None], "n": 2, "lost": 1}]
     assert facts["id"] == "X1" and facts["criterion"] == "it does" and len(facts["hash"]) == 16
 
@@ -206,7 +292,7 @@ def test_a_verdict_for_machines_is_strict_json(tmp_path):
         ([entry({"metric": "fall", "above": 0, "below": 1})], "a part is"),
         ([entry({"metric": "Fall", "above": 0})], "'Fall' is not snake_case"),
         ([entry({"metric": "fall", "abov": 0})], "unknown key 'abov': did you mean 'above'?"),
-        ([entry({"metric": "fall", "above": "1e-6"})], "above needs a number.*write 1.0e-6"),
+        ([entry({"metric": "fall", "above": "1e-6"})], "above needs a number"),
         ([entry({"metric": "fall", "above": True})], "above needs a number"),
         ([entry({"metric": "fall", "above": [0, 1]})], "above needs a number"),
         ([entry({"metric": "fall", "within": 1})], r"within needs \[low, high\]"),

@@ -157,7 +157,7 @@ def test_a_table_is_markdown_and_its_cells_cannot_break_it():
 
 @pytest.fixture
 def root(tmp_path):
-    parts = [{"metric": "fall", "above": 1}, {"metric": "error", "below": 0.1}]
+    parts = [{"metric": "fall", "above": 1}, {"metric": "error", "below": 0.1, "exact": True}]
     facts = {"paper": "X", "place": "eq 1", "statement": "It falls.", "page": "demo"}
     decided = {"id": "X1"} | facts | {"criterion": {"text": "by more than one", "parts": parts}}
     waiting = (
@@ -172,8 +172,12 @@ def root(tmp_path):
 def finished(root, profile, fall, error):
     run = results.Run("demo", profile, {}, root / "figures" / profile / "demo", root)
     run.metric("fall", fall, unit="nats")
-    run.metric("error", error)
+    run.metric("error", error, exact=True)
     run.finish()
+    path = run.out / "record.json"
+    record = json.loads(path.read_text())
+    record["provenance"] |= {"commit": "abc", "dirty": False}  # the folder is in no repository
+    path.write_text(json.dumps(record))
     return run
 
 
@@ -191,7 +195,7 @@ def test_the_reference_table_sets_paper_reference_and_this_run_side_by_side(root
 
 
 def test_the_claims_table_shows_the_deciding_reference_and_this_run_beside_it(root):
-    run = finished(root, "quick", 0.5, 0.2)
+    run = finished(root, "quick", [0.5, 0.5], 0.2)
     assert "| not run | **not reproduced** (2 not reproduced of 2)" in plots.claims_table(run).source
     finished(root, "paper", [5.0, 5.5], 0.2)
     source = plots.claims_table(finished(root, "quick", 0.5, 0.01)).source
@@ -200,7 +204,7 @@ def test_the_claims_table_shows_the_deciding_reference_and_this_run_beside_it(ro
         "`fall above 1`: 5.25 [2.07, 8.43], n = 2, reproduced<br>`error below 0.1`: 0.200, not reproduced"
         in source
     )
-    assert "`fall above 1`: 0.500, not reproduced<br>`error below 0.1`: 0.0100, reproduced" in source
+    assert "`fall above 1`: 0.500, n = 1, undecided<br>`error below 0.1`: 0.0100, reproduced" in source
     assert "Y2" not in source and "\n- **X1:** " in source
 
 

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -62,20 +64,23 @@ def complete(run):
 def test_the_record_says_what_ran_and_holds_every_value(root):
     run = make_run(root, seed=3, device="cpu")
     run.metric("fall", torch.tensor([1.0, float("nan")], requires_grad=True), unit="nats", note="per point")
-    run.metric("area", 2)
-    run.uses("digits", "abc123")
+    run.metric("area", 2, exact=True)
+    for split in ("train", "test"):
+        run.uses(SimpleNamespace(name="digits", split=split, fingerprint=f"{split}123"))
     run.figure(drawing(), "curve", alt="  A rising curve ", caption="Rising", arrays={"x": [1, 2]})
     run.finish()
     record = json.loads((run.out / "record.json").read_text())
     assert record["schema"] == 1 and record["page"] == "demo" and record["profile"] == "quick"
     assert record["parameters"] == {"seed": 3, "device": "cpu"}
-    assert record["metrics"]["fall"] == {"values": [1.0, None], "unit": "nats", "note": "per point"}
-    assert record["metrics"]["area"]["values"] == [2.0]
+    fall = {"values": [1.0, None], "kind": "per seed", "unit": "nats", "note": "per point"}
+    assert record["metrics"]["fall"] == fall
+    assert record["metrics"]["area"] == {"values": [2.0], "kind": "exact", "unit": "", "note": ""}
     assert record["criteria"] == {"X1": run.claims[0].hash}
     curve = record["figures"]["curve"]
     assert curve["files"] == ["curve.npz", "curve.png", "curve.svg"] and curve["alt"] == "A rising curve"
     made = record["provenance"]
-    assert made["data"] == {"digits": "abc123"} and made["threads"] == torch.get_num_threads()
+    assert made["data"] == {"digits": {"train": "train123", "test": "test123"}}
+    assert made["threads"] == torch.get_num_threads()
     assert made["packages"]["numpy"] == np.__version__ and made["device"] == "cpu"
     assert made["platform"].startswith(platform.system()) and platform.release() not in made["platform"]
     assert made["wall_seconds"] >= 0 and made["started"].endswith("+00:00")
@@ -359,7 +364,7 @@ def test_a_record_holds_no_absolute_path(root):
     run = make_run(
         root, data=f"folder:{root}/data/faces", more=f"folder:{outside}", plain=str(root / "a"), name="b"
     )
-    run.uses(f"folder:{outside}", "abc")
+    run.uses(SimpleNamespace(name=f"folder:{outside}", split="train", fingerprint="abc"))
     complete(run)
     text = (run.out / "record.json").read_text()
     assert str(root) not in text and "/somewhere" not in text
@@ -370,7 +375,7 @@ def test_a_record_holds_no_absolute_path(root):
         "plain": "a",
         "name": "b",
     }
-    assert record["provenance"]["data"] == {"folder:faces": "abc"}
+    assert record["provenance"]["data"] == {"folder:faces": {"train": "abc"}}
 
 
 def test_checkpoints_are_found_again_and_gone_after_finish(root, tmp_path_factory):
@@ -402,7 +407,8 @@ def git(folder, *arguments):
     return done.stdout.decode().strip()
 
 
-def test_the_commit_is_recorded_and_figures_do_not_make_it_dirty(root):
+def test_the_commit_is_recorded_and_figures_do_not_make_it_dirty(root, monkeypatch):
+    monkeypatch.setattr(records, "git_state", partial(records.git_state, package=root / "bridgekit"))
     assert records.git_state(root) == (None, None)
     git(root, "init", "-q")
     assert records.git_state(root) == (None, None)
@@ -416,6 +422,62 @@ def test_the_commit_is_recorded_and_figures_do_not_make_it_dirty(root):
     assert records.git_state(root) == (commit, True)
     (root / "inner").mkdir()
     assert records.git_state(root / "inner") == (None, None)
+
+
+def test_another_clones_code_is_not_given_this_clones_commit(root):
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "first")
+    assert records.git_state(root) == (None, None)  # the package that runs is this repository's
+    assert "known to be the code that runs" in records.unclean(root)
+    assert records.git_state(root, root / "bridgekit")[1] is False
+
+
+def test_gits_own_variables_lead_to_no_other_repository(root, tmp_path_factory, monkeypatch):
+    other = tmp_path_factory.mktemp("other")
+    for folder in (root, other):
+        (folder / "a.txt").write_text(str(folder))
+        git(folder, "init", "-q")
+        git(folder, "add", "-A")
+        git(folder, "commit", "-qm", "first")
+    commit = git(root, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(root))
+    assert records.git_state(root, root / "bridgekit") == (commit, False)
+
+
+def test_the_record_tells_which_code_ran(root):
+    def code(cell):
+        (root / "book").mkdir(exist_ok=True)
+        (root / "book" / "demo.md").write_text(f"# T\n\n```{{code-cell}} ipython3\n{cell}\n```\n")
+        return records.code(root, "demo")
+
+    one = code("from bridgekit import divergences")
+    assert one == make_run(root).record()["provenance"]["code"] == records.code(root, "demo")
+    assert code("from bridgekit import distributions") != one
+    assert records.code(root, "missing") not in (one, "")
+
+
+def test_a_digest_of_code_follows_the_modules_that_a_page_reaches(root, monkeypatch, tmp_path):
+    package = tmp_path / "bridgekit"
+    for name in ("a", "b"):
+        (package / f"{name}.py").parent.mkdir(exist_ok=True)
+        (package / f"{name}.py").write_text("x = 1\n")
+    (package / "__init__.py").write_text("")
+    monkeypatch.setattr(records.keys, "PACKAGE", package)
+    monkeypatch.setattr(records.keys, "modules", partial(records.keys.modules, package=package))
+    (root / "book").mkdir()
+    (root / "book" / "demo.md").write_text("# T\n\n```{code-cell}\nfrom bridgekit import a\n```\n")
+    first = records.code(root, "demo")
+    (package / "b.py").write_text("x = 2\n")
+    assert records.code(root, "demo") == first
+    (package / "a.py").write_text("x = 2\n")
+    assert records.code(root, "demo") != first
+
+
+def test_an_exact_metric_is_one_number(root):
+    with pytest.raises(BridgekitError, match="area: an exact metric is one number, not 2"):
+        make_run(root).metric("area", [1.0, 2.0], exact=True)
 
 
 def test_the_device_is_named():
