@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -51,14 +51,18 @@ def find(name: str, root: Path) -> Path:
     raise BridgekitError(f"No such folder: {absolute or name}. PATH in folder:PATH holds class sub-folders.")
 
 
-def anchored(value: object, here: Path) -> object:
-    """A parameter's value with ``folder:PATH`` made absolute: where the folder is, else as from ``here``."""
-    if isinstance(value, list):
-        return [anchored(each, here) for each in value]
-    if not (isinstance(value, str) and value.startswith(PREFIX)):
-        return value
-    tried = [place.absolute() for place in places(value, data_root(), here)]
-    return PREFIX + str(next((place for place in tried if place.is_dir()), tried[0] if tried else ""))
+def anchored(values: Mapping[str, object], here: Path) -> dict[str, object]:
+    """Parameters with each ``folder:PATH`` made absolute: where the folder is, else as from ``here``."""
+
+    def whole(value: object) -> object:
+        if isinstance(value, list):
+            return [whole(each) for each in value]
+        if not (isinstance(value, str) and value.startswith(PREFIX)):
+            return value
+        tried = [place.absolute() for place in places(value, data_root(), here)]
+        return PREFIX + str(next((place for place in tried if place.is_dir()), tried[0] if tried else ""))
+
+    return {name: whole(value) for name, value in values.items()}
 
 
 def _named(values: Iterable[object]) -> list[str]:
@@ -88,27 +92,27 @@ def contents(values: Iterable[object]) -> list:
     return [content(name) for name in _named(values)]
 
 
-def digest(path: Path) -> str:
+def digest(file: str) -> str:
     """SHA-256 of a file; BridgekitError where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with open(file, "rb") as body:
+            return hashlib.sha256(body.read()).hexdigest()
     except OSError as error:
         raise BridgekitError(
-            f"{layouts.shown(path)} cannot be read ({error.strerror}): make it readable, or move it away."
+            f"{layouts.shown(file)} cannot be read ({error.strerror}): make it readable, or move it away."
         ) from error
 
 
-def _remembered(path: Path) -> str:
+def _remembered(file: str) -> str:
     """``digest``, in one process not twice of a file that is the same by its place, size and times."""
     # The time of the last change of status cannot be set by hand. For keys alone: pixels are always read.
     try:
-        at = path.stat()
+        at = os.stat(file)
     except OSError:
-        return digest(path)
-    return _digest(path, at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+        return digest(file)
+    return _digest(file, at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
 
 
 @cache
-def _digest(path: Path, *_: int) -> str:
-    return digest(path)
+def _digest(file: str, *_: int) -> str:
+    return digest(file)

@@ -62,10 +62,10 @@ class Found:
             "has five. Add images, or put them into train/ and test/."
         )
 
-    def content(self, digest: Callable[[Path], str], splits: Iterable[str] = SPLITS) -> list:
+    def content(self, digest: Callable[[str], str], splits: Iterable[str] = SPLITS) -> list:
         """Class names, and [path below ``base``, class's index, digest] of each image of ``splits``."""
         files = [file for split in splits for file in self.splits.get(split, [])]
-        return [list(self.classes), [[ascii(where), k, digest(self.base / where)] for where, k in files]]
+        return [list(self.classes), [[ascii(where), k, digest(f"{self.base}/{where}")] for where, k in files]]
 
     def say(self, name: str, tell: Callable[[str], object] | None = None) -> None:
         """Say what was found in one line, once a process: on standard error, or by ``tell``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
 import re
 from pathlib import Path
 
@@ -41,7 +42,8 @@ def pixels(name: str, split: str, size: int | None, channels: int | None, root: 
     found = layouts.look(folders.find(name, root))
     found.files(split)  # an empty split is an error
     content = found.content(folders.digest, [split])
-    found.say(name)
+    if "BRIDGEKIT_PROGRESS" not in os.environ:  # otherwise the command line has said it
+        found.say(name)
     key = hashlib.sha256(repr(("content", content, size, channels)).encode()).hexdigest()[:16]
     return cached(root, f"folder-{key}-{split}", lambda: _decode(found, split, content[1], size, channels))
 
