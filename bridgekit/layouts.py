@@ -176,7 +176,8 @@ def _images(base: Path, half: str, name: str, unread: Counter) -> list[str]:
     if not images:
         only = f"no image that is read ({', '.join(SUFFIXES)}), only {_counted(rest)}: convert them"
         raise BridgekitError(
-            f"the class folder {shown(folder)} holds {only if rest else 'no image: add some'}, or remove it."
+            f"the class folder {shown(folder)} holds {only if rest else 'no image: add some'}, or remove "
+            "the folder."
         )
     unread.update(rest)
     return [f"{half}/{name}/{file}".lstrip("/") for file in images]

@@ -109,11 +109,10 @@ def _shallow(image: Image.Image, path: Path) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF says; where the tag is no whole number from 1 to 8 it says nothing."""
-    orientation = None
+    """The image turned as its EXIF says; where that makes no sense it says nothing."""
+    turn = None
     with contextlib.suppress(Exception):  # damaged EXIF makes Pillow raise nearly anything
-        orientation = image.getexif().get(_ORIENTATION)
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
     return image if turn is None else image.transpose(turn)
 
 
