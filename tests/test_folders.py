@@ -41,12 +41,13 @@ def load(base, split="train", **options):
 
 
 def refuses(base, *parts, split="train", **options):
-    """``load`` raises one clear error that holds every part, and leaves nothing behind."""
+    """``load`` raises one clear error that holds every part, and leaves nothing."""
+    there = (base.parent / "root").exists()
     with pytest.raises(BridgekitError) as caught:
         load(base, split, **options)
     for part in parts:
         assert part in str(caught.value), str(caught.value)
-    assert not (base.parent / "root").exists()
+    assert there == (base.parent / "root").exists()
     str(caught.value).encode()  # can be shown and kept
 
 
@@ -54,6 +55,122 @@ def refuses(base, *parts, split="train", **options):
 def nothing_said(monkeypatch):
     monkeypatch.setattr(layouts, "_said", set())
     monkeypatch.delenv("BRIDGEKIT_PROGRESS", raising=False)
+
+
+# ------------------------------------------------------------------------------------- classes and errors
+
+
+def test_folder_of_classes(tmp_path):
+    for kind, suffix in (("zebra", "png"), ("ant", "bmp")):
+        for i in range(7):
+            picture(tmp_path / "pets" / kind / f"{i}.{suffix}", (i, 0, 255))
+    picture(tmp_path / "pets" / "ant" / "deep" / "more.PNG", (9, 0, 255))
+    (tmp_path / "pets" / "ant" / "notes.txt").write_text("not an image")
+    (tmp_path / "pets" / "ant" / "._0.png").write_text("another program's note")
+    (tmp_path / "pets" / ".git").mkdir()
+    name = f"folder:{tmp_path / 'pets'}"
+    assert data.present(name) and not data.present(f"{name}-not")
+    train, test = (data.load(name, split, root=tmp_path) for split in ("train", "test"))
+    assert train.classes == ("ant", "zebra") and train.name == name
+    assert train.x.shape == (13, 3, 4, 6) and sorted(test.y.tolist()) == [0, 1]
+    red = lambda images: ((images.x[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()  # noqa: E731
+    listed = [(0, i) for i in (0, 1, 2, 3, 5, 6, 9)] + [(1, i) for i in (0, 1, 2, 3, 5, 6)]
+    found = list(zip(train.y.tolist(), red(train), strict=True))
+    assert sorted(found) == listed and red(test) == [4, 4]
+    assert found != listed and set(train.y[:6].tolist()) == {0, 1}  # mixed: a prefix is of all classes
+    assert (train.x[:, 1] == -1).all() and (train.x[:, 2] == 1).all()
+
+
+def test_folder_with_splits_under_the_data_root(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path))
+    for i, kind in enumerate("abc"):
+        picture(tmp_path / "own" / "train" / kind / "x.png", 10 * i, mode="L")
+    picture(tmp_path / "own" / "test" / "c" / "x.webp", (7, 7, 7), lossless=True)
+    train = data.load("folder:own")
+    test = data.load("folder:own", "test", channels=1)
+    assert train.x.shape == (3, 1, 4, 6) and sorted(train.y.tolist()) == [0, 1, 2]
+    assert test.classes == train.classes and test.y.tolist() == [2]
+    assert test.x.unique().item() == pytest.approx(7 / 127.5 - 1)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    for kind in ("train", "plane"):
+        for i in range(5):
+            picture(tmp_path / kind / f"{i}.png")
+    assert data.load(f"folder:{tmp_path}", root=tmp_path).classes == ("plane", "train")
+
+
+def test_folder_sizes_and_modes(tmp_path):
+    base = tmp_path / "mixed"
+    wide = Image.new("RGB", (9, 3))
+    wide.paste((255, 255, 255), (3, 0, 6, 3))
+    (base / "a").mkdir(parents=True)
+    wide.save(base / "a" / "0.png")
+    picture(base / "a" / "1.png", 128, (4, 8), "L")
+    name = f"folder:{base}"
+    with pytest.raises(BridgekitError, match=r"1.png is grey but .*0.png is in colour: pass channels="):
+        data.load(name, root=tmp_path)
+    with pytest.raises(BridgekitError, match=r"1.png is 4 x 8 pixels but .*0.png is 9 x 3: pass size="):
+        data.load(name, root=tmp_path, channels=1)
+    both = data.load(name, root=tmp_path, channels=3, size=3)
+    assert both.x.shape == (2, 3, 3, 3)
+    assert sorted((x == 1).all().item() for x in both.x) == [False, True]  # the centre of the wide one
+    assert data.load(name, root=tmp_path, channels=1, size=2).x.shape == (2, 1, 2, 2)
+    picture(base / "a" / "0.png", 1, (4, 8), "L")
+    picture(base / "a" / "1.png", (1, 2, 3), (4, 8))
+    with pytest.raises(BridgekitError, match=r"0.png is grey but .*1.png is in colour"):
+        data.load(name, root=tmp_path)
+
+
+def test_folder_images_stand_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    picture(tmp_path / "f" / "a" / "0.jpg", exif=exif)
+    assert data.load(f"folder:{tmp_path / 'f'}", root=tmp_path).x.shape == (1, 3, 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "at", "value"), [("png", 8, 255), ("png", 11, 0), ("png", 35, 0), ("bmp", 20, 255)]
+)
+def test_every_kind_of_broken_image_is_named(tmp_path, suffix, at, value):
+    # Pillow tells these four apart: OSError, ValueError, SyntaxError, and an image said to be huge.
+    path = tmp_path / "f" / "a" / f"0.{suffix}"
+    path.parent.mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    body = bytearray(path.read_bytes())
+    body[at] = value
+    path.write_bytes(body)
+    with pytest.raises(BridgekitError, match=rf"a/0.{suffix} cannot be read as an image"):
+        data.load(f"folder:{tmp_path / 'f'}", root=tmp_path)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_folder_errors(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def fails(match, path="f", split="train", **options):
+        with pytest.raises(BridgekitError, match=match):
+            data.load(f"folder:{path}", split, root=tmp_path / "root", **options)
+
+    fails(r"No such folder: .*/f or .*/root/f\.")
+    fails("No such folder: folder:", path="")
+    (tmp_path / "f").mkdir()
+    fails("f has no class sub-folders: images go to f/<class>/<image>.png")
+    (tmp_path / "f" / "a").mkdir()
+    fails("the class folder f/a holds no image: add some, or remove the folder")
+    picture(tmp_path / "f" / "a" / "0.png")
+    fails("f has no test image.*Add images", split="test")
+    broken = tmp_path / "f" / "a" / "1.png"
+    broken.write_bytes((tmp_path / "f" / "a" / "0.png").read_bytes()[:40])
+    fails(r"f/a/1.png cannot be read as an image .*repair or remove it")
+    broken.write_text("text")
+    fails(r"f/a/1.png cannot be read as an image")
+    Image.fromarray(np.zeros((4, 6), np.uint16)).save(broken)
+    fails("f/a/1.png has more than 8 bits a channel")
+    picture(tmp_path / "g" / "train" / "a" / "0.png")
+    fails("g has train/ but no test/", path="g", split="test")
+    assert not (tmp_path / "root").exists()
 
 
 # --------------------------------------------------------------------------------------------- by content
@@ -193,7 +310,10 @@ TWO_READINGS = {
         ["the class test/cafe\u0301, but train/caf\u00e9: give both one name"],
     ),
     "a test class alone": (["train/cat/0.png", "test/cat/0.png", "test/dog/0.png"], ["test/dog alone"]),
-    "an empty class": (["a/0.png", "b/"], ["the class folder", "f/b holds no image: add some, or remove the folder"]),
+    "an empty class": (
+        ["a/0.png", "b/"],
+        ["the class folder", "f/b holds no image: add some, or remove the folder"],
+    ),
     "an empty class of a split": (["train/a/0.png", "test/a/"], ["f/test/a holds no image"]),
     "other kinds of files": (
         ["a/0.png", "b/0.tif", "b/1.TIF", "b/x"],
@@ -311,21 +431,14 @@ def test_names_that_are_no_utf_8(tmp_path):
     assert len(images) == 3 and load(base).fingerprint == images.fingerprint
     assert folders.contents([f"folder:{base}"]) == folders.contents([f"folder:{base}"])
     odd.write_text("damaged")
-    refuses_after_a_load(base, r"a/caf\udce9.png cannot be read as an image")
+    refuses(base, r"a/caf\udce9.png cannot be read as an image")
     odd.unlink()
     strange = base / os.fsdecode(b"caf\xe9")
     (base / "b").rename(strange)
-    refuses_after_a_load(base, r"f/caf\udce9 is no UTF-8 text: rename this class folder")
-    refuses_after_a_load(strange, r"caf\udce9' is no UTF-8 text: rename the folder")
+    refuses(base, r"f/caf\udce9 is no UTF-8 text: rename this class folder")
+    refuses(strange, r"caf\udce9' is no UTF-8 text: rename the folder")
     with pytest.raises(BridgekitError, match="No such folder|no UTF-8"):
         data.load("folder:a\0b")
-
-
-def refuses_after_a_load(base, part):
-    with pytest.raises(BridgekitError) as caught:
-        load(base)
-    assert part in str(caught.value)
-    str(caught.value).encode()
 
 
 # ------------------------------------------------------------------------------------------ kinds of files
