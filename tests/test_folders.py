@@ -1,6 +1,7 @@
 """Folders of images: every layout is done right or is one clear error; caches and keys follow the content."""
 
 import os
+import struct
 import subprocess
 import sys
 import zipfile
@@ -602,6 +603,17 @@ def test_damaged_images_are_one_error_or_images(tmp_path, suffix):
             load(tmp_path / "f", size=8, channels=3)
         except BridgekitError as error:
             assert "0." + suffix in str(error)
+
+
+@pytest.mark.parametrize("error", [zlib.error, KeyError, TypeError, EOFError, struct.error, MemoryError])
+def test_whatever_pillow_raises_names_the_file(tmp_path, monkeypatch, error):
+    base = tree(tmp_path / "f", "a/0.png")
+
+    def fails(*_):
+        raise error("of the decoder")
+
+    monkeypatch.setattr(Image.Image, "convert", fails)
+    refuses(base, "a/0.png cannot be read as an image", "of the decoder")
 
 
 # ------------------------------------------------------------------------------- paths, keys and pages
