@@ -42,7 +42,7 @@ def pixels(name: str, split: str, size: int | None, channels: int | None, root: 
     found = layouts.look(folders.find(name, root))
     found.files(split)  # an empty split is an error
     content = found.content(folders.digest, [split])
-    if "BRIDGEKIT_PROGRESS" not in os.environ:  # otherwise the command line has said it
+    if not os.environ.get("BRIDGEKIT_PROGRESS"):  # otherwise the command line has said it
         found.say(name)
     key = hashlib.sha256(repr(("content", content, size, channels)).encode()).hexdigest()[:16]
     return cached(root, f"folder-{key}-{split}", lambda: _decode(found, split, content[1], size, channels))
