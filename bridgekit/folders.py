@@ -45,7 +45,7 @@ def find(name: str, root: Path) -> Path:
     """The folder that ``folder:PATH`` names; BridgekitError where there is none."""
     tried = list(dict.fromkeys(places(name, root)))
     for place in tried:
-        if place.is_dir():
+        if os.path.isdir(place):  # unlike Path.is_dir, never an error: of a name too long, of a closed folder
             return place
     absolute = " or ".join(str(place.absolute()) for place in tried)
     raise BridgekitError(f"No such folder: {absolute or name}. PATH in folder:PATH holds class sub-folders.")
@@ -59,8 +59,11 @@ def anchored(values: Mapping[str, object], here: Path) -> dict[str, object]:
             return [whole(each) for each in value]
         if not (isinstance(value, str) and value.startswith(PREFIX)):
             return value
-        tried = [place.absolute() for place in places(value, data_root(), here)]
-        return PREFIX + str(next((place for place in tried if place.is_dir()), tried[0] if tried else ""))
+        tried = [
+            place.resolve() if ".." in place.parts else place.absolute()
+            for place in places(value, data_root(), here)
+        ]
+        return PREFIX + str(next(filter(os.path.isdir, tried), tried[0] if tried else ""))
 
     return {name: whole(value) for name, value in values.items()}
 

@@ -11,7 +11,7 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,8 +80,7 @@ class Found:
             for split, files in self.splits.items()
         ]
         rule = "" if self.origins else " (every fifth of a class is a test image)"
-        names = self.classes if len(self.classes) <= 10 else (*self.classes[:3], "...", self.classes[-1])
-        what = f"{len(self.classes)} class{'es' * (len(self.classes) != 1)} ({', '.join(names)})"
+        what = f"{len(self.classes)} class{'es' * (len(self.classes) != 1)} ({_listed(self.classes)})"
         return "; ".join([f"{' and '.join(counts)} images{rule} of {what}", *self.notes])
 
 
@@ -115,7 +114,8 @@ def _one_pool(base: Path, folders: list[str], loose: int) -> Found:
     listed = {name: _images(base, "", name, unread) for name in folders}
     ranked = [(file, k, i) for k, files in enumerate(listed.values()) for i, file in enumerate(files)]
     splits = {s: [(file, k) for file, k, i in ranked if held_out(i) == (s == "test")] for s in SPLITS}
-    return Found(base, tuple(listed), splits, {}, _notes(unread, loose))
+    untested = [name for name, files in listed.items() if len(files) < TEST_EVERY]
+    return Found(base, tuple(listed), splits, {}, _notes(unread, loose, (), untested))
 
 
 def _meaning(name: str) -> str | None:
@@ -201,16 +201,20 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold().strip()
 
 
-def _notes(unread: Counter, loose: int, folders: Iterable[str] = (), untested: Iterable[str] = ()) -> tuple:
-    """What was passed over, in words."""
+def _notes(unread: Counter, loose: int, folders: Sequence[str], untested: Sequence[str]) -> tuple[str, ...]:
+    """What a person should know, in words."""
     total = unread.total()
     notes = {
-        f"no test image of {', '.join(untested)}": untested,
+        f"no test image of {_listed(untested)}": untested,
         f"passed over: {total:,} file{'s' * (total != 1)} ({_counted(unread)})": total,
         f"passed over: {loose:,} image{'s' * (loose != 1)} in no class folder": loose,
         f"passed over: {_folders(folders)}": folders,
     }
     return tuple(note for note, there in notes.items() if there)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names if len(names) <= 10 else (*names[:3], "...", names[-1]))
 
 
 def _counted(kinds: Counter) -> str:

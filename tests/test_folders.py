@@ -272,6 +272,13 @@ def test_a_validation_set_beside_a_test_set_is_passed_over_aloud(tmp_path, capsy
     assert "passed over: 1 image in no class folder" in said and "passed over: notes/ and val/" in said
 
 
+def test_classes_too_small_for_a_test_image_are_said(tmp_path, capsys):
+    load(tree(tmp_path / "f", *(f"a/{i}.png" for i in range(5)), "b/0.png"))
+    assert capsys.readouterr().err.endswith(
+        "images (every fifth of a class is a test image) of 2 classes (a, b); no test image of b\n"
+    )
+
+
 def test_what_is_found_is_said_once_and_again_when_it_changes(tmp_path, capsys, monkeypatch):
     base = tree(tmp_path / "f", *(f"{k}/{i}.png" for k in range(12) for i in range(5)), "0/a.txt", "0/b.tif")
     tree(base, "__MACOSX/0/0.png", "0/@eaDir/0.png/thumb.jpg", "0/Thumbs.db", ".git/a/0.png", "Desktop.ini")
@@ -438,8 +445,10 @@ def test_names_that_are_no_utf_8(tmp_path):
     (base / "b").rename(strange)
     refuses(base, r"f/caf\udce9 is no UTF-8 text: rename this class folder")
     refuses(strange, r"caf\udce9' is no UTF-8 text: rename the folder")
-    with pytest.raises(BridgekitError, match="No such folder|no UTF-8"):
-        data.load("folder:a\0b")
+    for name in ("folder:a\0b", "folder:" + "a" * 300):
+        with pytest.raises(BridgekitError, match="No such folder|no UTF-8"):
+            data.load(name)
+    assert not data.present("folder:" + "a" * 300)
 
 
 # ------------------------------------------------------------------------------------------ kinds of files
@@ -640,6 +649,8 @@ def test_a_folder_is_found_from_where_the_user_stands(tmp_path, monkeypatch):
         "e": None,
     }
     assert folders.anchored({"a": "folder:mine"}, Path.cwd()) == {"a": f"folder:{there / 'mine'}"}
+    assert folders.anchored({"a": "folder:../there/mine"}, here) == {"a": f"folder:{there / 'mine'}"}
+    assert folders.anchored({"a": "folder:"}, here) == {"a": "folder:"}
     with pytest.raises(BridgekitError, match="Give a whole path"):
         folders.anchored({"a": "folder:~nobody-of-this-name/x"}, here)
 

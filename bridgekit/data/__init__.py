@@ -9,6 +9,7 @@ file that is damaged is built again, and a root that cannot be written simply ha
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def present(name: str, root: str | Path | None = None) -> bool:
     """Whether ``load(name)`` finds its files without a download; their content is not looked at."""
     root = data_root(root)
     if name.startswith("folder:"):
-        return any(place.is_dir() for place in folders.places(name, root))
+        return any(map(os.path.isdir, folders.places(name, root)))
     if name in PUBLISHED:
         return PUBLISHED[name].present(root)
     if name in BUILT_IN:
