@@ -266,7 +266,8 @@ def test_splits_by_their_usual_names(tmp_path, train, test, capsys):
 
 
 def test_a_validation_set_beside_a_test_set_is_passed_over_aloud(tmp_path, capsys):
-    base = tree(tmp_path / "f", "train/a/0.png", "test/a/1.png", "val/a/2.png", "notes/readme.txt", "0.png")
+    base = tree(tmp_path / "f", "train/a/0.png", "test/a/1.png", "val/a/2.png", "0.png")
+    tree(base, "notes/train/0.txt", "notes/test/0.txt")
     assert len(load(base)) == len(load(base, "test")) == 1
     said = capsys.readouterr().err
     assert "passed over: 1 image in no class folder" in said and "passed over: notes/ and val/" in said
