@@ -722,10 +722,10 @@ def test_an_unfit_folder_is_told_before_a_kernel_starts(toy_book, tmp_path, monk
     monkeypatch.setenv("BRIDGEKIT_ROOT", str(toy_book.root))
     monkeypatch.chdir(tmp_path)
     assert main(["run", "beta", "--set", "text=folder:pets"]) == 2
-    assert f"page 'beta': No such folder: {tmp_path / 'pets'}" in capsys.readouterr().err
+    assert f"No such folder: {tmp_path / 'pets'}" in capsys.readouterr().err
     tree(tmp_path / "pets", "a/0.png", "b/0.tif")
     assert main(["run", "beta", "--set", "text=folder:pets"]) == 2
-    assert "page 'beta': the class folder" in capsys.readouterr().err
+    assert "the class folder" in capsys.readouterr().err
 
 
 @pytest.mark.pipeline

@@ -649,6 +649,14 @@ def test_looking_at_settled_networks_changes_nothing_to_come(larger_pairs, large
     assert same(weights_of(state), straight)
 
 
+def test_oblong_images_are_not_taken_for_square_ones_of_as_many_pixels(larger):
+    oblong = binary.binarised(replace(larger, x=larger.x.reshape(-1, 1, 8, 32)))
+    for rows in (oblong, oblong.unlabelled()):
+        with pytest.raises(BridgekitError, match="wants square images, not 32 x 8 pixels"):
+            vae.autoencoder(rows, torch.arange(20)[None], batch=10, **DCGAN)
+    vae.autoencoder(oblong, torch.arange(20)[None], batch=10, **SMALL)
+
+
 def test_images_that_no_dcgan_draws_are_an_error(pairs, digits):
     with pytest.raises(ValueError, match="halves the image at least twice"):
         start(games(pairs, digits, networks=DCGAN)["VAE"], SEEDS)

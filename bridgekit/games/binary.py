@@ -17,11 +17,15 @@ from bridgekit.streams import stream
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Binary images with their labels, ``rows`` (N, d + K): d pixels in {0, 1}, then K one-hot columns."""
+    """Binary images with their labels, ``rows`` (N, d + K): d pixels in {0, 1}, then K one-hot columns.
+
+    ``shape`` is that of one image, (C, H, W), where it is known.
+    """
 
     rows: Tensor
     pixels: int
     fingerprint: str
+    shape: tuple[int, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -30,7 +34,8 @@ class Pairs:
 
     def unlabelled(self) -> Pairs:
         """The same images without their labels: K = 0."""
-        return Pairs(self.rows[:, : self.pixels].contiguous(), self.pixels, self.fingerprint + "-unlabelled")
+        rows, name = self.rows[:, : self.pixels].contiguous(), self.fingerprint + "-unlabelled"
+        return Pairs(rows, self.pixels, name, self.shape)
 
 
 def binarised(images: Images, seed: int = 0) -> Pairs:
@@ -44,7 +49,7 @@ def binarised(images: Images, seed: int = 0) -> Pairs:
     x, y = (draws < grey).float(), F.one_hot(images.y.cpu(), len(images.classes)).float()
     rows = torch.cat([x, y], 1)
     digest = hashlib.sha256(rows.bool().numpy().tobytes() + str(x.shape).encode()).hexdigest()[:16]
-    return Pairs(rows.to(images.x.device), x.shape[1], digest)
+    return Pairs(rows.to(images.x.device), x.shape[1], digest, tuple(images.x.shape[1:]))
 
 
 def strata(y: Tensor, sizes: Sequence[int], seeds: Sequence[int]) -> list[Tensor]:
