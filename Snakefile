@@ -13,7 +13,7 @@ import sys
 
 sys.path.insert(0, workflow.basedir)
 
-from bridgekit import book, keys, pages
+from bridgekit import book, keys, pages, placement
 from bridgekit.errors import BridgekitError
 from snakemake.exceptions import WorkflowError
 
@@ -22,10 +22,13 @@ PROFILE = config.get("profile", "quick")
 ONLY = config.get("only")
 
 try:
+    placement.recover(pages.root())  # what a kill interrupted
     KEYS = {page: pages.key(page, PROFILE) for page in pages.names()}
     JUDGES = {page: pages.classifiers(page, PROFILE) for page in KEYS}
     JUDGE = keys.digest(keys.tree(keys.modules("import bridgekit.classifiers").values(), keys.PACKAGE))
     BOOK = book.key(PROFILE)
+    for page in book.discard_damaged(PROFILE):
+        print(f"{page}: its executed notebook was damaged; removed, to be made anew", file=sys.stderr)
     if ONLY:
         pages.source(ONLY)
 except BridgekitError as error:
@@ -69,13 +72,13 @@ rule figures:
 
 
 rule page:
-    # Snakemake deletes outputs before a job and after a failed one. The record is marked `update` because the
-    # committed reference runs are outputs too (`bridgekit run` replaces them when a page is done), and the
+    # Snakemake deletes outputs before a job and after a failed one, unless they are marked `update`: what stands
+    # in place stays until `bridgekit run` replaces it, and of two calls at once none takes the other's. The
     # notebook of a failed page stands beside the output under a name of its own: <page>.failed.ipynb.
     input:
         before,
     output:
-        notebook="_build/notebooks/{profile}/{page}.ipynb",
+        notebook=update("_build/notebooks/{profile}/{page}.ipynb"),
         record=update("figures/{profile}/{page}/record.json"),
     params:
         key=lambda wildcards: KEYS[wildcards.page],

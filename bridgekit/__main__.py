@@ -88,6 +88,8 @@ def show_pages(options: argparse.Namespace) -> None:
         }
         for page in pages.names()
     ]
+    if not facts:
+        raise BridgekitError(f"no page of {pages.root() / 'book' / '_toc.yml'} names a kernel in its header")
     if options.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return

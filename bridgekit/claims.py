@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from . import placement, sums
 from .errors import BridgekitError, nearest
 from .parameters import declared_in, read_yaml
-from .records import is_exact, metric_values, portable, read_record
+from .records import intact, is_exact, metric_values, portable, read_record
 
 REPRODUCED, NOT, PARTLY, UNDECIDED, NOT_RUN = "reproduced", "not reproduced", "partly", "undecided", "not run"
 VERDICTS = (REPRODUCED, PARTLY, UNDECIDED, NOT, NOT_RUN)
@@ -190,8 +191,17 @@ def _reason(measured: tuple[Measured, ...]) -> str:
 
 
 def ledger(root: Path) -> list[Verdict]:
-    """A verdict for every claim in ``claims.yml``, from the committed reference records alone."""
-    return [decided(root, claim) for claim in load(root)]
+    """A verdict for every claim in ``claims.yml``, from the committed reference records alone.
+
+    Raises BridgekitError where a file of one of these runs is missing or damaged: it says nothing then.
+    """
+    claims = load(root)
+    placement.recover(Path(root))
+    for page in sorted({claim.page for claim in claims if claim.parts}):
+        folder = Path(root) / "figures" / "paper" / page
+        if (folder / "record.json").exists() and (folder / sums.NAME).exists():
+            intact(folder)
+    return [decided(root, claim) for claim in claims]
 
 
 def decided(root: Path, claim: Claim) -> Verdict:
@@ -201,6 +211,9 @@ def decided(root: Path, claim: Claim) -> Verdict:
         return judge(claim, {})
     if not path.exists():
         return Verdict(claim, NOT_RUN, f"no reference run of {claim.page} is committed")
+    if not (path.parent / sums.NAME).exists():
+        way_out = "restore it (git checkout), or run the page again"
+        return Verdict(claim, NOT_RUN, f"the reference run of {claim.page} has no {sums.NAME}: {way_out}")
     record = read_record(path)
     why_not = inadmissible(root, claim, record)
     return Verdict(claim, NOT_RUN, why_not) if why_not else judge(claim, record)

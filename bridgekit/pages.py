@@ -4,21 +4,19 @@ A page is `book/<name>.md`, MyST-Markdown with a jupytext header, whose `paramet
 the profile `quick`. `profiles/<profile>.yaml` maps pages to other values. `run` leaves
 
     _build/notebooks/<profile>/<page>.ipynb     the executed page
-    figures/<profile>/<page>/                   record.json, figures and their data arrays
+    figures/<profile>/<page>/                   record.json, figures and their data arrays, SHA256SUMS
 
 complete, or not at all. With values set by hand the profile's name is `custom`.
 """
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
-from bridgekit import execution, keys, placement, records
+from bridgekit import execution, files, keys, placement, records, sums
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
 
@@ -26,15 +24,21 @@ READERS = ("scoreboard",)  # pages that show the whole ledger and every page's r
 
 
 def root() -> Path:
-    """The repository: $BRIDGEKIT_ROOT, else the nearest folder at or above here with book/_toc.yml in it."""
+    """The repository: $BRIDGEKIT_ROOT, else the nearest book at or above here, else the package's own.
+
+    Book means book/_toc.yml with profiles/ beside it: other people's Jupyter Books have no profiles.
+    """
     named = os.environ.get("BRIDGEKIT_ROOT")
     here = Path.cwd()
     places = [Path(named)] if named else [here, *here.parents, keys.PACKAGE.parent]
     for place in places:
-        if (place / "book" / "_toc.yml").is_file():
+        if (place / "book" / "_toc.yml").is_file() and (place / "profiles").is_dir():
             return place.resolve()
     where = f"$BRIDGEKIT_ROOT ({named})" if named else "this folder or one above it"
-    raise BridgekitError(f"no book/_toc.yml in {where}: go to the repository, or set BRIDGEKIT_ROOT to it")
+    raise BridgekitError(
+        f"no book/_toc.yml with profiles/ beside it in {where}: go to the repository, or set BRIDGEKIT_ROOT"
+        " to it"
+    )
 
 
 def contents() -> list[str]:
@@ -185,7 +189,8 @@ def _shown(home: Path, page: str, profile: str) -> list:
     if profile == "paper":
         makers = [key(other, profile) for other in names() if other not in READERS] if page in READERS else []
         return [makers, keys.tree(ledger, home)]
-    records = home.glob("figures/paper/*/record.json") if page in READERS else []
+    runs = home.glob("figures/paper/*") if page in READERS else []
+    records = [run / name for run in runs for name in ("record.json", sums.NAME)]
     own = [file for kind in ("paper", "repeated") for file in (home / "figures" / kind / page).glob("*")]
     return keys.tree({*ledger, *records, *own}, home)
 
@@ -206,6 +211,7 @@ def begin(page: str, namespace: dict[str, object]):
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_deterministic_debug_mode("warn")  # a GPU lacks a few: a warning, not a dead page
     home = root()
+    placement.recover(home)
     out = Path(os.environ.get("BRIDGEKIT_OUT") or home / "figures" / "custom" / page)
     profile = os.environ.get("BRIDGEKIT_PROFILE") or "custom"
     kept = os.environ.get("BRIDGEKIT_CHECKPOINTS")
@@ -239,27 +245,25 @@ def run(
 
     began, home, name = time.monotonic(), root(), "custom" if overrides else profile
     tell = tell or sys.stderr.write
+    placement.recover(home)
     parameters, mark = resolve(page, profile, overrides), key(page, profile, overrides)
-    folder = placement.own(Path(out).resolve()) if out else home / "figures" / name / page
-    notebooks = home / "_build" / "notebooks" / name
+    folder = (Path(out) if out else home / "figures" / name / page).resolve()
+    placement.check(folder, page, home, (f"{page}.ipynb",) if out else ())
     if name == "paper" and (why := records.unclean(home)):
         tell(f"{page}: {why}: this run will decide no claim\n")
-    draft, failed = notebooks / f".{page}.{uuid4().hex}.part.ipynb", notebooks / f"{page}.failed.ipynb"
-    with placement.scratch(folder, draft) as part:
-        env, progress = _environment(home, part, name), part / ".progress"
-        kept = keys.checkpoints(home, name, page, parameters) if part.is_relative_to(home) else None
-        env |= {"BRIDGEKIT_CHECKPOINTS": str(kept)} if kept else {}
+    notebooks, kept = home / "_build" / "notebooks" / name, keys.checkpoints(home, name, page, parameters)
+    with placement.workshop(home) as work:
+        results, progress, failed = work / "results", work / "progress", notebooks / f"{page}.failed.ipynb"
+        env = _environment(home, name, results, progress, kept)
+        for needed in (results, notebooks):
+            needed.mkdir(parents=True, exist_ok=True)
         with _named(page), execution.watched(page, progress, live, tell):
-            notebook = execution.execute(source(page), parameters, draft, failed, home, env)
-        progress.unlink()
+            notebook = execution.execute(source(page), parameters, work / "draft.ipynb", failed, home, env)
         notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
-        executed = part / f"{page}.ipynb" if out else draft
-        executed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-        placement.swap(part, folder)
-        if not out:
-            draft.replace(notebooks / f"{page}.ipynb")
-        if kept:  # not before: what is not in place yet may have to be made again
-            shutil.rmtree(kept, ignore_errors=True)
+        new = {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()}
+        new[f"{page}.ipynb"] = sums.sealed(nbformat.writes(notebook)).encode()
+        placement.put(new, folder, page, home, None if out else notebooks)
+    files.discard(kept)  # not before: what is not in place yet may have to be made again
     tell(f"{page} · {name} · done in {execution.clock(time.monotonic() - began)}\n")
     return (folder if out else notebooks) / f"{page}.ipynb"
 
@@ -273,10 +277,11 @@ def _named(page: str, where: str = "") -> Iterator[None]:
         raise BridgekitError(f"{where}page '{page}': {error}") from error
 
 
-def _environment(home: Path, part: Path, profile: str) -> dict[str, str]:
+def _environment(home: Path, profile: str, out: Path, progress: Path, kept: Path) -> dict[str, str]:
     """What a page's kernel is told; numpy's and torch's thread pools follow BRIDGEKIT_THREADS."""
     threads = str(_threads())
-    told = {"ROOT": home, "OUT": part, "PROFILE": profile, "PROGRESS": part / ".progress", "THREADS": threads}
+    told = {"ROOT": home, "OUT": out, "PROFILE": profile, "PROGRESS": progress, "CHECKPOINTS": kept}
+    told["THREADS"] = threads
     if data := os.environ.get("BRIDGEKIT_DATA"):
         told["DATA"] = Path(data).expanduser().resolve()  # the kernel runs in the root
     pools = {f"{library}_NUM_THREADS": threads for library in ("OMP", "MKL", "OPENBLAS")}

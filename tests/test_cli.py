@@ -30,6 +30,14 @@ def test_list_for_machines(toy_book, capsys):
     assert beta["profiles"]["quick"] == {"text": "x"}
 
 
+def test_list_without_a_page_is_an_error(toy_book, capsys):
+    for page in ("alpha", "beta"):
+        toy_book.edit(f"book/{page}.md", "kernelspec", "kernel")
+    for options in ([], ["--json"]):
+        assert main(["list", *options]) == 2
+        assert "names a kernel in its header" in capsys.readouterr().err
+
+
 def test_claims(toy_book, capsys):
     toy_book.write("claims.yml", CLAIM)
     assert main(["claims"]) == 0

@@ -10,6 +10,7 @@ from bridgekit import keys
 
 FLOORS = [
     "errors",
+    "files",
     # 0: mathematics
     "divergences",
     "distributions",
@@ -31,16 +32,17 @@ FLOORS = [
     "metrics",
     "paired",
     # 3: records, figures, pages, the book
+    "sums",
     "keys",
     "parameters",
     "displays",
     "records",
+    "placement",
     "claims",
     "results",
     "plots",
     "diagrams",
     "execution",
-    "placement",
     "pages",
     "book",
     "doctor",

@@ -6,12 +6,13 @@ import contextlib
 import hashlib
 import io
 import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from bridgekit.files import write_atomically
 
 SPLITS = ("train", "test")
 TEST_EVERY = 5
@@ -96,14 +97,3 @@ def write_checked(path: Path, body: bytes) -> None:
 
 def _head(body: bytes) -> bytes:
     return _FORMAT + b" " + hashlib.sha256(body).hexdigest().encode()
-
-
-def write_atomically(path: Path, body: bytes) -> None:
-    """Write beside ``path``, then rename: a reader sees the whole file or none. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        part.write_bytes(body)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
