@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from bridgekit.data.store import SPLITS, Pixels, cached, held_out
 from bridgekit.errors import BridgekitError
+from bridgekit.machine import expanded
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _GREY = ("1", "L", "La", "LA")
@@ -18,7 +19,7 @@ _GREY = ("1", "L", "La", "LA")
 def places(name: str, root: Path) -> list[Path]:
     """Where ``folder:PATH`` may be: as it stands (from the working directory), then under the data root."""
     given = name.removeprefix("folder:")
-    path = Path(given).expanduser()
+    path = expanded(given)
     return [path, root / path] if given else []
 
 

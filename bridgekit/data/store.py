@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bridgekit import machine
 from bridgekit.files import write_atomically
 
 SPLITS = ("train", "test")
@@ -42,7 +43,7 @@ class Pixels(NamedTuple):
 
 def data_root(root: str | Path | None = None) -> Path:
     """Where real data lies: ``root`` if given, else ``$BRIDGEKIT_DATA``, else ``~/.cache/bridgekit``."""
-    return Path(root or os.environ.get("BRIDGEKIT_DATA") or DEFAULT_ROOT).expanduser()
+    return machine.expanded(root or os.environ.get("BRIDGEKIT_DATA") or DEFAULT_ROOT)
 
 
 def held_out(rank: int) -> bool:
