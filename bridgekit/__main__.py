@@ -95,7 +95,8 @@ def show_pages(options: argparse.Namespace) -> None:
             "page": page,
             "title": pages.title(page),
             "parameters": {
-                p.name: {"type": p.type, "default": p.default} for p in pages.declared(page).values()
+                p.name: {"type": p.type, "default": p.default, "range": p.range.text, "help": p.help}
+                for p in pages.declared(page).values()
             },
             "profiles": {profile: pages.resolve(page, profile) for profile in profiles},
         }
@@ -111,10 +112,9 @@ def show_pages(options: argparse.Namespace) -> None:
         for name, parameter in fact["parameters"].items():
             others = {profile: values[name] for profile, values in fact["profiles"].items()}
             changed = ", ".join(f"{k} {v!r}" for k, v in others.items() if v != parameter["default"])
-            print(
-                f"  {name}: {parameter['type']} = {parameter['default']!r}"
-                + (f"  ({changed})" if changed else "")
-            )
+            allowed = f", {parameter['range']}" if parameter["range"] else ""
+            declaration = f"  {name}: {parameter['type']} = {parameter['default']!r}{allowed}"
+            print(declaration + (f"  ({changed})" if changed else ""))
 
 
 def run_page(options: argparse.Namespace) -> None:

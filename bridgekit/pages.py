@@ -18,7 +18,8 @@ from pathlib import Path
 
 from bridgekit import execution, files, keys, machine, placement, records, sums
 from bridgekit.errors import BridgekitError, nearest
-from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
+from bridgekit.parameters import Parameter, cells, declared_in, injected
+from bridgekit.yaml_reader import read_yaml
 
 LIMIT = "limit"  # in a profile, beside its pages: how long one of them may take
 READERS = ("scoreboard",)  # pages that show the whole ledger and every page's reference record
@@ -159,6 +160,8 @@ def parse(page: str, settings: list[str]) -> dict[str, object]:
             raise BridgekitError(f"--set wants name=value, not '{setting}'")
         if name not in known:
             raise BridgekitError(f"page '{page}' has no parameter '{name}': {nearest(name, known)}")
+        if name in values:
+            raise BridgekitError(f"--set gives '{name}' twice: leave one")
         with _named(page):
             values[name] = known[name].parse(text)
     return values
@@ -212,13 +215,17 @@ def begin(page: str, namespace: dict[str, object]):
     """A page's first act: check its parameters, make torch repeatable, hand back the `results.Run` to fill.
 
     `namespace` is the page's `globals()`: the names that its parameters cell declares are read from it, and a
-    whole number where a float is declared is made one there. Raises BridgekitError for an ill-typed value.
+    whole number where a float is declared is made one there. Raises BridgekitError for a value that is
+    ill-typed or out of range, and for a name that papermill injected and the page does not declare.
     """
     import torch
 
     from bridgekit.results import Run
 
-    parameters = _fitted(page, {name: namespace[name] for name in declared(page)})
+    names = [*declared(page), *injected(namespace)]
+    if lacking := [name for name in names if name not in namespace]:
+        raise BridgekitError(f"page '{page}': the notebook lacks '{lacking[0]}': make it from the page again")
+    parameters = _fitted(page, {name: namespace[name] for name in names})
     namespace.update(parameters)
     torch.set_num_threads(_threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -234,7 +241,7 @@ def begin(page: str, namespace: dict[str, object]):
 def _threads() -> int:
     """$BRIDGEKIT_THREADS, one unless set: results differ in the fifth digit between one thread and two."""
     text = os.environ.get("BRIDGEKIT_THREADS") or "1"
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise BridgekitError(f"BRIDGEKIT_THREADS must be a whole number from 1 up, not '{text}'")
     return int(text)
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import errno
+import math
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -169,6 +171,71 @@ def test_judging_leaves_no_trace_and_does_not_look_at_the_batch(quick, tmp_path,
     torch.testing.assert_close(judge.logits(x), logits)
     torch.testing.assert_close(judge.net.last(judge.features(x)), logits)
     assert all(torch.equal(v, before[k]) for k, v in judge.net.state_dict().items())
+
+
+SCALES = {"[0, 1]": lambda x: (x + 1) / 2, "[0, 255]": lambda x: 127.5 * (x + 1)}
+WAYS = {"[0, 1]": "2 * x - 1", "[0, 255]": "x / 127.5 - 1"}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_images_on_another_scale_are_refused(quick, tmp_path, scale):
+    """Their distance from the same images was 52 or six million in place of 0."""
+    judge, test = classifiers.make("digits", root=tmp_path), data.load("digits", "test")
+    other = SCALES[scale](test.x)
+    acts = {
+        "distance": lambda x: metrics.frechet_distance(judge, x, test.x),
+        "to reference": lambda x: metrics.frechet_distance(judge, test.x, x),
+        "inception score": lambda x: metrics.image_inception_score(judge, x),
+        "accuracy": lambda x: metrics.classifier_accuracy(judge, x, test.y),
+        "logits": judge.logits,
+        "features": judge.features,
+    }
+    said = re.escape(f"images are wanted in [-1, 1], and these are in {scale}: use {WAYS[scale]}.")
+    for name, act in acts.items():
+        act(test.x)
+        with pytest.raises(BridgekitError, match=said):
+            act(other)
+            pytest.fail(name)
+        back = 2 * other - 1 if scale == "[0, 1]" else other / 127.5 - 1
+        act(back.clamp(-1, 1))
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        ([0.0, 2.5, -0.3], "in \\[-0.3, 2.5\\]: clamp"),  # by mean and deviation
+        ([-1.01, 0.0, 0.9], "in \\[-1.01, 0.9\\]: clamp"),
+        ([0.0, 0.5, 1.0], "in \\[0, 1\\]: use 2"),
+        ([0.004, 0.5, 0.995], "in \\[0.004, 0.995\\]: use 2"),  # a generator's, from [-1, 1]
+        ([0.0, 37.0, 254.0], "in \\[0, 254\\]: use x / 127.5"),
+        ([0.0, 37.0, math.nan], "in \\[0, 37\\]: use x / 127.5"),
+    ],
+)
+def test_ranges_that_are_refused(x, said):
+    with pytest.raises(BridgekitError, match=said):
+        classifiers.in_range(torch.tensor(x))
+    if all(float(v).is_integer() for v in x):
+        with pytest.raises(BridgekitError, match=said):
+            classifiers.in_range(torch.tensor(x).to(torch.uint8))
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        [-1.0, 0.3, 1.0],
+        [1.0, 1.0, 1.0],  # a generator that has collapsed to white, to grey, or to bright images
+        [0.0, 0.0, 0.0],
+        [0.2, 0.7, 1.0],
+        [0.02, 0.7, 1.0],
+        [0.001, 0.3, 0.6],
+        [-0.02, 0.0, 0.03],  # one that has not learned yet
+        [math.nan, math.inf, -math.inf],
+        [math.nan, -0.5, math.inf],
+        [],
+    ],
+)
+def test_ranges_that_are_not(x):
+    classifiers.in_range(torch.tensor(x))
 
 
 def test_training_uses_one_thread_and_leaves_their_number_alone(quick, tmp_path):

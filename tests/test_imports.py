@@ -11,6 +11,7 @@ from bridgekit import keys
 FLOORS = [
     "errors",
     "machine",
+    "yaml_reader",
     "files",
     # 0: mathematics
     "divergences",
@@ -30,11 +31,14 @@ FLOORS = [
     "games",
     "contest",
     "classifiers",
+    "coverage",
     "metrics",
     "paired",
+    "finite",
     # 3: records, figures, pages, the book
     "sums",
     "keys",
+    "ranges",
     "parameters",
     "displays",
     "records",
