@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bridgekit import execution, files, keys, machine, placement, records, sums
+from bridgekit import execution, files, folders, keys, machine, placement, records, sums
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.parameters import Parameter, cells, declared_in, injected
 from bridgekit.yaml_reader import read_yaml
@@ -146,9 +146,14 @@ def _fitted(page: str, values: Mapping[str, object], where: str = "") -> dict[st
 def resolve(
     page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None
 ) -> dict[str, object]:
-    """The page's parameters: its own values, then the profile's, then `overrides`; all of them checked."""
-    defaults = {name: p.default for name, p in declared(page).items()}
-    return defaults | profile_of(page, profile) | _fitted(page, overrides or {})
+    """The page's parameters: its own values, then the profile's, then `overrides`; all of them checked.
+
+    A relative `folder:PATH` becomes absolute, as the kernel runs elsewhere: in `overrides` it is looked for
+    from the working directory, in pages and profiles from the repository, and then under the data root.
+    """
+    own = {name: p.default for name, p in declared(page).items()} | profile_of(page, profile)
+    given = _fitted(page, overrides or {})
+    return folders.anchored(own, root()) | folders.anchored(given, Path.cwd())
 
 
 def parse(page: str, settings: list[str]) -> dict[str, object]:
@@ -182,13 +187,15 @@ def classifiers(
 
 
 def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> str:
-    """What the executed page depends on: its source, its parameters (data sets are named there), the library
-    modules it imports directly or through others, its claims, and the committed results that it shows."""
+    """What the executed page depends on: its source, its parameters, the images of folders among these
+    (other data sets are their names), the library modules it imports directly or through others, its claims,
+    and the committed results that it shows."""
     home, text = root(), source(page)
     code = "\n".join(code for _, code in cells(text))
     library = keys.tree(keys.modules(code).values(), keys.PACKAGE)
     values = resolve(page, profile, overrides)
-    return keys.digest(text, values, library, _claims(home, page), _shown(home, page, profile))
+    images = folders.contents(values.values())
+    return keys.digest(text, values, images, library, _claims(home, page), _shown(home, page, profile))
 
 
 def _claims(home: Path, page: str) -> list:
@@ -268,6 +275,7 @@ def run(
     tell = tell or sys.stderr.write
     placement.recover(home)
     parameters, mark = resolve(page, profile, overrides), key(page, profile, overrides)
+    folders.announce(parameters.values(), tell)
     folder = (Path(out) if out else home / "figures" / name / page).resolve()
     placement.check(folder, page, home, (f"{page}.ipynb",) if out else ())
     if name == "paper" and (why := records.unclean(home)):

@@ -20,6 +20,8 @@ FLOORS = [
     "objectives",
     "networks",
     "residual",
+    "layouts",
+    "folders",
     "data",
     # 2: algorithms, the loop, what is measured
     "progress",
