@@ -139,6 +139,8 @@ class Paper:
 class Case:
     """A builder's call with small arguments, its paper, and for every argument another value or several.
 
+    Those that are ``tied`` change together, or the builder refuses them.
+
     ``paper`` is given the arguments by name. ``seeds`` are the trials, one where a game plays one.
     ``alone(i)`` gives the arguments that have a row for each trial, with trial i's row only.
     """
@@ -149,13 +151,18 @@ class Case:
     seeds: tuple[int, ...] = (3, 1)
     alone: Callable[[int], Mapping[str, Any]] = lambda i: {}
     apart: bool = False
+    tied: Sequence[str] = ()
 
     def game(self) -> Game:
         return self.call.made()
 
     def singly(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each argument with each of its other values, one at a time, under a name."""
+        if self.tied:
+            yield " and ".join(self.tied), {name: self.changes[name] for name in self.tied}
         for name, change in self.changes.items():
+            if name in self.tied:
+                continue
             values = change if isinstance(change, list) else [change]
             for i, value in enumerate(values):
                 yield (f"{name} {i}" if len(values) > 1 else name), {name: value}
@@ -164,11 +171,11 @@ class Case:
         """The same, with all arguments of a part at once, unless the case has them ``apart``."""
         together: dict[str, dict[str, Any]] = {}
         for label, values in self.singly():
-            ((name, value),) = values.items()
+            name = next(iter(values))
             if self.apart or "." not in name:
                 yield label, values
             else:
-                together.setdefault(name.rpartition(".")[0], {})[name] = value
+                together.setdefault(name.rpartition(".")[0], {}).update(values)
         yield from ((f"{part}.*", values) for part, values in together.items())
 
     def changed(self, values: Mapping[str, Any]) -> Case:
