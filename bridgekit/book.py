@@ -7,6 +7,7 @@ side by side in a folder of this process alone, and `build` makes every warning 
 Sphinx extension, named in _config.yml, which stops a build of the bare sources with one message.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,8 +15,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridgekit import keys, pages, placement, records, sums
-from bridgekit.errors import BridgekitError
+from bridgekit import keys, machine, pages, placement, records, sums
+from bridgekit.errors import BridgekitError, say
 
 MARK = ".assembled"
 FIGURE = re.compile(r"\.\./figures/[\w./-]*\w")  # as a page in book/ names a file of figures/
@@ -54,7 +55,7 @@ def key(profile: str) -> str:
 
 
 def assemble(profile: str, work: Path) -> Path:
-    """Make the source tree `work`/source from the pages executed at `profile`; returns it.
+    """Make `work`/source anew from the pages executed at `profile`, with figures beside it; returns it.
 
     A notebook that is damaged, or was executed from something else than what stands here now, is removed,
     with an error. A damaged file of a reference run is an error.
@@ -129,22 +130,38 @@ def _check_references(home: Path) -> None:
 def build(profile: str) -> Path:
     """Assemble the pages and build the HTML; returns _build/html/index.html.
 
-    Raises BridgekitError where the book has warnings; the HTML that stood there before then stays. Always
-    from nothing: a doctree that a failed build leaves would hide its warnings from the next one.
+    Raises BridgekitError, and leaves the earlier HTML as it was, where that fails. Always from nothing: a
+    doctree that a failed build leaves would hide its warnings from the next one.
     """
     home = pages.root()
     placement.recover(home)
     html = home / "_build" / "html"
-    with placement.workshop(home) as work:
-        source, config = assemble(profile, work), home / "_config.yml"
-        command = ["build", str(source), "--config", str(config), "--path-output", str(work / "book")]
-        command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
-        # Its last words name a folder that moves.
-        done = subprocess.run(command, cwd=home, stdout=subprocess.DEVNULL)
-        if done.returncode:
-            raise BridgekitError("the book has warnings, and each of them is an error: see the lines above")
+    with machine.room(home / "_build"), placement.workshop(home) as work:
+        fault = _jupyter_book(assemble(profile, work), home / "_config.yml", work / "book")
+        if fault:
+            earlier = f" What stands in {html} is the earlier book." if html.exists() else ""
+            raise BridgekitError(fault + earlier)
         placement.swap(work / "book" / "_build" / "html", html)
     return html / "index.html"
+
+
+def _jupyter_book(source: Path, config: Path, to: Path) -> str | None:
+    """Run Jupyter Book, whose errors are shown; returns what was wrong, None where nothing was."""
+    command = ["build", str(source), "--config", str(config), "--path-output", str(to)]
+    command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
+    words = {"text": True, "encoding": "utf-8", "errors": "replace"}
+    env = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}  # whatever the terminal can show
+    # Not its standard output: the last words there name a folder that moves.
+    done = subprocess.run(
+        command, cwd=config.parent, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **words
+    )
+    sys.stderr.write(done.stderr)
+    if not done.returncode:
+        return None
+    for number in machine.FULL:
+        if f"[Errno {number}]" in done.stderr:
+            return f"cannot write the book: {machine.why(OSError(number, os.strerror(number)))}"
+    return "the book has warnings, and each of them is an error: see the lines above."
 
 
 def setup(app) -> dict[str, bool]:
@@ -155,7 +172,9 @@ def setup(app) -> dict[str, bool]:
 
 
 if __name__ == "__main__":
+    machine.lenient(sys.stdout, sys.stderr)
     try:
         print(f"book: {build(sys.argv[1])}")
     except BridgekitError as error:
-        raise SystemExit(f"bridgekit: {error}") from error
+        say(error)
+        raise SystemExit(2) from error

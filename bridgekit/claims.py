@@ -17,8 +17,9 @@ import numpy as np
 
 from . import placement, sums
 from .errors import BridgekitError, nearest
-from .parameters import declared_in, read_yaml
+from .parameters import declared_in
 from .records import intact, is_exact, metric_values, portable, read_record
+from .yaml_reader import read_yaml
 
 REPRODUCED, NOT, PARTLY, UNDECIDED, NOT_RUN = "reproduced", "not reproduced", "partly", "undecided", "not run"
 VERDICTS = (REPRODUCED, PARTLY, UNDECIDED, NOT, NOT_RUN)
@@ -272,12 +273,10 @@ def of_page(root: Path, page: str) -> list[Claim]:
 
 def load(root: Path) -> list[Claim]:
     """Read and check ``claims.yml``; BridgekitError names the entry and what is wrong with it."""
-    import yaml
-
     path = Path(root) / "claims.yml"
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        entries = read_yaml(path.read_text(encoding="utf-8"), "it")
+    except (OSError, UnicodeDecodeError, BridgekitError) as error:
         what = " ".join(str(error).split())
         raise BridgekitError(
             f"the claims ledger {path} cannot be read: {what}. Correct it, or restore it (git checkout)."
@@ -339,8 +338,7 @@ def _target(bound: str, given, where: str) -> tuple[float, float]:
     right = all(isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x) for x in numbers)
     if not right or len(numbers) != (2 if bound == "within" else 1):
         raise BridgekitError(
-            f"{where}: {bound} needs {'[low, high]' if bound == 'within' else 'a number'}, not {given!r} "
-            "(YAML reads 1e-6 as a text: write 1.0e-6)."
+            f"{where}: {bound} needs {'[low, high]' if bound == 'within' else 'a number'}, not {given!r}."
         )
     if bound == "within" and numbers[0] > numbers[1]:
         raise BridgekitError(f"{where}: within {given!r} is upside down.")

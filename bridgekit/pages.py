@@ -16,10 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bridgekit import execution, files, keys, placement, records, sums
+from bridgekit import execution, files, folders, keys, machine, placement, records, sums
 from bridgekit.errors import BridgekitError, nearest
-from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
+from bridgekit.parameters import Parameter, cells, declared_in, injected
+from bridgekit.yaml_reader import read_yaml
 
+LIMIT = "limit"  # in a profile, beside its pages: how long one of them may take
 READERS = ("scoreboard",)  # pages that show the whole ledger and every page's reference record
 
 
@@ -102,6 +104,8 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
     if not isinstance(entries, dict):
         raise BridgekitError(f"{name} must hold pages with their parameters below, not '{entries}'")
     for other, values in entries.items():
+        if other == LIMIT:
+            continue
         if other not in known:
             raise BridgekitError(
                 f"{name} has settings for '{other}', which is no page: {nearest(other, known)}"
@@ -109,6 +113,16 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
         if not isinstance(values or {}, dict):
             raise BridgekitError(f"{name}: '{other}' must hold lines `parameter: value`, not '{values}'")
     return _fitted(page, entries.get(page) or {}, f"{name}: ")
+
+
+def limit(profile: str, given: str | None = None, custom: bool = False) -> float | None:
+    """How many seconds a page may take: what was `given`, else, without `custom` values, what the profile
+    says; None for no limit."""
+    if given is None and not custom and profile in profiles():
+        name = f"profiles/{profile}.yaml"
+        entries = read_yaml(_text(root() / name), name)
+        given = entries.get(LIMIT) if isinstance(entries, dict) else None
+    return None if given is None else execution.seconds(str(given))
 
 
 def _text(path: Path) -> str:
@@ -132,9 +146,14 @@ def _fitted(page: str, values: Mapping[str, object], where: str = "") -> dict[st
 def resolve(
     page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None
 ) -> dict[str, object]:
-    """The page's parameters: its own values, then the profile's, then `overrides`; all of them checked."""
-    defaults = {name: p.default for name, p in declared(page).items()}
-    return defaults | profile_of(page, profile) | _fitted(page, overrides or {})
+    """The page's parameters: its own values, then the profile's, then `overrides`; all of them checked.
+
+    A relative `folder:PATH` becomes absolute, as the kernel runs elsewhere: in `overrides` it is looked for
+    from the working directory, in pages and profiles from the repository, and then under the data root.
+    """
+    own = {name: p.default for name, p in declared(page).items()} | profile_of(page, profile)
+    given = _fitted(page, overrides or {})
+    return folders.anchored(own, root()) | folders.anchored(given, Path.cwd())
 
 
 def parse(page: str, settings: list[str]) -> dict[str, object]:
@@ -146,6 +165,8 @@ def parse(page: str, settings: list[str]) -> dict[str, object]:
             raise BridgekitError(f"--set wants name=value, not '{setting}'")
         if name not in known:
             raise BridgekitError(f"page '{page}' has no parameter '{name}': {nearest(name, known)}")
+        if name in values:
+            raise BridgekitError(f"--set gives '{name}' twice: leave one")
         with _named(page):
             values[name] = known[name].parse(text)
     return values
@@ -166,13 +187,15 @@ def classifiers(
 
 
 def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> str:
-    """What the executed page depends on: its source, its parameters (data sets are named there), the library
-    modules it imports directly or through others, its claims, and the committed results that it shows."""
+    """What the executed page depends on: its source, its parameters, the images of folders among these
+    (other data sets are their names), the library modules it imports directly or through others, its claims,
+    and the committed results that it shows."""
     home, text = root(), source(page)
     code = "\n".join(code for _, code in cells(text))
     library = keys.tree(keys.modules(code).values(), keys.PACKAGE)
     values = resolve(page, profile, overrides)
-    return keys.digest(text, values, library, _claims(home, page), _shown(home, page, profile))
+    images = folders.contents(values.values())
+    return keys.digest(text, values, images, library, _claims(home, page), _shown(home, page, profile))
 
 
 def _claims(home: Path, page: str) -> list:
@@ -199,13 +222,17 @@ def begin(page: str, namespace: dict[str, object]):
     """A page's first act: check its parameters, make torch repeatable, hand back the `results.Run` to fill.
 
     `namespace` is the page's `globals()`: the names that its parameters cell declares are read from it, and a
-    whole number where a float is declared is made one there. Raises BridgekitError for an ill-typed value.
+    whole number where a float is declared is made one there. Raises BridgekitError for a value that is
+    ill-typed or out of range, and for a name that papermill injected and the page does not declare.
     """
     import torch
 
     from bridgekit.results import Run
 
-    parameters = _fitted(page, {name: namespace[name] for name in declared(page)})
+    names = [*declared(page), *injected(namespace)]
+    if lacking := [name for name in names if name not in namespace]:
+        raise BridgekitError(f"page '{page}': the notebook lacks '{lacking[0]}': make it from the page again")
+    parameters = _fitted(page, {name: namespace[name] for name in names})
     namespace.update(parameters)
     torch.set_num_threads(_threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -221,7 +248,7 @@ def begin(page: str, namespace: dict[str, object]):
 def _threads() -> int:
     """$BRIDGEKIT_THREADS, one unless set: results differ in the fifth digit between one thread and two."""
     text = os.environ.get("BRIDGEKIT_THREADS") or "1"
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise BridgekitError(f"BRIDGEKIT_THREADS must be a whole number from 1 up, not '{text}'")
     return int(text)
 
@@ -233,13 +260,14 @@ def run(
     out: Path | None = None,
     live: bool = False,
     tell: Callable[[str], object] | None = None,
+    limit: float | None = None,
 ) -> Path:
     """Execute one page and put its notebook and results in place; returns the notebook's path.
 
     `out` stands for figures/<profile>/<page> and takes the notebook too; `tell` gets the progress (standard
-    error). Raises BridgekitError for bad input before anything runs, and for a page that fails: its partly
-    executed notebook is then kept as _build/notebooks/<profile>/<page>.failed.ipynb, and what stood in place
-    before still stands there.
+    error); `limit` seconds stop the page. Raises BridgekitError for bad input before anything runs,
+    and for a page that fails: its partly executed notebook is then kept as
+    _build/notebooks/<profile>/<page>.failed.ipynb, and what stood in place before still stands there.
     """
     import nbformat
 
@@ -247,6 +275,7 @@ def run(
     tell = tell or sys.stderr.write
     placement.recover(home)
     parameters, mark = resolve(page, profile, overrides), key(page, profile, overrides)
+    folders.announce(parameters.values(), tell)
     folder = (Path(out) if out else home / "figures" / name / page).resolve()
     placement.check(folder, page, home, (f"{page}.ipynb",) if out else ())
     if name == "paper" and (why := records.unclean(home)):
@@ -258,7 +287,8 @@ def run(
         for needed in (results, notebooks):
             needed.mkdir(parents=True, exist_ok=True)
         with _named(page), execution.watched(page, progress, live, tell):
-            notebook = execution.execute(source(page), parameters, work / "draft.ipynb", failed, home, env)
+            draft = work / "draft.ipynb"
+            notebook = execution.execute(source(page), parameters, draft, failed, home, env, limit)
         notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
         new = {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()}
         new[f"{page}.ipynb"] = sums.sealed(nbformat.writes(notebook)).encode()
@@ -283,7 +313,7 @@ def _environment(home: Path, profile: str, out: Path, progress: Path, kept: Path
     told = {"ROOT": home, "OUT": out, "PROFILE": profile, "PROGRESS": progress, "CHECKPOINTS": kept}
     told["THREADS"] = threads
     if data := os.environ.get("BRIDGEKIT_DATA"):
-        told["DATA"] = Path(data).expanduser().resolve()  # the kernel runs in the root
+        told["DATA"] = machine.expanded(data).resolve()  # the kernel runs in the root
     pools = {f"{library}_NUM_THREADS": threads for library in ("OMP", "MKL", "OPENBLAS")}
     # Otherwise glibc gives memory back and asks for it again in every step: a fifth of the training time.
     pools |= {f"MALLOC_{name}_THRESHOLD_": str(2**30) for name in ("MMAP", "TRIM")}

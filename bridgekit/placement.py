@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bridgekit import files, sums
+from bridgekit import files, machine, sums
 from bridgekit.errors import BridgekitError
 from bridgekit.records import read_record
 
@@ -31,7 +31,8 @@ def workshop(home: Path) -> Iterator[Path]:
     """A folder for this process alone under _build/work, gone afterwards; those of killed ones go first."""
     with contextlib.ExitStack() as stack:
         try:
-            work = stack.enter_context(files.workshop(home / "_build" / "work"))
+            with machine.room(home / "_build"):
+                work = stack.enter_context(files.workshop(home / "_build" / "work"))
         except OSError as error:
             raise BridgekitError(f"cannot work in {home / '_build'} ({error}): make it writable") from error
         yield work
@@ -128,7 +129,8 @@ def _in_the_way(path: Path, kept: set[str] | None) -> bool:
 def _writing(folder: Path) -> Iterator[None]:
     """What the system says about writing to `folder` becomes one sentence."""
     try:
-        yield
+        with machine.room(folder):
+            yield
     except OSError as error:
         raise BridgekitError(f"cannot write results to {folder} ({error}): {ANOTHER}") from error
 

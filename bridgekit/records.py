@@ -271,7 +271,10 @@ def portable(value, root: Path):
     if not isinstance(value, str):
         return value
     head, colon, tail = value.partition(":") if value.startswith("folder:") else ("", "", value)
-    path = Path(tail).expanduser()
+    try:
+        path = Path(tail).expanduser()
+    except RuntimeError:  # `~x` of no user called x: a text, not a path
+        return value
     if not path.is_absolute():
         return value
     inside = path.is_relative_to(root)

@@ -7,9 +7,9 @@ import itertools
 import pytest
 import torch
 from mutants import survivors
-from oracles.tools import rejects
 
 from bridgekit.data import Images
+from bridgekit.errors import BridgekitError
 from bridgekit.games import binary
 
 
@@ -88,7 +88,17 @@ def strata(function):
     whole, none = function(torch.arange(6) % 2, [6], [0])
     assert whole.shape == (1, 6) and none.shape == (1, 0)  # all there is may be taken
     for sizes in ([2], [59, 3], [40, 40]):  # none of class 2, once or at last; more than there are
-        assert rejects(lambda sizes=sizes: function(LABELS, sizes, [0])), sizes
+        assert refused(function, LABELS, sizes, [0]), sizes
+    assert refused(function, LABELS, [14], [3, 3]), "a seed that is there twice"
+
+
+def refused(function, *arguments):
+    """Whether it says in its own words what is wrong."""
+    try:
+        function(*arguments)
+    except BridgekitError:
+        return True
+    return False
 
 
 def from_parts(cls):

@@ -1,5 +1,6 @@
 """The book's source tree: executed pages only, and none that was executed from something else."""
 
+import errno
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -143,7 +144,7 @@ def test_key_follows_every_source(executed):
     assert book.key("paper") not in seen
 
 
-def jupyter_book(monkeypatch, status=0, meanwhile=lambda: None):
+def jupyter_book(monkeypatch, status=0, meanwhile=lambda: None, stderr=""):
     """A stand-in for Jupyter Book; tests/test_pipeline.py has the real one. The folders it worked in."""
     seen = []
 
@@ -155,25 +156,25 @@ def jupyter_book(monkeypatch, status=0, meanwhile=lambda: None):
             (work / "_build" / name).parent.mkdir(parents=True)
             (work / "_build" / name).write_text(text)
         meanwhile()
-        return SimpleNamespace(returncode=status)
+        return SimpleNamespace(returncode=status, stderr=stderr)
 
     monkeypatch.setattr(book.subprocess, "run", run)
     return seen
 
 
-def test_a_build_that_fails_leaves_the_old_html(executed, monkeypatch):
+def test_a_build_that_fails_leaves_the_old_html(executed, monkeypatch, capsys):
     html = executed.root / "_build" / "html"
     jupyter_book(monkeypatch, status=1)
     for _ in range(2):
-        with pytest.raises(BridgekitError, match="each of them is an error"):
+        with pytest.raises(BridgekitError, match="each of them is an error: see the lines above.$"):
             book.build("quick")
         assert not html.exists()
     jupyter_book(monkeypatch)
     assert book.build("quick").read_text() == "1"
-    jupyter_book(monkeypatch, status=1)
-    with pytest.raises(BridgekitError, match="each of them is an error"):
+    jupyter_book(monkeypatch, status=1, stderr="WARNING: something\n")
+    with pytest.raises(BridgekitError, match="each of them is an error.* is the earlier book"):
         book.build("quick")
-    assert (html / "index.html").read_text() == "1"
+    assert (html / "index.html").read_text() == "1" and capsys.readouterr().err == "WARNING: something\n"
     assert sorted(path.name for path in html.parent.iterdir()) == ["html", "notebooks", "work"]
     assert not list((html.parent / "work").iterdir())
 
@@ -190,6 +191,32 @@ def test_two_builds_at_once_do_not_touch_each_other(executed, monkeypatch):
     assert book.build("quick").read_text() == "1" and inner == ["2"]
     assert len(set(seen)) == 2 and not any(work.exists() for work in seen)
     assert sorted(path.name for path in html.parent.iterdir()) == ["html", "notebooks", "work"]
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [("OSError: [Errno 28] No space", "the disk is full"), ("[Errno 122] Disk", "the disk quota is used")],
+)
+def test_full_disk_is_no_warning(executed, monkeypatch, said, name):
+    jupyter_book(monkeypatch)
+    html = book.build("quick")
+    jupyter_book(monkeypatch, status=1, stderr=f"Exception occurred:\n{said}\n")
+    with pytest.raises(BridgekitError, match=f"cannot write the book: .*Free some space .{name}") as error:
+        book.build("quick")
+    assert "warnings" not in str(error.value) and html.read_text() == "1"
+
+
+def test_full_disk_while_the_sources_are_put_together(executed, monkeypatch):
+    jupyter_book(monkeypatch)
+    html = book.build("quick")
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(book.shutil, "copyfile", full)
+    with pytest.raises(BridgekitError, match="cannot write .*_build: No space left on device. Free"):
+        book.build("quick")
+    assert html.read_text() == "1" and not list((html.parent.parent / "work").iterdir())
 
 
 def test_guard_lets_assembled_sources_pass_and_nothing_else(executed):

@@ -10,6 +10,8 @@ from bridgekit import keys
 
 FLOORS = [
     "errors",
+    "machine",
+    "yaml_reader",
     "files",
     # 0: mathematics
     "divergences",
@@ -18,6 +20,8 @@ FLOORS = [
     "objectives",
     "networks",
     "residual",
+    "layouts",
+    "folders",
     "data",
     # 2: algorithms, the loop, what is measured
     "progress",
@@ -29,11 +33,14 @@ FLOORS = [
     "games",
     "contest",
     "classifiers",
+    "coverage",
     "metrics",
     "paired",
+    "finite",
     # 3: records, figures, pages, the book
     "sums",
     "keys",
+    "ranges",
     "parameters",
     "displays",
     "records",
@@ -42,6 +49,7 @@ FLOORS = [
     "results",
     "plots",
     "diagrams",
+    "kernels",
     "execution",
     "pages",
     "book",

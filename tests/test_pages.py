@@ -67,6 +67,30 @@ def test_settings_of_the_command_line(toy_book):
         pages.parse("alpha", ["seed"])
     with pytest.raises(BridgekitError, match="did you mean 'scale'"):
         pages.parse("alpha", ["scal=1"])
+    with pytest.raises(BridgekitError, match="--set gives 'seed' twice"):
+        pages.parse("alpha", ["seed=1", "scale=2", "seed=3"])
+
+
+@pytest.mark.parametrize(
+    ("page", "setting", "said"),
+    [
+        ("twin_gradients", "sigma=-1", "parameter 'sigma' is -1, out of its range: from 0.4, to 2.4"),
+        ("twin_gradients", "sigma=.nan", "parameter 'sigma' is nan, out of its range: from 0.4"),
+        ("twin_gradients", "seeds=0", "parameter 'seeds' is 0, out of its range: from 1"),
+        ("twin_gradients", "map_points=1", "parameter 'map_points' is 1, out of its range: from 2"),
+        ("activation", "images=0", "parameter 'images' is 0, out of its range: from 2"),
+        ("unified", "frames=-1", "parameter 'frames' is -1, out of its range: from 2, to 91"),
+        ("unified", "frames=1:30", "parameter 'frames' is declared int, but got '1:30'"),
+        ("weights", "kappas=3", "parameter 'kappas' is 3, out of its range: from 4, multiple of 4"),
+        ("plane", "beta1s=[0.5, .inf]", "parameter 'beta1s' is [0.5, inf], out of its range: not empty"),
+        ("plane", "zoo=[f-GAN]", "parameter 'zoo' is ['f-GAN'], out of its range: distinct, each one of"),
+        ("scoreboard", "paper=D", "parameter 'paper' is 'D', out of its range: one of all | A | B | C"),
+    ],
+)
+def test_our_pages_refuse_what_they_have_no_answer_for(monkeypatch, page, setting, said):
+    monkeypatch.setenv("BRIDGEKIT_ROOT", str(keys.PACKAGE.parent))
+    with pytest.raises(BridgekitError, match=re.escape(said)):
+        pages.parse(page, [setting])
 
 
 BAD = [
@@ -96,6 +120,7 @@ def test_unknown_and_ill_typed(toy_book, act, said):
         ("alpha:\n  sead: 1\n", "profiles/smoke.yaml: page 'alpha' has no parameter 'sead'"),
         ("alpha:\n  seed: x\n", "profiles/smoke.yaml: page 'alpha': parameter 'seed' is declared int"),
         ("alpha: [\n", "profiles/smoke.yaml is not valid YAML"),
+        ("alpha:\n  seed: 1\nbeta:\nalpha:\n  scale: 2\n", "the key 'alpha' is there twice"),
     ],
 )
 def test_profile_that_does_not_fit(toy_book, text, said):
@@ -200,12 +225,25 @@ def test_begin_listens_to_the_environment(toy_book, torch_as_it_was, monkeypatch
     assert (run.out, run.profile, torch.get_num_threads()) == (tmp_path / "there", "smoke", 2)
 
 
+def test_begin_sees_a_name_that_papermill_injected(toy_book, torch_as_it_was):
+    """Papermill's own warning is one line of its log, and the page would run with its defaults."""
+    namespace = {"seed": 3, "scale": 1.0, "names": [], "sed": 7, "In": ["", "# Parameters\nsed = 7\n"]}
+    with pytest.raises(BridgekitError, match="page 'alpha' has no parameter 'sed': did you mean 'seed'"):
+        pages.begin("alpha", namespace)
+    namespace["In"] = ["", "# Parameters\nseed = 3\nPAPERMILL_INPUT_PATH = 'X.ipynb'\n", "sed = 7"]
+    assert pages.begin("alpha", namespace).parameters == {"seed": 3, "scale": 1.0, "names": []}
+    del namespace["seed"]
+    with pytest.raises(BridgekitError, match="page 'alpha': the notebook lacks 'seed': make it"):
+        pages.begin("alpha", namespace)
+
+
 def test_begin_refuses(toy_book, torch_as_it_was, monkeypatch):
     with pytest.raises(BridgekitError, match="'seed' is declared int, but got 'x'"):
         pages.begin("alpha", {"seed": "x", "scale": 1.0, "names": []})
-    monkeypatch.setenv("BRIDGEKIT_THREADS", "many")
-    with pytest.raises(BridgekitError, match="BRIDGEKIT_THREADS must be a whole number"):
-        pages.begin("beta", {"text": "x"})
+    for threads in ("many", "0", "²"):
+        monkeypatch.setenv("BRIDGEKIT_THREADS", threads)
+        with pytest.raises(BridgekitError, match="BRIDGEKIT_THREADS must be a whole number"):
+            pages.begin("beta", {"text": "x"})
 
 
 def everything(folder: Path) -> set[str]:
@@ -366,3 +404,6 @@ def test_plain_papermill(toy_book):
     toy_book.run("papermill", "X.ipynb", "Y.ipynb", "-p", "seed", "5", "-p", "scale", "3", check=True)
     record = json.loads((toy_book.root / "figures/custom/alpha/record.json").read_text())
     assert record["metrics"]["product"]["values"] == [15.0] and record["profile"] == "custom"
+    for name, value, said in (("sed", "7", "did you mean 'seed'?"), ("scale", "nan", "'scale' is nan")):
+        done = toy_book.run("papermill", "X.ipynb", "Z.ipynb", "-p", name, value)
+        assert done.returncode and said in done.stderr

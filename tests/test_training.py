@@ -579,6 +579,8 @@ WRONG = {
     "three steps, I, II and III": lambda: small_bridge((1, 1, 1, 1)),
     "no seed was given": lambda: start(small_bridge((1, 1, 1)), []),
     "at least one trial": lambda: training.noise([], (2,), "probe"),
+    r"seeds \[0, 0, 0\] repeat": lambda: start(small_bridge((1, 1, 1)), [0, 0, 0]),
+    r"seeds \[7, 1, 7\] repeat": lambda: training.noise([7, 1, 7], (2,), "probe"),
     "batch is at least 1": lambda: arenas.plane(data.mixture("gaussians25"), batch=0),
     "D takes 0 steps a round": lambda: baselines.gan(PLANE, adversarial.reverse_kl, d_steps=0),
     "was there a round to look at": lambda: start(small_bridge((1, 1, 1)), [0]).kept("is"),

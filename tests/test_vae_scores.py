@@ -104,6 +104,11 @@ def semi_supervised_scores(function):
             close(got["iw"], iw)
             close(got["correct"], (q.probs.argmax(-1) == rows[..., D:].argmax(-1)).double())
     assert 0 < got["correct"].sum() < 14, "some labels found, not all"
+    lost = SimpleNamespace(
+        **{**vars(nets), "C": lambda x: nets.C(x).index_fill(1, torch.tensor(2), math.nan)}
+    )
+    unknown = function(lost, ROWS, EPS)["correct"].isnan()
+    assert unknown[:, 2].all() and unknown.sum() == 2, "an answer that is none is neither right nor wrong"
 
 
 def weights(function):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from bridgekit.files import write_atomically
+from bridgekit.folders import DEFAULT_ROOT, data_root
+from bridgekit.layouts import SPLITS, held_out
 
-SPLITS = ("train", "test")
-TEST_EVERY = 5
-DEFAULT_ROOT = "~/.cache/bridgekit"
+__all__ = ["DEFAULT_ROOT", "SPLITS", "Pixels", "cache_path", "cached", "data_root", "held_out"]
+__all__ += ["read_checked", "write_atomically", "write_checked"]
+
 _FORMAT = b"bridgekit-cache-1"
 
 
@@ -38,16 +39,6 @@ class Pixels(NamedTuple):
         digest.update(np.ascontiguousarray(self.x))
         digest.update(self.y.astype("<i8"))
         return digest.hexdigest()[:16]
-
-
-def data_root(root: str | Path | None = None) -> Path:
-    """Where real data lies: ``root`` if given, else ``$BRIDGEKIT_DATA``, else ``~/.cache/bridgekit``."""
-    return Path(root or os.environ.get("BRIDGEKIT_DATA") or DEFAULT_ROOT).expanduser()
-
-
-def held_out(rank: int) -> bool:
-    """Where no split is given, every fifth image of a class (counted by ``rank`` from 0) is a test image."""
-    return rank % TEST_EVERY == TEST_EVERY - 1
 
 
 def cached(root: Path, key: str, decode: Callable[[], Pixels]) -> Pixels:

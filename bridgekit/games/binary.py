@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bridgekit.data import Images
+from bridgekit.errors import BridgekitError
 from bridgekit.game import enough
-from bridgekit.streams import stream
+from bridgekit.streams import check_seeds, stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +59,18 @@ def strata(y: Tensor, sizes: Sequence[int], seeds: Sequence[int]) -> list[Tensor
     ``sizes`` images each, one size at least; the result is one ``(T, n)`` of row numbers for every size, and
     one for the rest. A class gives its share of each, rounded so that the sum is exact, and within a part the
     order is random. The division hangs on the seed and on what comes before: parts of 6000 and 600 have the
-    same first part as parts of 6000 and 60, and the 60 are among the 600. Raises ``ValueError`` where there
-    are not enough images of some class.
+    same first part as parts of 6000 and 60, and the 60 are among the 600. Raises BridgekitError where
+    there are not enough images of some class, or a seed is there twice.
     """
+    check_seeds(seeds)
     labels, counts = y.cpu().unique(return_counts=True)
     quotas = torch.stack([_quotas(counts, n) for n in sizes])
     cuts = torch.cat([torch.zeros_like(counts)[None], quotas.cumsum(0), counts[None]])
     if (cuts.diff(dim=0) < 0).any() or (quotas < 1).any():
-        raise ValueError(f"{list(sizes)} of {len(y)} images cannot be taken from every class")
+        raise BridgekitError(
+            f"{list(sizes)} of {len(y)} images cannot be taken from each of {len(counts)} classes: change "
+            "the shares, or take more images."
+        )
     chosen: list[list[Tensor]] = [[] for _ in cuts[1:]]
     for seed in seeds:
         generator = stream(seed, "strata")

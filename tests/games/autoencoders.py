@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -17,7 +16,6 @@ from games.harness import Case, Move, Owner, Paper, Part, Steps
 from games.paper_a import noise_images
 
 
-@functools.cache  # so that the same data are one object: two calls with them are the same call
 def pairs(size: int, n: int = 20, classes: int = 3, seed: int = 0) -> Pairs:
     """Random bits, no two images alike, with labels."""
     images = noise_images(n, size, classes, seed)
@@ -26,6 +24,8 @@ def pairs(size: int, n: int = 20, classes: int = 3, seed: int = 0) -> Pairs:
     return Pairs(rows, size**2, f"bits {size} {seed}")
 
 
+BITS, OTHER_BITS, LARGE_BITS = pairs(4), pairs(4, seed=1), pairs(16)
+BARE, OTHER_BARE = BITS.unlabelled(), OTHER_BITS.unlabelled()
 PARTS = torch.tensor([[0, 1, 2, 3, 4, 5, 6], [13, 12, 11, 10, 9, 8, 7]])
 OTHER_PARTS = torch.tensor([[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]])
 REST = torch.tensor([[14, 15, 16, 17, 18, 19, 7, 8, 9], [0, 1, 2, 3, 4, 5, 14, 15, 16]])
@@ -106,27 +106,26 @@ def autoencoder_case(changes: dict, data: Pairs, **arguments) -> Case:
     return Case(call, autoencoder, changes, alone=own(parts=PARTS))
 
 
-def semi_supervised_case(changes: dict, size: int, **arguments) -> Case:
-    given = {"data": pairs(size), "labelled": PARTS, "unlabelled": REST}
+def semi_supervised_case(changes: dict, data: Pairs, **arguments) -> Case:
+    given = {"data": data, "labelled": PARTS, "unlabelled": REST}
     call = Part(vae.semi_supervised, given | arguments)
     return Case(call, semi_supervised, changes, alone=own(labelled=PARTS, unlabelled=REST))
 
 
-PLAIN = pairs(4).unlabelled()
-VAE_CHANGES = {"data": pairs(4, seed=1).unlabelled(), "parts": OTHER_PARTS} | CHANGES
-CVAE_CHANGES = {"data": [pairs(4, seed=1), PLAIN], "parts": OTHER_PARTS} | CHANGES
-SVAE_CHANGES = {"data": pairs(4, seed=1), "labelled": OTHER_PARTS, "unlabelled": OTHER_REST, "alpha": 0.4}
+VAE_CHANGES = {"data": OTHER_BARE, "parts": OTHER_PARTS} | CHANGES
+CVAE_CHANGES = {"data": [OTHER_BITS, BARE], "parts": OTHER_PARTS} | CHANGES
+SVAE_CHANGES = {"data": OTHER_BITS, "labelled": OTHER_PARTS, "unlabelled": OTHER_REST, "alpha": 0.4}
 SVAE_CHANGES |= CHANGES
 HOT = {"temperature": 1.5}
 HEAT = {"temperature": [None, 3.0, math.inf]}
 CASES = {
-    "autoencoder": autoencoder_case(VAE_CHANGES, PLAIN, **SMALL),
+    "autoencoder": autoencoder_case(VAE_CHANGES, BARE, **SMALL),
     "autoencoder, activated": autoencoder_case(
-        VAE_CHANGES | HEAT | {"exchanged": True}, PLAIN, **SMALL, **HOT
+        VAE_CHANGES | HEAT | {"exchanged": True}, BARE, **SMALL, **HOT
     ),
-    "autoencoder, labelled and activated": autoencoder_case(CVAE_CHANGES | HEAT, pairs(4), **SMALL, **HOT),
-    "autoencoder, convolutional": autoencoder_case({"width": 3, **HEAT}, pairs(16), **LARGE, **HOT),
-    "semi_supervised": semi_supervised_case(SVAE_CHANGES, 4, **SMALL),
-    "semi_supervised, activated": semi_supervised_case(SVAE_CHANGES | HEAT, 4, **SMALL, **HOT),
-    "semi_supervised, convolutional": semi_supervised_case({"width": 3, **HEAT}, 16, **LARGE, **HOT),
+    "autoencoder, labelled and activated": autoencoder_case(CVAE_CHANGES | HEAT, BITS, **SMALL, **HOT),
+    "autoencoder, convolutional": autoencoder_case({"width": 3, **HEAT}, LARGE_BITS, **LARGE, **HOT),
+    "semi_supervised": semi_supervised_case(SVAE_CHANGES, BITS, **SMALL),
+    "semi_supervised, activated": semi_supervised_case(SVAE_CHANGES | HEAT, BITS, **SMALL, **HOT),
+    "semi_supervised, convolutional": semi_supervised_case({"width": 3, **HEAT}, LARGE_BITS, **LARGE, **HOT),
 }

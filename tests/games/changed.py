@@ -185,6 +185,8 @@ def hold(cases: list[Case]) -> None:
             found = case.changed(values).game().fingerprint()
             assert found not in known, f"{name} is no setting"
             known.add(found)
+    every = [case.game().fingerprint() for case in CASES.values()]
+    assert len({*every}) == len(every), "two cases are taken for one"
 
 
 def survives(target: Target, function: Callable, cases: list[Case]) -> bool:

@@ -137,9 +137,9 @@ class Paper:
 
 @dataclass(frozen=True)
 class Case:
-    """A builder's call with small arguments, its paper, and for every argument another value, or several.
+    """A builder's call with small arguments, its paper, and for every argument another value or several.
 
-    A dictionary stands for several arguments that must change together.
+    Those that are ``tied`` change together, or the builder refuses them.
 
     ``paper`` is given the arguments by name. ``seeds`` are the trials, one where a game plays one.
     ``alone(i)`` gives the arguments that have a row for each trial, with trial i's row only.
@@ -151,27 +151,31 @@ class Case:
     seeds: tuple[int, ...] = (3, 1)
     alone: Callable[[int], Mapping[str, Any]] = lambda i: {}
     apart: bool = False
+    tied: Sequence[str] = ()
 
     def game(self) -> Game:
         return self.call.made()
 
     def singly(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each argument with each of its other values, one at a time, under a name."""
+        if self.tied:
+            yield " and ".join(self.tied), {name: self.changes[name] for name in self.tied}
         for name, change in self.changes.items():
+            if name in self.tied:
+                continue
             values = change if isinstance(change, list) else [change]
             for i, value in enumerate(values):
-                label = f"{name} {i}" if len(values) > 1 else name
-                yield label, (value if isinstance(value, dict) else {name: value})
+                yield (f"{name} {i}" if len(values) > 1 else name), {name: value}
 
     def to_play(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The same, with all arguments of a part at once, unless the case has them ``apart``."""
         together: dict[str, dict[str, Any]] = {}
         for label, values in self.singly():
-            part = label.rpartition(".")[0]
-            if self.apart or not part:
+            name = next(iter(values))
+            if self.apart or "." not in name:
                 yield label, values
             else:
-                together.setdefault(part, {}).update(values)
+                together.setdefault(name.rpartition(".")[0], {}).update(values)
         yield from ((f"{part}.*", values) for part, values in together.items())
 
     def changed(self, values: Mapping[str, Any]) -> Case:

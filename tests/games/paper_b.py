@@ -251,9 +251,9 @@ def affine_case() -> Case:
     arena = Part(importance.affine, {"arena": plane()})
     call = Part(importance.iwgan, {"arena": arena, "rounds": 2, "d_steps": 2})
     corners = Mixture(2.0 * torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3), 0.3)
-    wide = within("arena.arena", {"mixture": corners, "z": 3})  # codes must be as wide as data
-    changes = PLANE_CHANGES | {"mixture": wide, "z": wide | {"arena.arena.batch": 6}}
-    return Case(call, iwgan_affine, {"rounds": 3, "d_steps": 1} | within("arena.arena", changes))
+    changes = PLANE_CHANGES | {"mixture": corners, "z": 3}  # codes must be as wide as data
+    changes = {"rounds": 3, "d_steps": 1} | within("arena.arena", changes)
+    return Case(call, iwgan_affine, changes, tied=("arena.arena.mixture", "arena.arena.z"))
 
 
 CASES = {

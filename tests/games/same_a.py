@@ -6,6 +6,10 @@ FIRST = "the first loss and the target tell as much"
 SETTINGS = ("mu", "sigma", "x", "target", "rounds", "lr")
 
 SAME = {
+    "importance.affine": {
+        "width, d = (arena.z.shape[1], arena.x.mixture.means.shape[-1])": AXIS,
+        "width, d = (arena.z.shape[-1], arena.x.mixture.means.shape[1])": AXIS,
+    },
     "turns.discriminator_turns": {"if True:": NO_GRADIENT},
     "turns.posterior_terms": {
         "nll = likelihood.gaussian_nll(nets.G(z), batch.x, sigma, arena.event_dims)": SUM,
