@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 # Besides objectives and games.
 CODE = (
     "classifiers",
+    "coverage",
     "distributions",
     "divergences",
+    "folders",
     "game",
+    "layouts",
+    "machine",
     "metrics",
     "networks",
     "residual",

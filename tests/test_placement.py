@@ -175,7 +175,7 @@ def test_a_book_killed_at_any_moment_leaves_the_old_html_or_the_new(stand_in, tm
 
     def built(command, **options):
         lay(Path(command[command.index("--path-output") + 1]) / "_build/html", {"index.html": b"new"})
-        return SimpleNamespace(returncode=0)
+        return SimpleNamespace(returncode=0, stderr="")
 
     monkeypatch.setattr(book.subprocess, "run", built)
     lay(html, {"index.html": b"old", "gone.html": b"old"})
@@ -354,7 +354,7 @@ def test_a_full_disk_is_one_error_and_leaves_the_old_result(stand_in, tmp_path, 
     stand_in.drawn = NEW
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(BridgekitError, match="cannot write results to .*No space left on device"):
+        with pytest.raises(BridgekitError, match="cannot write .*No space left on device. Free some space"):
             run()
     assert found(tmp_path) == before
 
