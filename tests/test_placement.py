@@ -101,7 +101,7 @@ def made(drawn: dict[str, str], folder: str, notebooks: str) -> dict[str, bytes]
 PLAIN = ("_build", "work", "notebooks", "quick")
 FOREIGN = {"thesis.tex": b"years", "sub/thesis.svg": b"drawn by hand"}
 PLACES = {
-    "in place": (None, "toy/figures/quick/beta", "toy/_build/notebooks/quick", 1),
+    "in place": (None, "toy/figures/quick/beta", "toy/_build/notebooks/quick", 2),
     "--out": ("mine", "mine", "mine", 3),
 }
 

@@ -214,6 +214,7 @@ torch.save({{"weights": t.weights(state), "trace": state.kept("trace")}}, sys.ar
 """
 
 
+@pytest.mark.pipeline  # three interpreters; without them, test_game_laws kills every game in every phase
 def test_a_killed_run_resumes_and_ends_with_the_same_weights(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(SCRIPT.format(tests=os.path.dirname(__file__)))
