@@ -5,22 +5,26 @@
 # make lint       ruff over the code and over the pages' cells
 # make clean      removes what these make, and keeps .venv and figures/paper
 #
-# Variables: PYTHON (3.11 or newer), PROFILE (smoke, quick, paper), ONLY (one page), JOBS (pages side by side).
+# Variables: PYTHON (3.11 or newer), PROFILE (smoke, quick, paper), ONLY (one page), JOBS (pages side by side),
+# LIMIT (a page that takes longer is stopped: 30m, 2h; none).
 
 PYTHON ?= python3
 PROFILE ?= quick
 ONLY ?=
+LIMIT ?=
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 BIN := .venv/bin
 READY := .venv/.ready
 # No lock and no questions after a kill: every result is put in its place whole, by one move.
-SNAKEMAKE := $(BIN)/snakemake --cores $(JOBS) --rerun-triggers params --rerun-incomplete --nolock --quiet host progress reason rules --config profile=$(PROFILE) only=$(ONLY)
+SNAKEMAKE := $(BIN)/snakemake --cores $(JOBS) --rerun-triggers params --rerun-incomplete --nolock --quiet host progress reason rules --config profile=$(PROFILE) only=$(ONLY) limit=$(LIMIT)
+# Snakemake wants a home folder that it can write.
+HOMED := $(BIN)/python -m bridgekit.machine
 
 .PHONY: book test mutants figures lint clean
 
 book: $(READY)
-	@$(SNAKEMAKE) -- book
+	@$(HOMED) && $(SNAKEMAKE) -- book
 
 test: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
@@ -29,7 +33,7 @@ mutants: $(READY)
 	@$(BIN)/python tests/drawn_mutants.py --jobs $(JOBS)
 
 figures: $(READY)
-	@$(SNAKEMAKE) -- figures
+	@$(HOMED) && $(SNAKEMAKE) -- figures
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -3,29 +3,43 @@
     snakemake book --cores 2 --rerun-triggers params
     snakemake figures --cores 2 --rerun-triggers params --config profile=paper only=twin_gradients
 
+    snakemake --profile cluster/slurm --config profile=paper
+
 A page is run again when its content key changes (bridgekit.pages.key): with `--rerun-triggers params`, time
 stamps count for nothing. Jobs meet in the file system alone, so any executor plugin will do.
 """
 
+import atexit
+import os
 import re
 import shlex
+import shutil
 import sys
+from pathlib import Path
+from uuid import uuid4
 
 sys.path.insert(0, workflow.basedir)
 
-from bridgekit import book, keys, pages
+from bridgekit import book, keys, pages, placement
 from bridgekit.errors import BridgekitError
 from snakemake.exceptions import WorkflowError
 
 PYTHON = sys.executable
 PROFILE = config.get("profile", "quick")
 ONLY = config.get("only")
+LIMIT = config.get("limit")
+if "BRIDGEKIT_ERRORS" not in os.environ:  # else this is a job of a call that has set it
+    os.environ["BRIDGEKIT_ERRORS"] = os.path.abspath(f"_build/errors-{uuid4().hex}")
+    atexit.register(shutil.rmtree, os.environ["BRIDGEKIT_ERRORS"], ignore_errors=True)
 
 try:
+    placement.recover(pages.root())  # what a kill interrupted
     KEYS = {page: pages.key(page, PROFILE) for page in pages.names()}
     JUDGES = {page: pages.classifiers(page, PROFILE) for page in KEYS}
     JUDGE = keys.digest(keys.tree(keys.modules("import bridgekit.classifiers").values(), keys.PACKAGE))
     BOOK = book.key(PROFILE)
+    for page in book.discard_damaged(PROFILE):
+        print(f"{page}: its executed notebook was damaged; removed, to be made anew", file=sys.stderr)
     if ONLY:
         pages.source(ONLY)
 except BridgekitError as error:
@@ -50,7 +64,21 @@ def before(wildcards):
     return [*map(report, JUDGES[wildcards.page]), *expand("_build/notebooks/paper/{page}.ipynb", page=makers)]
 
 
+LIMITED = f"--limit {shlex.quote(str(LIMIT))}" if LIMIT else ""
 REPORTS = {report(judge): judge for judges in JUDGES.values() for judge in judges}
+
+
+def last_word():
+    """What failed and the way out, as the jobs left it, after all that Snakemake has to say itself."""
+    said = sorted(Path(os.environ["BRIDGEKIT_ERRORS"]).glob("*.txt"), key=os.path.getmtime)
+    for text in said:
+        print(text.read_text(encoding="utf-8"), end="", file=sys.stderr)
+    if not said:
+        print("bridgekit: a job ended without a word of its own: see the lines above", file=sys.stderr)
+
+
+onerror:
+    atexit.register(last_word)
 
 
 wildcard_constraints:
@@ -61,6 +89,7 @@ wildcard_constraints:
 rule book:
     input:
         "_build/html/index.html",
+        "_build/html.whole",
 
 
 rule figures:
@@ -69,13 +98,13 @@ rule figures:
 
 
 rule page:
-    # Snakemake deletes outputs before a job and after a failed one. The record is marked `update` because the
-    # committed reference runs are outputs too (`bridgekit run` replaces them when a page is done), and the
+    # Snakemake deletes outputs before a job and after a failed one, unless they are marked `update`: what stands
+    # in place stays until `bridgekit run` replaces it, and of two calls at once none takes the other's. The
     # notebook of a failed page stands beside the output under a name of its own: <page>.failed.ipynb.
     input:
         before,
     output:
-        notebook="_build/notebooks/{profile}/{page}.ipynb",
+        notebook=update("_build/notebooks/{profile}/{page}.ipynb"),
         record=update("figures/{profile}/{page}/record.json"),
     params:
         key=lambda wildcards: KEYS[wildcards.page],
@@ -84,7 +113,7 @@ rule page:
         mem_mb=8000,
         runtime=600,
     shell:
-        "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} --lines"
+        "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} --lines {LIMITED}"
 
 
 rule classifier:
@@ -103,8 +132,11 @@ rule classifier:
 rule html:
     input:
         expand("_build/notebooks/{profile}/{page}.ipynb", profile=PROFILE, page=list(KEYS)),
+    # The earlier book stays until the new one is whole. Snakemake deletes the mark before and after a build that
+    # fails; without it, it would take the earlier book for the new one.
     output:
-        "_build/html/index.html",
+        html=update("_build/html/index.html"),
+        mark=touch("_build/html.whole"),
     params:
         key=BOOK,
     threads: 1

@@ -7,26 +7,34 @@ import signal
 import sys
 from collections.abc import Callable
 
-from bridgekit import __version__, claims, pages
-from bridgekit.errors import BridgekitError
+from bridgekit import __version__, claims, machine, pages
+from bridgekit.errors import BridgekitError, say
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 for bad input or a page that failed, 130 when interrupted."""
+    machine.lenient(sys.stdout, sys.stderr)
     options = _parser().parse_args(arguments)
     before = signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # a scheduler's kill cleans up as Ctrl-C does
     try:
         options.command(options)
+        sys.stdout.flush()
     except BridgekitError as error:
-        print(f"bridgekit: {error}", file=sys.stderr)
+        say(error)
         return 2
     except KeyboardInterrupt:
-        print("\nbridgekit: interrupted; what stood in place before still does", file=sys.stderr)
+        print(file=sys.stderr)
+        say("interrupted; what stood in place before still does")
         return 130
     except BrokenPipeError:  # `bridgekit list | head`: nobody reads on, which is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in machine.FULL:
+            raise
+        say(f"cannot write {error.filename or 'what was to be printed'}: {machine.why(error)}")
+        return 2
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
@@ -70,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="a folder for the results, instead of figures/PROFILE/PAGE (with --set: figures/custom/PAGE)",
     )
+    run.add_argument(
+        "--limit",
+        metavar="TIME",
+        help="stop the page after this time (90s, 30m, 2h, or none), whatever the profile says",
+    )
     run.add_argument("--lines", action="store_true", help="progress in lines, not in one that changes")
     return parser
 
@@ -82,24 +95,26 @@ def show_pages(options: argparse.Namespace) -> None:
             "page": page,
             "title": pages.title(page),
             "parameters": {
-                p.name: {"type": p.type, "default": p.default} for p in pages.declared(page).values()
+                p.name: {"type": p.type, "default": p.default, "range": p.range.text, "help": p.help}
+                for p in pages.declared(page).values()
             },
             "profiles": {profile: pages.resolve(page, profile) for profile in profiles},
         }
         for page in pages.names()
     ]
+    if not facts:
+        raise BridgekitError(f"no page of {pages.root() / 'book' / '_toc.yml'} names a kernel in its header")
     if options.json:
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        print(json.dumps(facts, indent=2))
         return
     for fact in facts:
         print(f"{fact['page']}: {fact['title']}")
         for name, parameter in fact["parameters"].items():
             others = {profile: values[name] for profile, values in fact["profiles"].items()}
             changed = ", ".join(f"{k} {v!r}" for k, v in others.items() if v != parameter["default"])
-            print(
-                f"  {name}: {parameter['type']} = {parameter['default']!r}"
-                + (f"  ({changed})" if changed else "")
-            )
+            allowed = f", {parameter['range']}" if parameter["range"] else ""
+            declaration = f"  {name}: {parameter['type']} = {parameter['default']!r}{allowed}"
+            print(declaration + (f"  ({changed})" if changed else ""))
 
 
 def run_page(options: argparse.Namespace) -> None:
@@ -108,14 +123,15 @@ def run_page(options: argparse.Namespace) -> None:
     live = sys.stderr.isatty() and not options.lines
     for judge in pages.classifiers(options.page, options.profile, values):
         _made(**judge)
-    print(pages.run(options.page, options.profile, values, options.out, live=live))
+    limit = pages.limit(options.profile, options.limit, bool(values))
+    print(pages.run(options.page, options.profile, values, options.out, live=live, limit=limit))
 
 
 def show_claims(options: argparse.Namespace) -> None:
     """`bridgekit claims`."""
     verdicts = claims.ledger(pages.root())
     if options.json:
-        print(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2, ensure_ascii=False))
+        print(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2))
         return
     for verdict in verdicts:
         print(f"{verdict.claim.id:4} {verdict.verdict:15} {verdict.claim.statement} ({verdict.reason})")

@@ -3,11 +3,11 @@
     python -m bridgekit.book quick        builds _build/html from the pages executed at profile quick
 
 Jupyter Book executes nothing here: `assemble` puts executed notebooks, plain pages and the figures they name
-side by side under _build/source, and `build` makes every warning an error. The module is also a Sphinx
-extension, named in _config.yml, which stops a build of the bare sources with one message.
+side by side in a folder of this process alone, and `build` makes every warning an error. The module is also a
+Sphinx extension, named in _config.yml, which stops a build of the bare sources with one message.
 """
 
-import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,8 +15,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridgekit import keys, pages
-from bridgekit.errors import BridgekitError
+from bridgekit import keys, machine, pages, placement, records, sums
+from bridgekit.errors import BridgekitError, say
 
 MARK = ".assembled"
 FIGURE = re.compile(r"\.\./figures/[\w./-]*\w")  # as a page in book/ names a file of figures/
@@ -54,15 +54,15 @@ def key(profile: str) -> str:
     return keys.digest(profile, {page: pages.key(page, profile) for page in pages.names()}, *own)
 
 
-def assemble(profile: str) -> Path:
-    """Make _build/source anew from the pages executed at `profile`; returns it.
+def assemble(profile: str, work: Path) -> Path:
+    """Make `work`/source anew from the pages executed at `profile`, with figures beside it; returns it.
 
-    A notebook that was executed from something else than what stands here now is removed, with an error.
+    A notebook that is damaged, or was executed from something else than what stands here now, is removed,
+    with an error. A damaged file of a reference run is an error.
     """
     home = pages.root()
-    source, drawn = home / "_build" / "source", home / "_build" / "figures"
-    for folder in (source, drawn):
-        shutil.rmtree(folder, ignore_errors=True)
+    source, drawn = work / "source", work / "figures"
+    _check_references(home)
     for page in pages.names():
         _copy(_current(home, page, profile), source / f"{page}.ipynb")
     for path in _sources(home):
@@ -92,43 +92,76 @@ def _current(home: Path, page: str, profile: str) -> Path:
     notebook = home / "_build" / "notebooks" / profile / f"{page}.ipynb"
     if not notebook.is_file():
         raise BridgekitError(f"{page} has not been executed: run `bridgekit run {page} --profile {profile}`")
-    made = json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("bridgekit", {})
-    if made.get("key") != pages.key(page, profile):
+    why = ""
+    try:
+        made = sums.read_notebook(notebook)["metadata"]["bridgekit"]
+    except BridgekitError:
+        why = "had been executed, but the notebook is damaged"
+    else:
+        if made["key"] != pages.key(page, profile):
+            why = "had been executed from another version of it"
+    if why:
         notebook.unlink()
-        raise BridgekitError(
-            f"{page} had been executed from another version of it; removed. Run `make book` again"
-        )
+        raise BridgekitError(f"{page} {why}; removed. Run `make book` again")
     return notebook
 
 
-def build(profile: str) -> Path:
-    """Assemble the pages and build the HTML; returns _build/html/index.html, or raises and leaves no HTML.
+def discard_damaged(profile: str) -> list[str]:
+    """Remove the executed notebooks that are damaged, so that they are made anew; returns their pages."""
+    damaged = []
+    for notebook in sorted((pages.root() / "_build" / "notebooks" / profile).glob("[!.]*.ipynb")):
+        if notebook.name.endswith(".failed.ipynb"):
+            continue
+        try:
+            sums.read_notebook(notebook)
+        except BridgekitError:
+            notebook.unlink()
+            damaged.append(notebook.stem)
+    return damaged
 
-    Always from nothing: a doctree that a failed build leaves would hide its warnings from the next one.
+
+def _check_references(home: Path) -> None:
+    """Raise BridgekitError where a file of a committed run is damaged: pages show these."""
+    for kind in ("paper", "repeated"):
+        for path in sorted((home / "figures" / kind).glob(f"*/{sums.NAME}")):
+            records.intact(path.parent)
+
+
+def build(profile: str) -> Path:
+    """Assemble the pages and build the HTML; returns _build/html/index.html.
+
+    Raises BridgekitError, and leaves the earlier HTML as it was, where that fails. Always from nothing: a
+    doctree that a failed build leaves would hide its warnings from the next one.
     """
     home = pages.root()
-    work, html = home / "_build" / "book", home / "_build" / "html"
-    for folder in (work, html):
-        shutil.rmtree(folder, ignore_errors=True)
-    try:
-        command = [
-            "build",
-            str(assemble(profile)),
-            "--config",
-            str(home / "_config.yml"),
-            "--path-output",
-            str(work),
-        ]
-        command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
-        done = subprocess.run(
-            command, cwd=home, stdout=subprocess.DEVNULL
-        )  # its last words name a folder that moves
-        if done.returncode:
-            raise BridgekitError("the book has warnings, and each of them is an error: see the lines above")
-        (work / "_build" / "html").rename(html)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    placement.recover(home)
+    html = home / "_build" / "html"
+    with machine.room(home / "_build"), placement.workshop(home) as work:
+        fault = _jupyter_book(assemble(profile, work), home / "_config.yml", work / "book")
+        if fault:
+            earlier = f" What stands in {html} is the earlier book." if html.exists() else ""
+            raise BridgekitError(fault + earlier)
+        placement.swap(work / "book" / "_build" / "html", html)
     return html / "index.html"
+
+
+def _jupyter_book(source: Path, config: Path, to: Path) -> str | None:
+    """Run Jupyter Book, whose errors are shown; returns what was wrong, None where nothing was."""
+    command = ["build", str(source), "--config", str(config), "--path-output", str(to)]
+    command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
+    words = {"text": True, "encoding": "utf-8", "errors": "replace"}
+    env = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}  # whatever the terminal can show
+    # Not its standard output: the last words there name a folder that moves.
+    done = subprocess.run(
+        command, cwd=config.parent, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **words
+    )
+    sys.stderr.write(done.stderr)
+    if not done.returncode:
+        return None
+    for number in machine.FULL:
+        if f"[Errno {number}]" in done.stderr:
+            return f"cannot write the book: {machine.why(OSError(number, os.strerror(number)))}"
+    return "the book has warnings, and each of them is an error: see the lines above."
 
 
 def setup(app) -> dict[str, bool]:
@@ -139,7 +172,9 @@ def setup(app) -> dict[str, bool]:
 
 
 if __name__ == "__main__":
+    machine.lenient(sys.stdout, sys.stderr)
     try:
         print(f"book: {build(sys.argv[1])}")
     except BridgekitError as error:
-        raise SystemExit(f"bridgekit: {error}") from error
+        say(error)
+        raise SystemExit(2) from error

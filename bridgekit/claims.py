@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from . import placement, sums
 from .errors import BridgekitError, nearest
-from .parameters import declared_in, read_yaml
-from .records import is_exact, metric_values, portable, read_record
+from .parameters import declared_in
+from .records import intact, is_exact, metric_values, portable, read_record
+from .yaml_reader import read_yaml
 
 REPRODUCED, NOT, PARTLY, UNDECIDED, NOT_RUN = "reproduced", "not reproduced", "partly", "undecided", "not run"
 VERDICTS = (REPRODUCED, PARTLY, UNDECIDED, NOT, NOT_RUN)
@@ -190,8 +192,17 @@ def _reason(measured: tuple[Measured, ...]) -> str:
 
 
 def ledger(root: Path) -> list[Verdict]:
-    """A verdict for every claim in ``claims.yml``, from the committed reference records alone."""
-    return [decided(root, claim) for claim in load(root)]
+    """A verdict for every claim in ``claims.yml``, from the committed reference records alone.
+
+    Raises BridgekitError where a file of one of these runs is missing or damaged: it says nothing then.
+    """
+    claims = load(root)
+    placement.recover(Path(root))
+    for page in sorted({claim.page for claim in claims if claim.parts}):
+        folder = Path(root) / "figures" / "paper" / page
+        if (folder / "record.json").exists() and (folder / sums.NAME).exists():
+            intact(folder)
+    return [decided(root, claim) for claim in claims]
 
 
 def decided(root: Path, claim: Claim) -> Verdict:
@@ -201,6 +212,9 @@ def decided(root: Path, claim: Claim) -> Verdict:
         return judge(claim, {})
     if not path.exists():
         return Verdict(claim, NOT_RUN, f"no reference run of {claim.page} is committed")
+    if not (path.parent / sums.NAME).exists():
+        way_out = "restore it (git checkout), or run the page again"
+        return Verdict(claim, NOT_RUN, f"the reference run of {claim.page} has no {sums.NAME}: {way_out}")
     record = read_record(path)
     why_not = inadmissible(root, claim, record)
     return Verdict(claim, NOT_RUN, why_not) if why_not else judge(claim, record)
@@ -259,12 +273,10 @@ def of_page(root: Path, page: str) -> list[Claim]:
 
 def load(root: Path) -> list[Claim]:
     """Read and check ``claims.yml``; BridgekitError names the entry and what is wrong with it."""
-    import yaml
-
     path = Path(root) / "claims.yml"
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        entries = read_yaml(path.read_text(encoding="utf-8"), "it")
+    except (OSError, UnicodeDecodeError, BridgekitError) as error:
         what = " ".join(str(error).split())
         raise BridgekitError(
             f"the claims ledger {path} cannot be read: {what}. Correct it, or restore it (git checkout)."
@@ -326,8 +338,7 @@ def _target(bound: str, given, where: str) -> tuple[float, float]:
     right = all(isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x) for x in numbers)
     if not right or len(numbers) != (2 if bound == "within" else 1):
         raise BridgekitError(
-            f"{where}: {bound} needs {'[low, high]' if bound == 'within' else 'a number'}, not {given!r} "
-            "(YAML reads 1e-6 as a text: write 1.0e-6)."
+            f"{where}: {bound} needs {'[low, high]' if bound == 'within' else 'a number'}, not {given!r}."
         )
     if bound == "within" and numbers[0] > numbers[1]:
         raise BridgekitError(f"{where}: within {given!r} is upside down.")

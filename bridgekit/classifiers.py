@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bridgekit import data, training
+from bridgekit import data, machine, training
 from bridgekit.data import Images, store
 from bridgekit.errors import BridgekitError
 from bridgekit.games.classifying import classification
@@ -37,6 +36,7 @@ except ImportError:  # Windows: of two trainings at once, the one that ends late
 CODE = ("classifiers", "residual", "games/classifying", "networks", "game", "state", "streams", "training")
 SEED = 0
 BATCH = 1000  # images that are looked at together
+ROOM = 40 << 20  # bytes: two checkpoints, each with the weights fourteen times, of a thousand classes
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,9 @@ RULES = {
 class Classifier:
     """A trained network that judges images of one ``shape`` (C, H, W), in [-1, 1].
 
-    ``accuracy`` is its share of right answers on the data set's test images, ``fingerprint`` 16 hex digits of
-    the SHA-256 of its weights: numbers that two runs computed with equal fingerprints can be compared.
+    Images on another scale are refused, as far as it can be seen (:func:`in_range`). ``accuracy`` is its
+    share of right answers on the data set's test images, ``fingerprint`` 16 hex digits of the SHA-256 of its
+    weights: numbers that two runs computed with equal fingerprints can be compared.
     """
 
     name: str
@@ -78,7 +79,7 @@ class Classifier:
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, K), in batches. Raises BridgekitError for images of another shape."""
+        """(N, C, H, W) -> (N, K), in batches. Raises BridgekitError for images of another shape or scale."""
         return self._batched(self.net, x)
 
     @torch.no_grad()
@@ -92,7 +93,30 @@ class Classifier:
                 f"the {self.name} classifier judges images of {_shape(self.shape)}, not of "
                 f"{_shape(x.shape[1:])}: load the data and the classifier with the same size and channels."
             )
+        in_range(x)
         return torch.cat([function(part) for part in x.split(BATCH)])
+
+
+def in_range(x: Tensor) -> None:
+    """Raise BridgekitError for images (N, ...) that are not in [-1, 1], the scale of ``data.load``.
+
+    There is no tolerance: data are clamped, and generators end in tanh. Numbers that are not finite are left
+    to whoever scores the images. Images in [0, 1] are images in [-1, 1] too, only bright ones. They are
+    refused where, together, they have no number below 0 and come within 0.01 of both 0 and 1. Data on that
+    scale do, and so do good samples. A generator in [-1, 1] that has collapsed to white has its darkest point
+    anywhere in [0, 1], and is not refused unless that lies in the first hundredth. What cannot be told is
+    images in [0, 1] without black or without white, such as those of a generator that has hardly learned.
+    """
+    finite = x if x.isfinite().all() else x[x.isfinite()]
+    if not finite.numel():
+        return
+    low, high = (float(end) for end in finite.aminmax())
+    if -1 <= low and high <= 1 and not (0 <= low < 0.01 and high > 0.99):
+        return
+    way = "clamp or rescale them"
+    if low >= 0 and not 1 < high <= 2:
+        way = "use 2 * x - 1" if high <= 1 else "use x / 127.5 - 1"
+    raise BridgekitError(f"images are wanted in [-1, 1], and these are in [{low:g}, {high:g}]: {way}.")
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -168,20 +192,23 @@ def _file(name: str, size: int | None, channels: int | None, root: str | Path | 
 
 def _places(root: str | Path | None) -> list[Path]:
     """Where weights may lie: beside the decoded images, or, where that cannot be written, at home."""
-    homes = (data.data_root(root), Path(store.DEFAULT_ROOT).expanduser())
+    homes = (data.data_root(root), machine.expanded(store.DEFAULT_ROOT))
     return list(dict.fromkeys(home / "cache" for home in homes))
 
 
 def _writable(root: str | Path | None) -> Path:
-    """The first of the places that can be written; BridgekitError where none can."""
+    """The first of the places that can be written and has ``ROOM``; BridgekitError where none does."""
+    tried = []
     for place in _places(root):
-        with contextlib.suppress(OSError):
+        try:
             place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=place):
-                return place
-    tried = " nor ".join(map(str, _places(root)))
+            machine.reserve(place, ROOM)
+            return place
+        except OSError as error:
+            tried.append(f"{place} ({error.strerror})")
     raise BridgekitError(
-        f"classifiers are kept in neither {tried}: point BRIDGEKIT_DATA to a folder that can be written."
+        f"classifiers are kept in neither {' nor '.join(tried)}: point BRIDGEKIT_DATA to a folder that can "
+        f"be written and has {ROOM >> 20} MB of room."
     )
 
 
@@ -232,7 +259,13 @@ def _train(train: Images, test: Images, rule: Rule, place: Path, device: torch.d
     }
     body = io.BytesIO()
     torch.save(content, body)
-    store.write_checked(place, body.getvalue())
+    try:
+        store.write_checked(place, body.getvalue())
+    except OSError as error:
+        way_out = (
+            f"{machine.why(error)} The training itself is kept, in {checkpoint.name}, and is taken up again."
+        )
+        raise BridgekitError(f"cannot write the trained classifier {place}: {way_out}") from error
     checkpoint.unlink(missing_ok=True)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from . import sums
 from .errors import BridgekitError
 
 SVG_LIMIT = 200_000  # bytes; a larger SVG is shown as its PNG
@@ -181,7 +182,7 @@ def stored(folder: Path, entry: dict) -> Html:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return sums.read(path)
     except OSError as error:
         raise BridgekitError(
             f"the figure {path} cannot be read: {error.strerror}. "

@@ -5,10 +5,11 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 
-from bridgekit import pages
+from bridgekit import kernels, machine, pages
+from bridgekit.errors import BridgekitError
 
 TOOLS = ("jupyter-book", "jupytext", "papermill", "snakemake", "sphinx-mathjax-offline", "nbval", "ruff")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -23,6 +24,8 @@ def report() -> Iterator[tuple[str, str]]:
     for name in TOOLS:
         yield name, metadata_of(name)
     yield from _data()
+    yield "home folder", _said(machine.home)
+    yield "temporary folder", _said(kernels.temporary)
     yield "free disk", f"{shutil.disk_usage(pages.root()).free / 2**30:.1f} GiB in the repository"
     yield (
         "browser",
@@ -87,6 +90,14 @@ def _data() -> Iterator[tuple[str, str]]:
     """Which data sets are there, and where they are looked for."""
     from bridgekit import data
 
-    yield "data root", f"{data.data_root()} (BRIDGEKIT_DATA)"
+    yield "data root", _said(lambda: f"{data.data_root()} (BRIDGEKIT_DATA)")
     for name in ("digits", "street", "mnist", "svhn", "cifar10"):
-        yield name, "present" if data.present(name) else "absent"
+        yield name, _said(lambda name=name: "present" if data.present(name) else "absent")
+
+
+def _said(what: Callable[[], object]) -> str:
+    """What `what` returns, or the error that it raises: doctor reports, and never fails."""
+    try:
+        return str(what())
+    except BridgekitError as error:
+        return str(error)

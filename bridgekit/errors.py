@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Iterable
+from pathlib import Path
+from uuid import uuid4
 
 
 class BridgekitError(Exception):
@@ -15,6 +19,21 @@ class BridgekitError(Exception):
 
 class NoTrialLeft(BridgekitError):
     """Every trial of a game has become non-finite: there is nothing left to play."""
+
+
+def say(error: object) -> None:
+    """Print one error for a person. Where a whole graph is at work it is kept as well, for its last word.
+
+    The Snakefile names the folder, ``$BRIDGEKIT_ERRORS``, which every job of one call shares.
+    """
+    text = f"bridgekit: {error}"
+    print(text, file=sys.stderr)
+    if folder := os.environ.get("BRIDGEKIT_ERRORS"):
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            (Path(folder) / f"{uuid4().hex}.txt").write_text(f"{text}\n", encoding="utf-8", errors="replace")
+        except OSError:  # a full disk: it has been said once
+            return
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,21 +1,17 @@
-"""One notebook, executed once: the kernel, the line that says how far it is, and what is kept of it.
+"""One notebook, executed once: the line that says how far it is, and what is kept of it.
 
-Knows nothing of pages, profiles or folders: `pages.run` does, and calls `execute`. The kernel is always this
-interpreter, whatever kernelspecs a user has installed; it talks over sockets in a private folder (two kernels
-that start at once over TCP can race for a port), reads no IPython start-up files, and is dead when `execute`
-returns, however it returns.
+Knows nothing of pages, profiles or folders: `pages.run` does, and calls `execute`.
 """
 
 import json
-import os
-import sys
-import tempfile
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bridgekit import kernels, machine
 from bridgekit.errors import BridgekitError
 
 PERISHABLE = (
@@ -25,88 +21,98 @@ PERISHABLE = (
 )  # metadata that holds paths and times, or pairs with a source
 
 
-def execute(source: str, parameters: dict, part: Path, failed: Path, cwd: Path, env: dict[str, str]):
+def execute(
+    source: str,
+    parameters: dict,
+    part: Path,
+    failed: Path,
+    cwd: Path,
+    env: dict[str, str],
+    limit: float | None = None,
+):
     """Run the MyST page `source` with `parameters` in `cwd`; return the tidied notebook, nothing written.
 
     Where a cell raises, `failed` takes the partly executed notebook (by way of `part`), where the kernel dies
-    the cells that it reached, and a BridgekitError names the cell, the error and that path.
+    or has run for `limit` seconds the cells that it reached, and a BridgekitError names the cell, the error
+    and that path.
     """
     import jupytext
-    import nbformat
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
 
     notebook, reached = jupytext.reads(source, fmt="md:myst"), []
-    options = {"progress_bar": False, "start_timeout": 120}
+    options = {"progress_bar": False, "start_timeout": 120, "iopub_timeout": 60}
     # Papermill's own way of keeping track, the whole notebook written twice a cell, is seconds a page.
     options |= {"request_save_on_cell_execute": False}
     options |= {"on_cell_start": lambda cell, cell_index: reached.append(cell)}
     failed.unlink(missing_ok=True)
-    try:
-        with _kernel(cwd, env) as manager:
-            done = execute_notebook(notebook, part, parameters, km=manager, cwd=cwd, **options)
-        return tidy(done, str(cwd))
-    except PapermillExecutionError as error:
-        part.replace(failed)
-        raise BridgekitError(_story(error, failed)) from error
-    except RuntimeError as error:  # nbclient's DeadKernelError, and its time-outs, derive from RuntimeError
-        notebook.cells = reached
-        failed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-        raise BridgekitError(
-            f"the kernel did not finish (out of memory?): {error}\n  partly executed notebook: {failed}"
-        ) from error
+    with kernels.started(cwd, env, limit) as kernel:
+        try:
+            done = execute_notebook(notebook, part, parameters, km=kernel.manager, cwd=cwd, **options)
+            return tidy(done, str(cwd))
+        except PapermillExecutionError as error:
+            part.replace(failed)
+            raise BridgekitError(_story(error, failed)) from error
+        except RuntimeError as error:  # nbclient's DeadKernelError and jupyter_client's errors derive from it
+            how = _late(limit, reached, env) if kernel.late else _ended(kernel, error)
+            notebook.cells = reached
+            raise BridgekitError(f"{how}\n  {_keep(notebook, failed)}") from error
+        except OSError as error:
+            if error.errno is None:  # nbclient's time-outs derive from it
+                raise
+            raise BridgekitError(f"{_outcome(reached)}: {machine.why(error)}") from error
 
 
 def _story(error, failed: Path) -> str:
     """Where and why a page stopped, for a person."""
-    line = next(
-        (x.strip() for x in error.source.splitlines() if x.strip() and x.lstrip()[0] not in "#@%"), ""
-    )
     said = error.evalue if error.ename == "BridgekitError" else f"{error.ename}: {error.evalue}".rstrip(": ")
-    where = f"cell In [{error.exec_count}], which begins `{line}`"
+    where = f"cell In [{error.exec_count}], which begins `{_first(error.source)}`"
     return f"{where}, failed:\n  {said}\n  partly executed notebook: {failed}"
 
 
-@contextmanager
-def _kernel(cwd: Path, env: dict[str, str]) -> Iterator:
-    """A started manager of one kernel of this interpreter, killed on the way out."""
-    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-    from jupyter_client.manager import KernelManager
-
-    class ThisInterpreter(KernelSpecManager):
-        """Answers every name with the running interpreter: no installed 'python3' spec can step in."""
-
-        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-            return KernelSpec(argv=argv, display_name="Python 3", language="python")
-
-    with tempfile.TemporaryDirectory(prefix="bk-", ignore_cleanup_errors=True) as folder:
-        manager = KernelManager(
-            kernel_name="python3",
-            kernel_spec_manager=ThisInterpreter(),
-            transport="ipc" if os.name == "posix" else "tcp",
-            connection_file=f"{folder}/k.json",  # short: a socket's path may have about a hundred characters
-            client_class="jupyter_client.asynchronous.AsyncKernelClient",
-        )
-        try:
-            manager.start_kernel(cwd=str(cwd), env={**os.environ, **_habits(folder), **env})
-            yield manager
-        finally:
-            if manager.has_kernel:
-                manager.shutdown_kernel(now=True)
-            manager.cleanup_resources()
+def _first(code: str) -> str:
+    """The first line of a cell that says something."""
+    return next((x.strip() for x in code.splitlines() if x.strip() and x.lstrip()[0] not in "#@%"), "")
 
 
-def _habits(folder: str) -> dict[str, str]:
-    """What every kernel gets: this very package, the inline backend, nothing of the user's own settings."""
-    package = str(Path(__file__).resolve().parent.parent)
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {
-        "PYTHONPATH": os.pathsep.join(paths),
-        "IPYTHONDIR": f"{folder}/ipython",
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "PYTHONHASHSEED": "0",
-    }
+def _ended(kernel: kernels.Kernel, error: RuntimeError) -> str:
+    """How a kernel that gave no answer ended; what was no matter of the kernel is raised again."""
+    how = kernel.end()
+    if how is None and "didn't respond" not in str(error):
+        raise error
+    return f"the kernel did not finish: {how or error}"
+
+
+def _late(limit: float, reached: list, env: dict[str, str]) -> str:
+    """What was running when the time was over, how far it was, and how to go on."""
+    code = [cell for cell in reached if cell.cell_type == "code"]
+    at = f"cell In [{len(code)}], which begins `{_first(code[-1].source)}`" if code else "the kernel's start"
+    note = last_note(Path(env["BRIDGEKIT_PROGRESS"])) if "BRIDGEKIT_PROGRESS" in env else None
+    far = f" ({told(note)})" if note else ""
+    kept = ": it goes on from its last checkpoint" if "BRIDGEKIT_CHECKPOINTS" in env else ""
+    return (
+        f"stopped after {clock(limit)}, its time limit, in {at}{far}. "
+        f"Start it again with a longer --limit, or with --limit none{kept}"
+    )
+
+
+def _keep(notebook, failed: Path) -> str:
+    """Write what was executed of `notebook` to `failed`; say where it is, or why it is not."""
+    import nbformat
+
+    try:
+        failed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    except OSError as error:
+        failed.unlink(missing_ok=True)
+        return f"the partly executed notebook was lost: {machine.why(error)}"
+    return f"partly executed notebook: {failed}"
+
+
+def _outcome(reached: list) -> str:
+    """Of a notebook that could not be written: what its last cell came to."""
+    outputs = reached[-1].get("outputs", []) if reached else []
+    failure = next((f" ({o.ename}: {o.evalue})" for o in outputs if o.output_type == "error"), "")
+    return f"the executed notebook{failure} cannot be written"
 
 
 def tidy(notebook, root: str):
@@ -133,11 +139,42 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def seconds(text: str) -> float | None:
+    """A time limit, `90s`, `30m` or `2h`, in seconds; None for `none`. Raises BridgekitError for others."""
+    if text == "none":
+        return None
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
+    length = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
+    if not 0 < length <= threading.TIMEOUT_MAX:
+        raise BridgekitError(f"a time limit is written 90s, 30m, 2h or none, not '{text}'")
+    return length
+
+
 def line(page: str, note: dict) -> str:
     """One progress note of training.fit as `page · what · 1200/2000 · 0:31 left`."""
+    return f"{page} · {told(note)}"
+
+
+def told(note: dict) -> str:
+    """One progress note as `what · 1200/2000 · 0:31 left`."""
     left = note.get("left")
     end = "" if left is None else f" · {clock(left)} left"
-    return f"{page} · {note['what']} · {note['done']}/{note['of']}{end}"
+    return f"{note['what']} · {note['done']}/{note['of']}{end}"
+
+
+def last_note(file: Path) -> dict | None:
+    """The last whole progress note in `file`."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return next(filter(None, map(_note, reversed(lines))), None)
+
+
+def _note(text: str) -> dict | None:
+    """A progress note; None for a line that a full disk or a kill has cut."""
+    try:
+        note = json.loads(text)
+    except ValueError:
+        return None
+    return note if isinstance(note, dict) and note.keys() >= {"what", "done", "of"} else None
 
 
 @contextmanager
@@ -149,17 +186,18 @@ def watched(
     file.touch()
 
     def watch() -> None:
-        told, tail, last = time.monotonic(), "", None
+        before, tail, last = time.monotonic(), "", None
         with file.open(encoding="utf-8") as notes:
             while not stop.wait(0.2):
                 *whole, tail = (tail + notes.read()).split(
                     "\n"
                 )  # what follows the last newline is half-written
                 last = whole[-1] if whole else last
-                if last and (live or time.monotonic() - told >= every):
-                    text = line(page, json.loads(last))
-                    tell(f"\r{text}\x1b[K" if live else f"{text}\n")
-                    told, last = time.monotonic(), None
+                if last and (live or time.monotonic() - before >= every):
+                    note, last = _note(last), None
+                    if note:
+                        tell(f"\r{line(page, note)}\x1b[K" if live else f"{line(page, note)}\n")
+                        before = time.monotonic()
         if live:
             tell("\r\x1b[K")
 

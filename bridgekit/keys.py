@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from bridgekit import folders
+
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -35,8 +37,9 @@ def tree(paths: Iterable[Path], below: Path) -> list[list[str]]:
 
 def checkpoints(home: Path, profile: str, page: str, parameters: Mapping[str, object]) -> Path:
     """Where the runs of a page keep the states of their games until they are done."""
-    # A state holds what was measured on the way: with other parameters that is no beginning.
-    mark = digest({name: value for name, value in parameters.items() if name != "workers"})
+    # A state holds what was measured on the way: with other parameters, or images, that is no beginning.
+    values = {name: value for name, value in parameters.items() if name != "workers"}
+    mark = digest(values, *folders.contents(values.values()))
     return home / "_build" / "checkpoints" / profile / page / mark
 
 

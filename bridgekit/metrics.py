@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from bridgekit import coverage
 from bridgekit.distributions import Mixture, normal_log_prob, reparametrise
 from bridgekit.errors import BridgekitError
 from bridgekit.objectives import likelihood
@@ -40,6 +41,10 @@ def _mask(values: Tensor, samples: Tensor) -> Tensor:
 
 def _nearest(x: Tensor, mixture: Mixture, radius: float) -> tuple[Tensor, Tensor]:
     """Index of each point's nearest centre, and whether it is within ``radius`` sigma: both (..., N)."""
+    if not 0 < radius * mixture.sigma < math.inf:
+        raise BridgekitError(
+            f"modes have a radius above 0, and not of {radius} sigma with sigma = {mixture.sigma}."
+        )
     # The matmul form of cdist loses what counts here: distances small beside the coordinates.
     distance = torch.cdist(x, mixture.means.to(x), compute_mode="donot_use_mm_for_euclid_dist")
     least, index = distance.min(-1)
@@ -73,13 +78,17 @@ def inception_score(x: Tensor, mixture: Mixture, junk: bool = False) -> Tensor:
 
 
 @torch.no_grad()
-def modes_covered(x: Tensor, mixture: Mixture, hits: int = 20, radius: float = 3.0) -> Tensor:
+def modes_covered(x: Tensor, mixture: Mixture, hits: int | None = None, radius: float = 3.0) -> Tensor:
     """How many of the K centres have ``hits`` or more samples within ``radius`` sigma; (..., N, d) -> (...).
 
-    A sample counts for its nearest centre only. The default of 20 is meant for N = 10,000 (a perfect sample
-    puts 396 within each of 25). VEEGAN and PacGAN count a mode from its first hit among 2,500: ``hits=1``.
+    A sample counts for its nearest centre only. By default a mode wants a twentieth of what perfect samples
+    put there, 20 of N = 10,000 on each of 25 (:func:`bridgekit.coverage.mode_hits`). VEEGAN and PacGAN count
+    a mode from its first hit among 2,500: ``hits=1``. Raises BridgekitError where N is so small that perfect
+    samples would often miss a mode, whatever ``hits``.
     """
-    return _mask((_mode_counts(x, mixture, radius) >= hits).sum(-1), x)
+    counts = _mode_counts(x, mixture, radius)
+    hits = coverage.mode_hits(x.shape[-2], *mixture.means.shape, radius, hits)
+    return _mask((counts >= hits).sum(-1), x)
 
 
 @torch.no_grad()
@@ -178,11 +187,16 @@ def knn_classify(
     """Labels by majority of the ``k`` nearest references (Euclidean): int64, -1 where ``x`` is not finite.
 
     ``reference_x`` (M, *shape) with labels ``reference_y`` (M,); ``x`` (..., *shape) -> (...). Of tied
-    classes the one with the nearest reference wins. ``chunk`` samples are compared at a time; k <= 50.
+    classes the one with the nearest reference wins. ``chunk`` samples are compared at a time. Raises
+    BridgekitError unless k is from 1 to 50 and all references are finite and have a label of 0 or more.
     """
     shape = reference_x.shape[1:]
     flat, reference = x.reshape(-1, shape.numel()), reference_x.reshape(len(reference_x), -1).to(x)
     k = min(k, len(reference))
+    if not (1 <= k <= 50 and reference_y.min() >= 0 and reference.isfinite().all()):
+        raise BridgekitError(
+            f"knn_classify wants 1 to 50 neighbours, not {k}, of finite, labelled references."
+        )
     # In units of 2^-k each neighbour has one vote and a fraction that halves with its rank. The fractions
     # together stay below one vote: they settle ties and nothing else.
     votes = 2**k + 2 ** torch.arange(k - 1, -1, -1, device=x.device)
@@ -194,20 +208,6 @@ def knn_classify(
         found.append((is_label * votes[:, None]).sum(-2).argmax(-1))
     found = torch.cat(found).masked_fill(~flat.isfinite().all(-1), -1)
     return found.reshape(x.shape[: x.dim() - len(shape)])
-
-
-@torch.no_grad()
-def class_histogram(labels: Tensor, n_classes: int) -> Tensor:
-    """Samples of each class: (..., N) -> (..., n_classes), float32; NaN for a trial with a label of -1."""
-    counts = (labels[..., None] == torch.arange(n_classes, device=labels.device)).sum(-2).float()
-    return counts.masked_fill((labels < 0).any(-1, keepdim=True), math.nan)
-
-
-@torch.no_grad()
-def classes_missing(labels: Tensor, n_classes: int, hits: int = 1) -> Tensor:
-    """How many classes have fewer than ``hits`` samples: (..., N) -> (...), float32; NaN as above."""
-    counts = class_histogram(labels, n_classes)
-    return (counts < hits).sum(-1).float().masked_fill(counts.isnan().any(-1), math.nan)
 
 
 # Warning filters and the global generator belong to the process; games are looked at in several threads.
@@ -223,6 +223,8 @@ def image_inception_score(classifier: Classifier, x: Tensor) -> float:
     """
     from torchmetrics.image.inception import InceptionScore
 
+    if not x.isfinite().all():
+        return math.nan
     # A posterior below e^-80 is as good as none; torchmetrics would otherwise take the log of an exact zero.
     log_posterior = classifier.logits(x).double().log_softmax(-1).clamp(min=-_FAR).cpu()
     with _ALONE, warnings.catch_warnings(), torch.random.fork_rng(devices=[]):

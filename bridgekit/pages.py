@@ -4,37 +4,43 @@ A page is `book/<name>.md`, MyST-Markdown with a jupytext header, whose `paramet
 the profile `quick`. `profiles/<profile>.yaml` maps pages to other values. `run` leaves
 
     _build/notebooks/<profile>/<page>.ipynb     the executed page
-    figures/<profile>/<page>/                   record.json, figures and their data arrays
+    figures/<profile>/<page>/                   record.json, figures and their data arrays, SHA256SUMS
 
 complete, or not at all. With values set by hand the profile's name is `custom`.
 """
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
-from bridgekit import execution, keys, placement, records
+from bridgekit import execution, files, folders, keys, machine, placement, records, sums
 from bridgekit.errors import BridgekitError, nearest
-from bridgekit.parameters import Parameter, cells, declared_in, read_yaml
+from bridgekit.parameters import Parameter, cells, declared_in, injected
+from bridgekit.yaml_reader import read_yaml
 
+LIMIT = "limit"  # in a profile, beside its pages: how long one of them may take
 READERS = ("scoreboard",)  # pages that show the whole ledger and every page's reference record
 
 
 def root() -> Path:
-    """The repository: $BRIDGEKIT_ROOT, else the nearest folder at or above here with book/_toc.yml in it."""
+    """The repository: $BRIDGEKIT_ROOT, else the nearest book at or above here, else the package's own.
+
+    Book means book/_toc.yml with profiles/ beside it: other people's Jupyter Books have no profiles.
+    """
     named = os.environ.get("BRIDGEKIT_ROOT")
     here = Path.cwd()
     places = [Path(named)] if named else [here, *here.parents, keys.PACKAGE.parent]
     for place in places:
-        if (place / "book" / "_toc.yml").is_file():
+        if (place / "book" / "_toc.yml").is_file() and (place / "profiles").is_dir():
             return place.resolve()
     where = f"$BRIDGEKIT_ROOT ({named})" if named else "this folder or one above it"
-    raise BridgekitError(f"no book/_toc.yml in {where}: go to the repository, or set BRIDGEKIT_ROOT to it")
+    raise BridgekitError(
+        f"no book/_toc.yml with profiles/ beside it in {where}: go to the repository, or set BRIDGEKIT_ROOT"
+        " to it"
+    )
 
 
 def contents() -> list[str]:
@@ -98,6 +104,8 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
     if not isinstance(entries, dict):
         raise BridgekitError(f"{name} must hold pages with their parameters below, not '{entries}'")
     for other, values in entries.items():
+        if other == LIMIT:
+            continue
         if other not in known:
             raise BridgekitError(
                 f"{name} has settings for '{other}', which is no page: {nearest(other, known)}"
@@ -105,6 +113,16 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
         if not isinstance(values or {}, dict):
             raise BridgekitError(f"{name}: '{other}' must hold lines `parameter: value`, not '{values}'")
     return _fitted(page, entries.get(page) or {}, f"{name}: ")
+
+
+def limit(profile: str, given: str | None = None, custom: bool = False) -> float | None:
+    """How many seconds a page may take: what was `given`, else, without `custom` values, what the profile
+    says; None for no limit."""
+    if given is None and not custom and profile in profiles():
+        name = f"profiles/{profile}.yaml"
+        entries = read_yaml(_text(root() / name), name)
+        given = entries.get(LIMIT) if isinstance(entries, dict) else None
+    return None if given is None else execution.seconds(str(given))
 
 
 def _text(path: Path) -> str:
@@ -128,9 +146,14 @@ def _fitted(page: str, values: Mapping[str, object], where: str = "") -> dict[st
 def resolve(
     page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None
 ) -> dict[str, object]:
-    """The page's parameters: its own values, then the profile's, then `overrides`; all of them checked."""
-    defaults = {name: p.default for name, p in declared(page).items()}
-    return defaults | profile_of(page, profile) | _fitted(page, overrides or {})
+    """The page's parameters: its own values, then the profile's, then `overrides`; all of them checked.
+
+    A relative `folder:PATH` becomes absolute, as the kernel runs elsewhere: in `overrides` it is looked for
+    from the working directory, in pages and profiles from the repository, and then under the data root.
+    """
+    own = {name: p.default for name, p in declared(page).items()} | profile_of(page, profile)
+    given = _fitted(page, overrides or {})
+    return folders.anchored(own, root()) | folders.anchored(given, Path.cwd())
 
 
 def parse(page: str, settings: list[str]) -> dict[str, object]:
@@ -142,6 +165,8 @@ def parse(page: str, settings: list[str]) -> dict[str, object]:
             raise BridgekitError(f"--set wants name=value, not '{setting}'")
         if name not in known:
             raise BridgekitError(f"page '{page}' has no parameter '{name}': {nearest(name, known)}")
+        if name in values:
+            raise BridgekitError(f"--set gives '{name}' twice: leave one")
         with _named(page):
             values[name] = known[name].parse(text)
     return values
@@ -162,13 +187,15 @@ def classifiers(
 
 
 def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> str:
-    """What the executed page depends on: its source, its parameters (data sets are named there), the library
-    modules it imports directly or through others, its claims, and the committed results that it shows."""
+    """What the executed page depends on: its source, its parameters, the images of folders among these
+    (other data sets are their names), the library modules it imports directly or through others, its claims,
+    and the committed results that it shows."""
     home, text = root(), source(page)
     code = "\n".join(code for _, code in cells(text))
     library = keys.tree(keys.modules(code).values(), keys.PACKAGE)
     values = resolve(page, profile, overrides)
-    return keys.digest(text, values, library, _claims(home, page), _shown(home, page, profile))
+    images = folders.contents(values.values())
+    return keys.digest(text, values, images, library, _claims(home, page), _shown(home, page, profile))
 
 
 def _claims(home: Path, page: str) -> list:
@@ -185,7 +212,8 @@ def _shown(home: Path, page: str, profile: str) -> list:
     if profile == "paper":
         makers = [key(other, profile) for other in names() if other not in READERS] if page in READERS else []
         return [makers, keys.tree(ledger, home)]
-    records = home.glob("figures/paper/*/record.json") if page in READERS else []
+    runs = home.glob("figures/paper/*") if page in READERS else []
+    records = [run / name for run in runs for name in ("record.json", sums.NAME)]
     own = [file for kind in ("paper", "repeated") for file in (home / "figures" / kind / page).glob("*")]
     return keys.tree({*ledger, *records, *own}, home)
 
@@ -194,18 +222,23 @@ def begin(page: str, namespace: dict[str, object]):
     """A page's first act: check its parameters, make torch repeatable, hand back the `results.Run` to fill.
 
     `namespace` is the page's `globals()`: the names that its parameters cell declares are read from it, and a
-    whole number where a float is declared is made one there. Raises BridgekitError for an ill-typed value.
+    whole number where a float is declared is made one there. Raises BridgekitError for a value that is
+    ill-typed or out of range, and for a name that papermill injected and the page does not declare.
     """
     import torch
 
     from bridgekit.results import Run
 
-    parameters = _fitted(page, {name: namespace[name] for name in declared(page)})
+    names = [*declared(page), *injected(namespace)]
+    if lacking := [name for name in names if name not in namespace]:
+        raise BridgekitError(f"page '{page}': the notebook lacks '{lacking[0]}': make it from the page again")
+    parameters = _fitted(page, {name: namespace[name] for name in names})
     namespace.update(parameters)
     torch.set_num_threads(_threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_deterministic_debug_mode("warn")  # a GPU lacks a few: a warning, not a dead page
     home = root()
+    placement.recover(home)
     out = Path(os.environ.get("BRIDGEKIT_OUT") or home / "figures" / "custom" / page)
     profile = os.environ.get("BRIDGEKIT_PROFILE") or "custom"
     kept = os.environ.get("BRIDGEKIT_CHECKPOINTS")
@@ -215,7 +248,7 @@ def begin(page: str, namespace: dict[str, object]):
 def _threads() -> int:
     """$BRIDGEKIT_THREADS, one unless set: results differ in the fifth digit between one thread and two."""
     text = os.environ.get("BRIDGEKIT_THREADS") or "1"
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise BridgekitError(f"BRIDGEKIT_THREADS must be a whole number from 1 up, not '{text}'")
     return int(text)
 
@@ -227,39 +260,40 @@ def run(
     out: Path | None = None,
     live: bool = False,
     tell: Callable[[str], object] | None = None,
+    limit: float | None = None,
 ) -> Path:
     """Execute one page and put its notebook and results in place; returns the notebook's path.
 
     `out` stands for figures/<profile>/<page> and takes the notebook too; `tell` gets the progress (standard
-    error). Raises BridgekitError for bad input before anything runs, and for a page that fails: its partly
-    executed notebook is then kept as _build/notebooks/<profile>/<page>.failed.ipynb, and what stood in place
-    before still stands there.
+    error); `limit` seconds stop the page. Raises BridgekitError for bad input before anything runs,
+    and for a page that fails: its partly executed notebook is then kept as
+    _build/notebooks/<profile>/<page>.failed.ipynb, and what stood in place before still stands there.
     """
     import nbformat
 
     began, home, name = time.monotonic(), root(), "custom" if overrides else profile
     tell = tell or sys.stderr.write
+    placement.recover(home)
     parameters, mark = resolve(page, profile, overrides), key(page, profile, overrides)
-    folder = placement.own(Path(out).resolve()) if out else home / "figures" / name / page
-    notebooks = home / "_build" / "notebooks" / name
+    folders.announce(parameters.values(), tell)
+    folder = (Path(out) if out else home / "figures" / name / page).resolve()
+    placement.check(folder, page, home, (f"{page}.ipynb",) if out else ())
     if name == "paper" and (why := records.unclean(home)):
         tell(f"{page}: {why}: this run will decide no claim\n")
-    draft, failed = notebooks / f".{page}.{uuid4().hex}.part.ipynb", notebooks / f"{page}.failed.ipynb"
-    with placement.scratch(folder, draft) as part:
-        env, progress = _environment(home, part, name), part / ".progress"
-        kept = keys.checkpoints(home, name, page, parameters) if part.is_relative_to(home) else None
-        env |= {"BRIDGEKIT_CHECKPOINTS": str(kept)} if kept else {}
+    notebooks, kept = home / "_build" / "notebooks" / name, keys.checkpoints(home, name, page, parameters)
+    with placement.workshop(home) as work:
+        results, progress, failed = work / "results", work / "progress", notebooks / f"{page}.failed.ipynb"
+        env = _environment(home, name, results, progress, kept)
+        for needed in (results, notebooks):
+            needed.mkdir(parents=True, exist_ok=True)
         with _named(page), execution.watched(page, progress, live, tell):
-            notebook = execution.execute(source(page), parameters, draft, failed, home, env)
-        progress.unlink()
+            draft = work / "draft.ipynb"
+            notebook = execution.execute(source(page), parameters, draft, failed, home, env, limit)
         notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
-        executed = part / f"{page}.ipynb" if out else draft
-        executed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-        placement.swap(part, folder)
-        if not out:
-            draft.replace(notebooks / f"{page}.ipynb")
-        if kept:  # not before: what is not in place yet may have to be made again
-            shutil.rmtree(kept, ignore_errors=True)
+        new = {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()}
+        new[f"{page}.ipynb"] = sums.sealed(nbformat.writes(notebook)).encode()
+        placement.put(new, folder, page, home, None if out else notebooks)
+    files.discard(kept)  # not before: what is not in place yet may have to be made again
     tell(f"{page} · {name} · done in {execution.clock(time.monotonic() - began)}\n")
     return (folder if out else notebooks) / f"{page}.ipynb"
 
@@ -273,12 +307,13 @@ def _named(page: str, where: str = "") -> Iterator[None]:
         raise BridgekitError(f"{where}page '{page}': {error}") from error
 
 
-def _environment(home: Path, part: Path, profile: str) -> dict[str, str]:
+def _environment(home: Path, profile: str, out: Path, progress: Path, kept: Path) -> dict[str, str]:
     """What a page's kernel is told; numpy's and torch's thread pools follow BRIDGEKIT_THREADS."""
     threads = str(_threads())
-    told = {"ROOT": home, "OUT": part, "PROFILE": profile, "PROGRESS": part / ".progress", "THREADS": threads}
+    told = {"ROOT": home, "OUT": out, "PROFILE": profile, "PROGRESS": progress, "CHECKPOINTS": kept}
+    told["THREADS"] = threads
     if data := os.environ.get("BRIDGEKIT_DATA"):
-        told["DATA"] = Path(data).expanduser().resolve()  # the kernel runs in the root
+        told["DATA"] = machine.expanded(data).resolve()  # the kernel runs in the root
     pools = {f"{library}_NUM_THREADS": threads for library in ("OMP", "MKL", "OPENBLAS")}
     # Otherwise glibc gives memory back and asks for it again in every step: a fifth of the training time.
     pools |= {f"MALLOC_{name}_THRESHOLD_": str(2**30) for name in ("MMAP", "TRIM")}

@@ -82,9 +82,9 @@ def pairs_needed(effect: float, sd: float, power: float = 0.8, level: float = 0.
     not positive, or power not above 1 - level.
     """
     _between_0_and_1(level=level, power=power)
-    if not (math.isfinite(effect) and effect and sd > 0 and power > 1 - level):
+    if not (math.isfinite(effect) and effect and 0 < sd < math.inf and power > 1 - level):
         raise BridgekitError(
-            "pairs_needed wants an effect other than zero, sd > 0 and power > 1 - level, not "
+            "pairs_needed wants an effect other than zero, a finite sd > 0 and power > 1 - level, not "
             f"effect = {effect}, sd = {sd}, power = {power}, level = {level}."
         )
     ratio = abs(effect) / sd

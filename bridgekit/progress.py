@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -37,7 +38,8 @@ class Progress:
             self.told = now
             pace = (now - self.began) / max(done - self.first, 1)
             line = {"what": self.what, "done": done, "of": self.of, "left": pace * (self.of - done)}
-            with self.path.open("a", encoding="utf-8") as file:
+            # A note that a full disk does not take is no reason to lose the training it is about.
+            with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
     def __enter__(self) -> Progress:

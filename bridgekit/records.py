@@ -1,10 +1,9 @@
-"""Run records on disk: written whole or not at all, read back with one clear error when damaged.
+"""Run records as bytes, and read back with one clear error when damaged.
 
 The same content always gives the same bytes: JSON keys are sorted, archives carry no time stamp. Non-finite
 numbers are null in JSON (its grammar has no NaN) and come back as NaN.
 """
 
-import contextlib
 import io
 import json
 import math
@@ -16,11 +15,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 
-from . import keys
+from . import keys, sums
 from .displays import Html, stored
 from .errors import BridgekitError, nearest
 from .parameters import cells
@@ -40,33 +38,6 @@ PACKAGES = (
 _ENTRIES = dict(
     page=str, profile=str, parameters=dict, metrics=dict, figures=dict, criteria=dict, provenance=dict
 )
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a kill at any moment leaves the old file or the new one."""
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        raise BridgekitError(
-            f"cannot write {path}: {error.strerror}. Make the folder writable, or choose another one "
-            "with BRIDGEKIT_OUT."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def check_writable(folder: Path) -> None:
-    """Raise BridgekitError now, not after an hour of training, if ``folder`` cannot take files."""
-    probe = folder / f".probe.{uuid4().hex}"
-    write_bytes(probe, b"")
-    probe.unlink()
 
 
 def json_bytes(content: dict) -> bytes:
@@ -105,10 +76,13 @@ def as_array(values) -> np.ndarray:
 
 
 def read_record(path: Path) -> dict:
-    """The record at ``path``; BridgekitError if it is damaged, incomplete or of another schema."""
+    """The record at ``path``; BridgekitError if it is damaged, incomplete or of another schema.
+
+    Where sums lie beside it, its own must be among them.
+    """
     way_out = "Restore it (git checkout), or delete it and run its page again."
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(sums.read(path).decode())
     except (OSError, ValueError) as error:
         raise BridgekitError(f"the run record {path} cannot be read: {error}. {way_out}") from error
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
@@ -130,12 +104,23 @@ def _is_metric(metric) -> bool:
     )
 
 
+def intact(folder: Path) -> None:
+    """Raise BridgekitError unless each file of the committed run in ``folder`` has its sum.
+
+    A run may be committed without its images; a file that the sums list must be there.
+    """
+    figures = Reference(folder).record["figures"].values()
+    sums.check(folder, [name for figure in figures for name in figure["files"] if (folder / name).exists()])
+
+
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays at ``path``; BridgekitError if the archive is missing or damaged."""
+    """The arrays at ``path``; BridgekitError if the archive is missing, damaged, or has not its sum."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(sums.read(path)), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except BridgekitError:
+        raise
+    except Exception as error:  # a damaged archive can raise anything
         raise BridgekitError(
             f"the arrays in {path} cannot be read: {error}. "
             "Restore the file (git checkout), or run its page again."
@@ -166,7 +151,8 @@ class Reference:
 
     @cached_property
     def record(self) -> dict:
-        """The whole record as a dictionary."""
+        """The whole record as a dictionary; BridgekitError where it has no sum, or another one."""
+        sums.listed(self.folder)
         return read_record(self.folder / "record.json")
 
     def has(self, name: str) -> bool:
@@ -285,7 +271,10 @@ def portable(value, root: Path):
     if not isinstance(value, str):
         return value
     head, colon, tail = value.partition(":") if value.startswith("folder:") else ("", "", value)
-    path = Path(tail).expanduser()
+    try:
+        path = Path(tail).expanduser()
+    except RuntimeError:  # `~x` of no user called x: a text, not a path
+        return value
     if not path.is_absolute():
         return value
     inside = path.is_relative_to(root)

@@ -1,15 +1,14 @@
 """A page's run: its metrics, figures and provenance, written as one record when the page is done.
 
-Everything is kept in memory until :meth:`Run.finish`, which writes the figures and then, last, the record: a
-page that fails or is killed leaves the earlier result as it was.
+Everything is kept in memory until :meth:`Run.finish`, which puts figures, record and the sums of them all in
+place together: a page that fails or is killed leaves the earlier result as it was.
 """
 
-import contextlib
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import claims, displays, keys, records
+from . import claims, displays, files, keys, placement, records, sums
 from .claims import Claim, Verdict, ledger
 from .errors import BridgekitError
 from .records import Reference, portable
@@ -31,7 +30,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 class Run:
     """One run of one page: ``out`` takes the result, ``root`` is the repository.
 
-    Raises BridgekitError at once if ``out`` cannot be written.
+    Raises BridgekitError at once if ``out`` cannot be written, or holds what is not this page's.
     """
 
     page: str
@@ -44,10 +43,11 @@ class Run:
     _figures: dict = field(default_factory=dict, init=False, repr=False)
     _files: dict = field(default_factory=dict, init=False, repr=False)
     _data: dict = field(default_factory=dict, init=False, repr=False)
+    _held: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.out, self.root = Path(self.out).resolve(), Path(self.root).resolve()
-        records.check_writable(self.out)
+        placement.check(self.out, self.page, self.root)
         # The criteria as they stand before the first number is computed.
         self._criteria = {claim.id: claim.hash for claim in self.claims}
         self._code = records.code(self.root, self.page)
@@ -156,12 +156,14 @@ class Run:
 
     @cached_property
     def _checkpoints(self) -> Path:
-        if self.checkpoints is not None:
-            return Path(self.checkpoints)
-        if self.out.is_relative_to(self.root):
-            return keys.checkpoints(self.root, self.profile, self.page, self.parameters)
-        self._temporary = tempfile.TemporaryDirectory(prefix="bridgekit-")  # goes with this run
-        return Path(self._temporary.name)
+        """The folder, held while this process lives: of two equal runs the last one to end removes it."""
+        if self.checkpoints is None and not self.out.is_relative_to(self.root):
+            place = files.workshop(Path(tempfile.gettempdir()), "bridgekit-")  # goes with this run
+            return self._held.enter_context(place)
+        own = keys.checkpoints(self.root, self.profile, self.page, self.parameters)
+        folder = own if self.checkpoints is None else Path(self.checkpoints)
+        self._held.enter_context(files.locked(folder / files.LOCK, shared=True))
+        return folder
 
     def checkpoint(self, name: str) -> Path:
         """Where training may keep its state until :meth:`finish`.
@@ -193,24 +195,18 @@ class Run:
         }
 
     def finish(self) -> None:
-        """Write figures, then the record; glue metrics; drop an earlier run's files, and own checkpoints."""
-        stale = self._earlier_files()
-        files = {name: content for figure in self._files.values() for name, content in figure.items()}
-        for name, content in files.items():
-            records.write_bytes(self.out / name, content)
-        records.write_bytes(self.out / "record.json", records.json_bytes(self.record()))
-        for name in stale - set(files):
-            (self.out / name).unlink(missing_ok=True)
-        self._glue()
-        if self.checkpoints is None:
-            shutil.rmtree(self._checkpoints, ignore_errors=True)
+        """Put figures, sums and record in place of the earlier run's; glue metrics; drop own checkpoints.
 
-    def _earlier_files(self) -> set[str]:
-        # A damaged earlier record is about to be replaced: it need not be readable.
-        with contextlib.suppress(BridgekitError):
-            earlier = records.read_record(self.out / "record.json")
-            return {Path(name).name for entry in earlier["figures"].values() for name in entry["files"]}
-        return set()
+        Raises BridgekitError where they cannot be written, and where a foreign file is in the way.
+        """
+        new = {name: content for figure in self._files.values() for name, content in figure.items()}
+        new["record.json"] = records.json_bytes(self.record())
+        new[sums.NAME] = sums.body(new)
+        placement.put(new, self.out, self.page, self.root)
+        self._glue()
+        self._held.close()
+        if self.checkpoints is None and "_checkpoints" in self.__dict__:
+            files.discard(self._checkpoints)
 
     def _glue(self) -> None:
         """Glue metric means (and ``<name>_reference``) for the prose, inside a kernel with MyST-NB only."""

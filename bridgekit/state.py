@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.game import Game
-from bridgekit.streams import stream
+from bridgekit.streams import check_seeds, stream
 
 
 @dataclass
@@ -71,10 +71,9 @@ def _clone(generators: list[torch.Generator]) -> list[torch.Generator]:
 def start(game: Game, seeds: Sequence[int], on: torch.device | str = "cpu") -> State:
     """Fresh networks and optimisers for one trial per seed.
 
-    Raises ``BridgekitError`` where there is no seed, or the game cannot hold that many trials at once.
+    Raises ``BridgekitError`` where there is no seed, or one twice, or more than the game can hold at once.
     """
-    if not seeds:
-        raise BridgekitError(f"the game {game.name!r} wants at least one trial: no seed was given")
+    check_seeds(seeds)
     if len(seeds) > 1 and not game.stacked:
         raise BridgekitError(f"the game {game.name!r} plays one trial at a time; start one state per seed")
     where = torch.device(on)

@@ -31,13 +31,20 @@ def stream(seed: int, purpose: str, on: torch.device | str = "cpu") -> torch.Gen
     return torch.Generator(on).manual_seed(int.from_bytes(digest[:7], "big"))
 
 
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raise ``BridgekitError`` where there is no seed, or one twice: one trial, counted twice."""
+    if not len(seeds):
+        raise BridgekitError("at least one trial is wanted: no seed was given")
+    if len({f"{seed}" for seed in seeds}) < len(seeds):
+        raise BridgekitError(f"seeds {list(seeds)} repeat: each trial wants a seed of its own")
+
+
 def noise(
     seeds: Sequence[int], shape: tuple[int, ...], purpose: str, on: torch.device | str = "cpu"
 ) -> Tensor:
     """Fixed standard normal noise for probes, ``(T, *shape)``: trial i's depends on its own seed alone.
 
-    Raises ``BridgekitError`` where there is no seed.
+    Raises ``BridgekitError`` where there is no seed, or one twice.
     """
-    if not seeds:
-        raise BridgekitError("at least one trial is wanted: no seed was given")
+    check_seeds(seeds)
     return torch.stack([torch.randn(shape, generator=stream(s, purpose, on), device=on) for s in seeds])

@@ -1,14 +1,19 @@
 """A book of two small pages in a folder of its own, on which the pipeline is tried."""
 
+import json
 import os
+import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+
+from bridgekit import sums
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HEADER = """---
@@ -168,6 +173,27 @@ def toy_repository(toy_book: ToyBook) -> ToyBook:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPOSITORY / "bridgekit", toy_book.root / "bridgekit", ignore=ignore)
     return toy_book
+
+
+def damaged(content: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
+    """`count` times `content` with a damage of its own: a flipped bit, a lost end, a block of zeros."""
+    draw = random.Random(seed)
+    for k in range(count):
+        at, body = draw.randrange(len(content)), bytearray(content)
+        if k % 3 == 0:
+            body[at] ^= 1 << draw.randrange(8)
+        elif k % 3 == 1:
+            del body[at:]
+        else:
+            body[at : at + 64] = bytes(len(body[at : at + 64]))
+        yield bytes(body)
+
+
+def rewrite(path: Path, record: dict) -> None:
+    """Another record in its place, with its sum: what somebody has edited and sealed."""
+    path.write_text(json.dumps(record))
+    files = {each.name: each.read_bytes() for each in path.parent.iterdir() if each.name != sums.NAME}
+    (path.parent / sums.NAME).write_bytes(sums.body(files))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -55,8 +55,10 @@ def _edits(node: ast.AST, modules: set[str]) -> Iterator[ast.AST]:
 
 
 def _slots(node: ast.AST) -> Iterator[tuple[list | dict, int | str]]:
-    """Where (container, key) each part hangs that is behaviour: no annotation, dtype or exception's words."""
+    """Where (container, key) behaviour hangs: no annotation, decorator, dtype or exception's words."""
     for name, value in ast.iter_fields(node):
+        if name == "decorator_list":
+            continue
         container, keys = (value, range(len(value))) if isinstance(value, list) else (vars(node), [name])
         for key in keys:
             part = container[key]

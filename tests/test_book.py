@@ -1,12 +1,20 @@
 """The book's source tree: executed pages only, and none that was executed from something else."""
 
+import errno
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import damaged, rewrite
 
-from bridgekit import book, pages
+from bridgekit import book, pages, sums
 from bridgekit.errors import BridgekitError
+
+
+def assemble():
+    """The source tree, in a folder of its own."""
+    return book.assemble("quick", pages.root() / "_build" / "work" / "here")
 
 
 @pytest.fixture
@@ -15,15 +23,14 @@ def executed(toy_book):
     for page in pages.names():
         metadata = {"bridgekit": {"page": page, "profile": "quick", "key": pages.key(page)}}
         notebook = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-        toy_book.write(f"_build/notebooks/quick/{page}.ipynb", json.dumps(notebook))
+        toy_book.write(f"_build/notebooks/quick/{page}.ipynb", sums.sealed(json.dumps(notebook)))
     return toy_book
 
 
 def test_source_tree(executed):
     executed.write("book/static/logo.txt", "logo")
     executed.write("book/.hidden", "no")
-    executed.write("_build/source/old.md", "of an earlier book")
-    source = book.assemble("quick")
+    source = assemble()
     files = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
     assert files == {
         ".assembled",
@@ -39,27 +46,91 @@ def test_source_tree(executed):
 
 def test_links_lead_to_what_pages_became(executed):
     executed.append("book/welcome.md", "[](alpha.md), [b](beta.md#here), [w](welcome.md), [o](other.md)\n")
-    text = (book.assemble("quick") / "welcome.md").read_text()
+    text = (assemble() / "welcome.md").read_text()
     assert "[](alpha.ipynb), [b](beta.ipynb#here), [w](welcome.md), [o](other.md)" in text
 
 
 def test_page_that_was_not_executed(executed):
     executed.notebook("beta").unlink()
     with pytest.raises(BridgekitError, match="run `bridgekit run beta --profile quick`"):
-        book.assemble("quick")
+        assemble()
 
 
 def test_notebook_of_another_version_is_not_shown(executed):
     executed.edit("book/beta.md", "second", "2nd")
     with pytest.raises(BridgekitError, match="beta had been executed from another version"):
-        book.assemble("quick")
+        assemble()
     assert not executed.notebook("beta").exists() and executed.notebook("alpha").exists()
+
+
+CELL = {
+    "cell_type": "code",
+    "id": "cell-1",
+    "execution_count": 1,
+    "metadata": {"tags": ["hide-input"]},
+    "source": ["run.figure(fig, 'curve')\n", "x = 1.5e-3  # ä"],
+    "outputs": [
+        {"name": "stdout", "output_type": "stream", "text": ["a line\n", "α = 0.35\n"]},
+        {
+            "data": {"text/html": f"<img alt='A curve' src='data:image/png;base64,{'iVBORw0K' * 40}'>"},
+            "execution_count": 1,
+            "metadata": {"scrapbook": {"mime_prefix": "", "name": "fall", "value": 0.125}},
+            "output_type": "execute_result",
+        },
+    ],
+}
+
+
+def test_120_damaged_notebooks_are_removed_or_harmless(executed):
+    notebook = executed.notebook("alpha")
+    content = json.loads(notebook.read_text()) | {"cells": [CELL]}
+    notebook.write_text(sums.sealed(json.dumps(content)))
+    whole, shown = notebook.read_bytes(), sums.read_notebook(notebook)
+    assert book.discard_damaged("quick") == [] and book._current(executed.root, "alpha", "quick") == notebook
+    removed = 0
+    for body in damaged(whole, 120):
+        notebook.write_bytes(body)
+        try:
+            assert sums.read_notebook(book._current(executed.root, "alpha", "quick")) == shown
+        except BridgekitError as error:
+            assert "alpha had been executed, but the notebook is damaged; removed" in str(error)
+            assert not notebook.exists()
+            removed += 1
+            notebook.write_bytes(body)
+            assert book.discard_damaged("quick") == ["alpha"] and not notebook.exists()
+    assert removed > 100
+
+
+NO_SUM = ["", "{}", "[]", "null", '{"metadata": {}}', '{"metadata": {"bridgekit": {"key": "k"}}}', "\udcff"]
+
+
+@pytest.mark.parametrize("text", NO_SUM)
+def test_a_notebook_without_its_sum_is_made_anew(executed, text):
+    executed.notebook("beta").write_bytes(text.encode(errors="surrogateescape"))
+    executed.write("_build/notebooks/quick/beta.failed.ipynb", "")  # is shown to people, and to no book
+    assert book.discard_damaged("quick") == ["beta"]
+    assert not executed.notebook("beta").exists() and executed.notebook("alpha").exists()
+    assert executed.notebook("beta.failed").exists()
+
+
+RECORD = {"schema": 1, "page": "other", "profile": "paper", "figures": {"curve": {"files": ["curve.svg"]}}}
+RECORD |= {name: {} for name in ("parameters", "metrics", "criteria", "provenance")}
+
+
+@pytest.mark.parametrize("kind", ["paper", "repeated"])
+def test_a_damaged_file_of_a_reference_run_stops_the_book(executed, kind):
+    image = executed.write(f"figures/{kind}/other/curve.svg", "<svg/>")
+    rewrite(image.parent / "record.json", RECORD)
+    assert assemble()
+    image.write_text("<svg >")
+    with pytest.raises(BridgekitError, match=rf"curve\.svg in .*{kind}/other: missing, damaged"):
+        assemble()
 
 
 def test_figure_that_is_not_there(executed):
     (executed.root / "figures" / "paper" / "dot.svg").unlink()
     with pytest.raises(BridgekitError, match="a page shows ../figures/paper/dot.svg"):
-        book.assemble("quick")
+        assemble()
 
 
 def test_key_follows_every_source(executed):
@@ -73,30 +144,83 @@ def test_key_follows_every_source(executed):
     assert book.key("paper") not in seen
 
 
-def test_build_is_whole_or_not_there(executed, monkeypatch):
-    """With a stand-in for Jupyter Book; tests/test_pipeline.py has the real one."""
-    html, work = executed.root / "_build" / "html", executed.root / "_build" / "book"
+def jupyter_book(monkeypatch, status=0, meanwhile=lambda: None, stderr=""):
+    """A stand-in for Jupyter Book; tests/test_pipeline.py has the real one. The folders it worked in."""
+    seen = []
 
-    def jupyter_book(status):
-        def run(command, **options):
-            assert command[-4:] == ["-q", "-W", "-n", "--keep-going"]
-            executed.write("_build/book/_build/html/index.html", "new")
-            executed.write("_build/book/_build/.doctrees/environment.pickle", "")
-            return SimpleNamespace(returncode=status)
+    def run(command, **options):
+        assert command[-4:] == ["-q", "-W", "-n", "--keep-going"]
+        work = Path(command[command.index("--path-output") + 1])
+        seen.append(work.parent)
+        for name, text in {"html/index.html": f"{len(seen)}", ".doctrees/environment.pickle": ""}.items():
+            (work / "_build" / name).parent.mkdir(parents=True)
+            (work / "_build" / name).write_text(text)
+        meanwhile()
+        return SimpleNamespace(returncode=status, stderr=stderr)
 
-        return run
+    monkeypatch.setattr(book.subprocess, "run", run)
+    return seen
 
-    monkeypatch.setattr(book.subprocess, "run", jupyter_book(0))
-    assert book.build("quick").read_text() == "new" and not work.exists()
-    monkeypatch.setattr(book.subprocess, "run", jupyter_book(1))
+
+def test_a_build_that_fails_leaves_the_old_html(executed, monkeypatch, capsys):
+    html = executed.root / "_build" / "html"
+    jupyter_book(monkeypatch, status=1)
     for _ in range(2):
-        with pytest.raises(BridgekitError, match="each of them is an error"):
+        with pytest.raises(BridgekitError, match="each of them is an error: see the lines above.$"):
             book.build("quick")
-        assert not html.exists() and not work.exists()
+        assert not html.exists()
+    jupyter_book(monkeypatch)
+    assert book.build("quick").read_text() == "1"
+    jupyter_book(monkeypatch, status=1, stderr="WARNING: something\n")
+    with pytest.raises(BridgekitError, match="each of them is an error.* is the earlier book"):
+        book.build("quick")
+    assert (html / "index.html").read_text() == "1" and capsys.readouterr().err == "WARNING: something\n"
+    assert sorted(path.name for path in html.parent.iterdir()) == ["html", "notebooks", "work"]
+    assert not list((html.parent / "work").iterdir())
+
+
+def test_two_builds_at_once_do_not_touch_each_other(executed, monkeypatch):
+    """The second one begins and ends while the first one is in the middle."""
+    html, inner = executed.root / "_build" / "html", []
+
+    def meanwhile():
+        if len(seen) == 1:
+            inner.append(book.build("quick").read_text())
+
+    seen = jupyter_book(monkeypatch, meanwhile=meanwhile)
+    assert book.build("quick").read_text() == "1" and inner == ["2"]
+    assert len(set(seen)) == 2 and not any(work.exists() for work in seen)
+    assert sorted(path.name for path in html.parent.iterdir()) == ["html", "notebooks", "work"]
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [("OSError: [Errno 28] No space", "the disk is full"), ("[Errno 122] Disk", "the disk quota is used")],
+)
+def test_full_disk_is_no_warning(executed, monkeypatch, said, name):
+    jupyter_book(monkeypatch)
+    html = book.build("quick")
+    jupyter_book(monkeypatch, status=1, stderr=f"Exception occurred:\n{said}\n")
+    with pytest.raises(BridgekitError, match=f"cannot write the book: .*Free some space .{name}") as error:
+        book.build("quick")
+    assert "warnings" not in str(error.value) and html.read_text() == "1"
+
+
+def test_full_disk_while_the_sources_are_put_together(executed, monkeypatch):
+    jupyter_book(monkeypatch)
+    html = book.build("quick")
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(book.shutil, "copyfile", full)
+    with pytest.raises(BridgekitError, match="cannot write .*_build: No space left on device. Free"):
+        book.build("quick")
+    assert html.read_text() == "1" and not list((html.parent.parent / "work").iterdir())
 
 
 def test_guard_lets_assembled_sources_pass_and_nothing_else(executed):
-    source = book.assemble("quick")
+    source = assemble()
     assert book.setup(SimpleNamespace(srcdir=source))["parallel_read_safe"]
     with pytest.raises(SystemExit, match="Run `make book`"):
         book.setup(SimpleNamespace(srcdir=executed.root / "book"))

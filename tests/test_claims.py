@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import damaged, rewrite
 
-from bridgekit import claims, results
+from bridgekit import claims, records, results, sums
 from bridgekit.claims import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED, Part
 from bridgekit.errors import BridgekitError
 
@@ -34,7 +35,7 @@ def reference(root, page="demo", profile="paper", commit="abc", dirty=False, par
     path = run.out / "record.json"
     record = json.loads(path.read_text())
     record["provenance"] |= {"commit": commit, "dirty": dirty}  # the folder is in no repository
-    path.write_text(json.dumps(record))
+    rewrite(path, record)
     return run
 
 
@@ -209,7 +210,7 @@ def test_a_record_older_than_kinds_is_read_as_the_criterion_says(tmp_path):
         reference(tmp_path, fall=values)
         record = json.loads(path.read_text())
         del record["metrics"]["fall"]["kind"]
-        path.write_text(json.dumps(record))
+        rewrite(path, record)
         assert claims.ledger(tmp_path)[0].verdict == verdict
 
 
@@ -262,7 +263,7 @@ def test_a_damaged_reference_is_an_error_and_not_a_verdict(tmp_path):
     write(tmp_path, entry({"metric": "fall", "above": 0}))
     reference(tmp_path, fall=1.0)
     (tmp_path / "figures" / "paper" / "demo" / "record.json").write_text('{"schema": 1')
-    with pytest.raises(BridgekitError, match=r"record\.json cannot be read.*git checkout"):
+    with pytest.raises(BridgekitError, match=r"record\.json is damaged.*git checkout"):
         claims.ledger(tmp_path)
 
 
@@ -351,8 +352,59 @@ def test_the_committed_references_hold_every_metric_that_their_criteria_need():
         assert "lacks" not in verdict.reason and "criterion" not in verdict.reason, verdict
 
 
+def test_120_damaged_records_and_their_sums_decide_nothing(tmp_path):
+    """Each is noticed, or says what the whole one says."""
+    write(tmp_path, entry(EXACTLY, {"metric": "rise", "above": 0}))
+    run = reference(tmp_path, fall=1.0, rise=[1.0, 1.5, 2.0, 2.5])
+    whole = claims.ledger(tmp_path)
+    assert whole[0].verdict == REPRODUCED
+    for name, count in (("record.json", 120), (sums.NAME, 40)):
+        path, noticed = run.out / name, 0
+        content = path.read_bytes()
+        for body in damaged(content, count):
+            path.write_bytes(body)
+            try:
+                assert claims.ledger(tmp_path) == whole
+            except BridgekitError as error:
+                assert name in str(error) or "record.json" in str(error)
+                assert "git checkout" in str(error)
+                noticed += 1
+        path.write_bytes(content)
+        assert noticed > 0.9 * count
+    assert claims.ledger(tmp_path) == whole
+
+
+def test_a_reference_run_without_sums_does_not_decide(tmp_path):
+    write(tmp_path, entry(EXACTLY))
+    run = reference(tmp_path, fall=1.0)
+    (run.out / sums.NAME).unlink()
+    found = claims.ledger(tmp_path)[0]
+    assert (
+        found.verdict == NOT_RUN and "the reference run of demo has no SHA256SUMS: restore it" in found.reason
+    )
+
+
+def test_a_damaged_image_of_a_reference_run_is_an_error_of_the_ledger(tmp_path):
+    write(tmp_path, entry(EXACTLY))
+    run = reference(tmp_path, fall=1.0)
+    (run.out / "curve.png").write_bytes(b"png")
+    rewrite(run.out / "record.json", json.loads((run.out / "record.json").read_text()))
+    assert claims.ledger(tmp_path)[0].verdict == REPRODUCED
+    (run.out / "curve.png").write_bytes(b"pnh")
+    with pytest.raises(BridgekitError, match=r"curve\.png in .*demo: missing, damaged, or not in SHA256SUMS"):
+        claims.ledger(tmp_path)
+
+
 COMMITTED = sorted(HOME.glob("figures/paper/*/record.json"))
 REPEATED = sorted(HOME.glob("figures/repeated/*/record.json"))
+
+
+@pytest.mark.parametrize(
+    "path", COMMITTED + REPEATED, ids=lambda p: f"{p.parent.name}-{p.parent.parent.name}"
+)
+def test_every_committed_file_has_its_sum(path):
+    records.intact(path.parent)
+    assert set(sums.listed(path.parent)) == {each.name for each in path.parent.glob("[!.]*")} - {sums.NAME}
 
 
 @pytest.mark.parametrize("path", REPEATED, ids=lambda p: p.parent.name)

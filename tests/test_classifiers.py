@@ -1,6 +1,9 @@
 """The classifiers that judge: their network, their game, and weights that are made once and found again."""
 
 import dataclasses
+import errno
+import math
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -170,6 +173,71 @@ def test_judging_leaves_no_trace_and_does_not_look_at_the_batch(quick, tmp_path,
     assert all(torch.equal(v, before[k]) for k, v in judge.net.state_dict().items())
 
 
+SCALES = {"[0, 1]": lambda x: (x + 1) / 2, "[0, 255]": lambda x: 127.5 * (x + 1)}
+WAYS = {"[0, 1]": "2 * x - 1", "[0, 255]": "x / 127.5 - 1"}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_images_on_another_scale_are_refused(quick, tmp_path, scale):
+    """Their distance from the same images was 52 or six million in place of 0."""
+    judge, test = classifiers.make("digits", root=tmp_path), data.load("digits", "test")
+    other = SCALES[scale](test.x)
+    acts = {
+        "distance": lambda x: metrics.frechet_distance(judge, x, test.x),
+        "to reference": lambda x: metrics.frechet_distance(judge, test.x, x),
+        "inception score": lambda x: metrics.image_inception_score(judge, x),
+        "accuracy": lambda x: metrics.classifier_accuracy(judge, x, test.y),
+        "logits": judge.logits,
+        "features": judge.features,
+    }
+    said = re.escape(f"images are wanted in [-1, 1], and these are in {scale}: use {WAYS[scale]}.")
+    for name, act in acts.items():
+        act(test.x)
+        with pytest.raises(BridgekitError, match=said):
+            act(other)
+            pytest.fail(name)
+        back = 2 * other - 1 if scale == "[0, 1]" else other / 127.5 - 1
+        act(back.clamp(-1, 1))
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        ([0.0, 2.5, -0.3], "in \\[-0.3, 2.5\\]: clamp"),  # by mean and deviation
+        ([-1.01, 0.0, 0.9], "in \\[-1.01, 0.9\\]: clamp"),
+        ([0.0, 0.5, 1.0], "in \\[0, 1\\]: use 2"),
+        ([0.004, 0.5, 0.995], "in \\[0.004, 0.995\\]: use 2"),  # a generator's, from [-1, 1]
+        ([0.0, 37.0, 254.0], "in \\[0, 254\\]: use x / 127.5"),
+        ([0.0, 37.0, math.nan], "in \\[0, 37\\]: use x / 127.5"),
+    ],
+)
+def test_ranges_that_are_refused(x, said):
+    with pytest.raises(BridgekitError, match=said):
+        classifiers.in_range(torch.tensor(x))
+    if all(float(v).is_integer() for v in x):
+        with pytest.raises(BridgekitError, match=said):
+            classifiers.in_range(torch.tensor(x).to(torch.uint8))
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        [-1.0, 0.3, 1.0],
+        [1.0, 1.0, 1.0],  # a generator that has collapsed to white, to grey, or to bright images
+        [0.0, 0.0, 0.0],
+        [0.2, 0.7, 1.0],
+        [0.02, 0.7, 1.0],
+        [0.001, 0.3, 0.6],
+        [-0.02, 0.0, 0.03],  # one that has not learned yet
+        [math.nan, math.inf, -math.inf],
+        [math.nan, -0.5, math.inf],
+        [],
+    ],
+)
+def test_ranges_that_are_not(x):
+    classifiers.in_range(torch.tensor(x))
+
+
 def test_training_uses_one_thread_and_leaves_their_number_alone(quick, tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -293,6 +361,41 @@ def test_no_place_at_all(quick, tmp_path, monkeypatch):
     with pytest.raises(BridgekitError, match="kept in neither .*blocked.*point BRIDGEKIT_DATA to a folder"):
         classifiers.make("digits", root=blocked)
     assert not quick
+
+
+def test_a_place_without_room_is_known_before_training(quick, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(classifiers.machine.os, "posix_fallocate", full)
+    with pytest.raises(BridgekitError, match=r"neither .*\(No space left on device\) nor .* 40 MB of room"):
+        classifiers.make("digits", root=tmp_path)
+    assert not quick
+
+
+def test_room_is_enough_for_a_thousand_classes():
+    net = ResidualNet([torch.Generator()], 1000, 3, classifiers.Rule().width)
+    assert all(rule.width == classifiers.Rule().width for rule in classifiers.RULES.values())
+    weights = sum(value.numel() * value.element_size() for value in net.state_dict().values())
+    copies = 1 + 2 + len(classifiers._looks(20_000))  # itself, Adam's two moments, what is averaged
+    assert 2 * copies * weights < classifiers.ROOM < 4 * copies * weights
+
+
+def test_training_is_kept_where_the_weights_cannot_be_written(quick, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(classifiers.store, "write_checked", full)
+        with pytest.raises(BridgekitError, match="trained classifier .*No space left.*is kept, in .*taken"):
+            classifiers.make("digits", root=tmp_path)
+    (checkpoint,) = tmp_path.rglob("*.pt")
+
+    def played(*arguments):
+        raise AssertionError("a round was played again")
+
+    monkeypatch.setattr(training._Stretch, "_round", played)
+    assert classifiers.make("digits", root=tmp_path).name == "digits" and not checkpoint.exists()
 
 
 def test_images_of_another_shape(quick, tmp_path):

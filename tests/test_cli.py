@@ -23,11 +23,29 @@ def test_list(toy_book, capsys):
     assert "alpha: The first page\n  seed: int = 3  (paper 7)\n  scale: float = 2.0  (smoke 0.001)\n" in text
 
 
+def test_list_says_what_a_parameter_allows(toy_book, capsys):
+    toy_book.edit("book/alpha.md", "seed: int = 3", "seed: int = 3  # from 0, below 9; of all randomness")
+    assert main(["list"]) == 0
+    assert "  seed: int = 3, from 0, below 9  (paper 7)\n" in capsys.readouterr().out
+    assert main(["list", "--json"]) == 0
+    seed = json.loads(capsys.readouterr().out)[0]["parameters"]["seed"]
+    assert (seed["range"], seed["help"]) == ("from 0, below 9", "of all randomness")
+
+
 def test_list_for_machines(toy_book, capsys):
     assert main(["list", "--json"]) == 0
     alpha, beta = json.loads(capsys.readouterr().out)
-    assert alpha["page"] == "alpha" and alpha["parameters"]["seed"] == {"type": "int", "default": 3}
+    assert alpha["page"] == "alpha"
+    assert alpha["parameters"]["seed"] == {"type": "int", "default": 3, "range": "", "help": ""}
     assert beta["profiles"]["quick"] == {"text": "x"}
+
+
+def test_list_without_a_page_is_an_error(toy_book, capsys):
+    for page in ("alpha", "beta"):
+        toy_book.edit(f"book/{page}.md", "kernelspec", "kernel")
+    for options in ([], ["--json"]):
+        assert main(["list", *options]) == 2
+        assert "names a kernel in its header" in capsys.readouterr().err
 
 
 def test_claims(toy_book, capsys):
@@ -57,6 +75,10 @@ def test_run_with_a_value_set_by_hand_leaves_the_profile_alone(toy_book, capsys)
         (
             ["run", "alpha", "--set", "seed=x"],
             "page 'alpha': parameter 'seed' is declared int, but got 'x'",
+        ),
+        (
+            ["run", "beta", "--set", "text=\udcff"],
+            "page 'beta': parameter 'text' is '\\udcff', out of its range",
         ),
         (["claims"], "the claims ledger"),
     ],

@@ -42,7 +42,7 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.allclose(a[k], b[k], rtol=0, atol=0, equal_nan=True) for k in a)
 
 
-def look(state, samples=50):
+def look(state, samples=200):
     """Keep what a page would, and the round; returns the round, counted from the first."""
     z = training.noise(state.seeds, (samples, 2), "plane-probe")
     with probe(state) as nets:

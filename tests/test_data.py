@@ -8,6 +8,7 @@ import io
 import math
 import os
 import pickle
+import shutil
 import struct
 import tarfile
 import threading
@@ -97,7 +98,8 @@ def test_street_is_digits_on_photographs(tmp_path):
     digits = data.load("digits", "test")
     assert train.x.shape == (len(data.load("digits")), 3, 32, 32) and train.classes == digits.classes
     assert torch.equal(test.y, digits.y) and torch.equal(train.y, data.load("digits").y)
-    assert train.fingerprint != test.fingerprint
+    # Where the recipe changes, so does the number in its cache's name: what is kept is another's.
+    assert (train.fingerprint, test.fingerprint) == ("d054b619a23da906", "5f42c77003f78c6b")
     # every image has colours of its own, and both light and dark ones are there
     assert len(train.x.mean((-2, -1)).unique(dim=0)) == len(train)
     means = train.x.mean((1, 2, 3))
@@ -138,8 +140,9 @@ def test_street_sizes_and_grey(tmp_path):
 
 
 def test_identity_is_what_load_gives(tmp_path):
+    (tmp_path / "f" / "a").mkdir(parents=True)
     for i in range(5):
-        picture(tmp_path / "f" / "a" / f"{i}.png")
+        Image.new("RGB", (6, 4), (10, 20, 30)).save(tmp_path / "f" / "a" / f"{i}.png")
     for name in ("digits", "street", f"folder:{tmp_path / 'f'}"):
         for options in ({}, {"size": 16}, {"size": 12, "channels": 1}, {"channels": 3}):
             for split in store.SPLITS:
@@ -575,139 +578,114 @@ def test_command_line_downloads(fake_svhn, server, tmp_path, monkeypatch, capsys
     assert "Nothing to download for 'street'" in capsys.readouterr().err
 
 
-# --------------------------------------------------------------------------------------------- folders
+# --------------------------------------------------------------------------------- damaged, 120 times over
 
 
-def picture(path, colour=(10, 20, 30), size=(6, 4), mode="RGB", **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path, **options)
-    return path
+def damaged(body: bytes, random: np.random.Generator) -> bytes:
+    """One thing that happens to files: flipped bits, a lost end, zeros, a block of elsewhere, more bytes."""
+    at, many = int(random.integers(len(body))), int(random.integers(1, 513))
+    changed = bytearray(body)
+    how = random.integers(5)
+    if how == 0:
+        for place in random.integers(len(body), size=random.integers(1, 9)):
+            changed[place] ^= 1 << int(random.integers(8))
+    elif how == 1:
+        del changed[at:]
+    elif how == 2:
+        changed[at : at + many] = bytes(len(changed[at : at + many]))
+    elif how == 3:
+        changed[at : at + many] = body[:many]
+    else:
+        changed[at:at] = random.bytes(many)
+    return bytes(changed)
 
 
-def test_folder_of_classes(tmp_path):
-    for kind, suffix in (("zebra", "png"), ("ant", "bmp")):
-        for i in range(7):
-            picture(tmp_path / "pets" / kind / f"{i}.{suffix}", (i, 0, 255))
-    picture(tmp_path / "pets" / "ant" / "deep" / "more.PNG", (9, 0, 255))
-    (tmp_path / "pets" / "ant" / "notes.txt").write_text("not an image")
-    (tmp_path / "pets" / "ant" / "._0.png").write_text("another program's note")
-    (tmp_path / "pets" / ".git").mkdir()
-    name = f"folder:{tmp_path / 'pets'}"
-    assert data.present(name) and not data.present(f"{name}-not")
-    train, test = (data.load(name, split, root=tmp_path) for split in ("train", "test"))
-    assert train.classes == ("ant", "zebra") and train.name == name
-    assert train.x.shape == (13, 3, 4, 6) and sorted(test.y.tolist()) == [0, 1]
-    red = lambda images: ((images.x[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()  # noqa: E731
-    listed = [(0, i) for i in (0, 1, 2, 3, 5, 6, 9)] + [(1, i) for i in (0, 1, 2, 3, 5, 6)]
-    found = list(zip(train.y.tolist(), red(train), strict=True))
-    assert sorted(found) == listed and red(test) == [4, 4]
-    assert found != listed and set(train.y[:6].tolist()) == {0, 1}  # mixed: a prefix is of all classes
-    assert (train.x[:, 1] == -1).all() and (train.x[:, 2] == 1).all()
+def both(name, root):
+    """What decides a page's numbers: pixels, labels, classes and fingerprint of both splits."""
+    sets = [data.load(name, split, root=root) for split in store.SPLITS]
+    return [(i.x.numpy().tobytes(), i.y.tolist(), i.classes, i.fingerprint) for i in sets]
 
 
-def test_folder_with_splits_under_the_data_root(tmp_path, monkeypatch):
-    monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path))
-    for i, kind in enumerate("abc"):
-        picture(tmp_path / "own" / "train" / kind / "x.png", 10 * i, mode="L")
-    picture(tmp_path / "own" / "test" / "c" / "x.webp", (7, 7, 7), lossless=True)
-    train = data.load("folder:own")
-    test = data.load("folder:own", "test", channels=1)
-    assert train.x.shape == (3, 1, 4, 6) and sorted(train.y.tolist()) == [0, 1, 2]
-    assert test.classes == train.classes and test.y.tolist() == [2]
-    assert test.x.unique().item() == pytest.approx(7 / 127.5 - 1)
+@pytest.fixture
+def whole(fake, fake_svhn, fake_cifar, server, tmp_path):
+    """A data root with every published file; ``server`` has them too."""
+    server.bodies |= fake_svhn | fake_cifar
+    for name in ("mnist", "svhn", "cifar10"):
+        data.download(name, tmp_path, mirror=server.url)
+    return tmp_path
 
 
-def test_a_class_may_be_called_train(tmp_path):
-    for kind in ("train", "plane"):
-        for i in range(5):
-            picture(tmp_path / kind / f"{i}.png")
-    assert data.load(f"folder:{tmp_path}", root=tmp_path).classes == ("plane", "train")
-
-
-def test_folder_sizes_and_modes(tmp_path):
-    base = tmp_path / "mixed"
-    wide = Image.new("RGB", (9, 3))
-    wide.paste((255, 255, 255), (3, 0, 6, 3))
-    (base / "a").mkdir(parents=True)
-    wide.save(base / "a" / "0.png")
-    picture(base / "a" / "1.png", 128, (4, 8), "L")
-    name = f"folder:{base}"
-    with pytest.raises(BridgekitError, match=r"1.png is grey but .*0.png is in colour: pass channels="):
-        data.load(name, root=tmp_path)
-    with pytest.raises(BridgekitError, match=r"1.png is 4 x 8 pixels but .*0.png is 9 x 3: pass size="):
-        data.load(name, root=tmp_path, channels=1)
-    both = data.load(name, root=tmp_path, channels=3, size=3)
-    assert both.x.shape == (2, 3, 3, 3)
-    assert sorted((x == 1).all().item() for x in both.x) == [False, True]  # the centre of the wide one
-    assert data.load(name, root=tmp_path, channels=1, size=2).x.shape == (2, 1, 2, 2)
-    picture(base / "a" / "0.png", 1, (4, 8), "L")
-    picture(base / "a" / "1.png", (1, 2, 3), (4, 8))
-    with pytest.raises(BridgekitError, match=r"0.png is grey but .*1.png is in colour"):
-        data.load(name, root=tmp_path)
-
-
-def test_folder_images_stand_upright(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side
-    picture(tmp_path / "f" / "a" / "0.jpg", exif=exif)
-    assert data.load(f"folder:{tmp_path / 'f'}", root=tmp_path).x.shape == (1, 3, 6, 4)
-
-
-def test_folder_cache_follows_its_files(tmp_path, monkeypatch):
-    path = picture(tmp_path / "f" / "a" / "0.png")
-    name = f"folder:{tmp_path / 'f'}"
-    first = data.load(name, root=tmp_path)
-    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("decoded twice"))
-    assert data.load(name, root=tmp_path).fingerprint == first.fingerprint
-    monkeypatch.undo()
-    picture(path, (200, 0, 0))
-    os.utime(path, ns=(1, 1))
-    changed = data.load(name, root=tmp_path)
-    assert changed.fingerprint != first.fingerprint and changed.x[0, 0, 0, 0] > 0
+def noticed(path, body, random, name, root, good) -> bool:
+    """Whether damage was noticed, by an error that names the file; otherwise it must have been harmless."""
+    path.write_bytes(damaged(body, random))
+    try:
+        assert both(name, root) == good
+    except BridgekitError as error:
+        assert path.name in str(error)
+        return True
+    return False
 
 
 @pytest.mark.parametrize(
-    ("suffix", "at", "value"), [("png", 8, 255), ("png", 11, 0), ("png", 35, 0), ("bmp", 20, 255)]
+    ("name", "file"),
+    [
+        ("mnist", "MNIST/raw/train-images-idx3-ubyte"),
+        ("svhn", "train_32x32.mat"),
+        ("cifar10", f"{cifar10.FOLDER}/data_batch_3"),
+    ],
 )
-def test_every_kind_of_broken_image_is_named(tmp_path, suffix, at, value):
-    # Pillow tells these four apart: OSError, ValueError, SyntaxError, and an image said to be huge.
-    path = tmp_path / "f" / "a" / f"0.{suffix}"
-    path.parent.mkdir(parents=True)
-    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    Image.fromarray(noise).save(path)
-    body = bytearray(path.read_bytes())
-    body[at] = value
-    path.write_bytes(body)
-    with pytest.raises(BridgekitError, match=rf"a/0.{suffix} cannot be read as an image"):
-        data.load(f"folder:{tmp_path / 'f'}", root=tmp_path)
-    assert not (tmp_path / "cache").exists()
+def test_damaged_published_files_are_named_and_made_anew(name, file, whole, server):
+    path, random = whole / file, np.random.default_rng(1)
+    good, body = both(name, whole), path.read_bytes()
+    for _ in range(12):
+        shutil.rmtree(whole / "cache", ignore_errors=True)
+        if noticed(path, body, random, name, whole, good):
+            data.download(name, whole, mirror=server.url)
+        assert both(name, whole) == good
 
 
-def test_folder_errors(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("file", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])
+def test_damaged_packed_files_are_named_or_harmless(file, fake, tmp_path):
+    path, random = lay(fake, tmp_path, pack=True) / file, np.random.default_rng(2)
+    good, outcomes = both("mnist", tmp_path), []
+    for _ in range(12):
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+        outcomes.append(noticed(path, fake[file], random, "mnist", tmp_path, good))
+    assert outcomes.count(True) > 8  # flips in the header's date are harmless
 
-    def fails(match, path="f", split="train", **options):
-        with pytest.raises(BridgekitError, match=match):
-            data.load(f"folder:{path}", split, root=tmp_path / "root", **options)
 
-    fails(r"No such folder: .*/f or .*/root/f\.")
-    fails("No such folder: folder:", path="")
-    (tmp_path / "f").mkdir()
-    fails("f has no class sub-folders: images go to f/<class>/<image>.png")
-    (tmp_path / "f" / "a").mkdir()
-    fails("No images under f: no class folder holds .png")
-    picture(tmp_path / "f" / "a" / "0.png")
-    fails("f has no test image.*Add images", split="test")
-    broken = tmp_path / "f" / "a" / "1.png"
-    broken.write_bytes((tmp_path / "f" / "a" / "0.png").read_bytes()[:40])
-    fails(r"f/a/1.png cannot be read as an image .*repair or remove it")
-    broken.write_text("text")
-    fails(r"f/a/1.png cannot be read as an image")
-    Image.fromarray(np.zeros((4, 6), np.uint16)).save(broken)
-    fails("f/a/1.png has more than 8 bits a channel")
-    picture(tmp_path / "g" / "train" / "a" / "0.png")
-    fails("g has train/ but no test/", path="g", split="test")
-    assert not (tmp_path / "root").exists()
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("mnist", "train-images-idx3-ubyte.gz"),
+        ("svhn", "test_32x32.mat"),
+        ("cifar10", "cifar-10-python.tar.gz"),
+    ],
+)
+def test_damaged_archives_are_not_put_in_place(name, file, whole, server, tmp_path):
+    random, body, files = np.random.default_rng(3), server.bodies[file], files_under(whole)
+    for path in files:
+        if not path.startswith("MNIST") or "train-images" in path:
+            (whole / path).unlink()
+    left = files_under(whole)
+    for _ in range(10):
+        server.bodies[file] = damaged(body, random)
+        with pytest.raises(BridgekitError, match="could not be downloaded"):
+            data.download(name, whole, mirror=server.url)
+        assert file == "test_32x32.mat" or files_under(whole) == left
+    server.bodies[file] = body
+    data.download(name, whole, mirror=server.url)
+    both(name, whole)
+
+
+@pytest.mark.parametrize("name", ["mnist", "svhn", "cifar10"])
+def test_damaged_caches_are_made_anew(name, whole):
+    random, good = np.random.default_rng(4), both(name, whole)
+    path = store.cache_path(whole, f"{name}-train")
+    body = path.read_bytes()
+    for _ in range(10):
+        path.write_bytes(damaged(body, random))
+        assert both(name, whole) == good and path.read_bytes() == body
 
 
 # ------------------------------------------------------------------------------------------- the real one

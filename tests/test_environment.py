@@ -32,6 +32,12 @@ def required(project) -> dict[str, str]:
     return dict(map(split, project["dependencies"] + extras["book"] + extras["test"]))
 
 
+@pytest.fixture(scope="module")
+def cluster(project) -> set[str]:
+    """The executor plugins."""
+    return {split(plugin)[0] for plugin in project["optional-dependencies"]["cluster"]}
+
+
 def test_environment_yml_is_in_step_with_pyproject(required, project):
     given = yaml.safe_load((REPOSITORY / "environment.yml").read_text())["dependencies"]
     (pip,) = (entry["pip"] for entry in given if isinstance(entry, dict))
@@ -43,11 +49,28 @@ def test_environment_yml_is_in_step_with_pyproject(required, project):
     assert brought == {CONDA_NAMES.get(name, name): bounds for name, bounds in required.items()}
 
 
-def test_constraints_pin_exactly_what_is_required(required):
+def test_constraints_pin_exactly_what_is_required(required, cluster):
     lines = [x for x in (REPOSITORY / "constraints.txt").read_text().splitlines() if not x.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+", line) for line in lines)
     pinned = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines}
-    assert {name.lower() for name in required} <= pinned and len(pinned) == len(lines)
+    # A plugin of Slurm's brings another one of its own, which runs the jobs.
+    wanted = {*required, *cluster, "snakemake-executor-plugin-slurm-jobstep"}
+    assert {name.lower() for name in wanted} <= pinned and len(pinned) == len(lines)
+
+
+def test_slurm_profile_holds_what_must_not_be_forgotten():
+    """Every key is an option of Snakemake or of the plugin; what the Makefile says stands there as well."""
+    from snakemake.cli import get_argument_parser
+
+    given = yaml.safe_load((REPOSITORY / "cluster" / "slurm" / "config.yaml").read_text())
+    assert given["executor"] == "slurm" and given["slurm-status-command"] == "squeue"
+    own = {key for key in given if not key.startswith("slurm-")}
+    assert {f"--{key}" for key in own} <= get_argument_parser()._option_string_actions.keys()
+    makefile = re.search(r"^SNAKEMAKE := .*$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE).group()
+    for name in ("rerun-triggers", "rerun-incomplete", "nolock"):
+        value = given[name]
+        assert (f"--{name} " if value is True else f"--{name} {value} ") in makefile
+    assert "--profile cluster/slurm " in (REPOSITORY / "README.md").read_text()
 
 
 def test_python_version_is_one(project):

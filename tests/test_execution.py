@@ -1,8 +1,11 @@
 """One kernel, one notebook: what is kept, what is said, and what happens when it does not end well."""
 
+import errno
 import json
 import sys
 import time
+from contextlib import nullcontext
+from pathlib import Path
 
 import jupytext
 import nbformat
@@ -22,9 +25,9 @@ def page(code: str) -> str:
 def execute(tmp_path):
     """Runs a page's source in `tmp_path`."""
 
-    def run(source, parameters=None, env=None):
+    def run(source, parameters=None, env=None, limit=None):
         part, failed = tmp_path / ".x.part.ipynb", tmp_path / "x.failed.ipynb"
-        return execution.execute(source, parameters or {}, part, failed, tmp_path, env or {})
+        return execution.execute(source, parameters or {}, part, failed, tmp_path, env or {}, limit)
 
     return run
 
@@ -53,7 +56,7 @@ def test_kernel_is_this_interpreter_with_nothing_of_the_users(execute, tmp_path,
         sys.executable,
         str(tmp_path),
         "yes",
-        execution.__file__.replace("execution", "__init__"),
+        str(Path(execution.__file__).with_name("__init__.py")),
         backend,
     ]
     assert output["data"]["text/plain"].replace("\n", "") == repr(ours)
@@ -96,14 +99,128 @@ def test_page_that_raises_keeps_its_notebook(execute, tmp_path):
     assert not (tmp_path / ".x.part.ipynb").exists()
 
 
-def test_kernel_that_dies(execute, tmp_path):
-    with pytest.raises(BridgekitError, match="the kernel did not finish") as error:
-        execute(page("print('before')\n```\n\n```{code-cell} ipython3\nimport os\nos._exit(1)"))
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("os._exit(1)", "the kernel did not finish: it ended with status 1"),
+        ("os.kill(os.getpid(), 9)", r"the kernel did not finish: it was killed \(out of memory\?\)"),
+        ("os.kill(os.getpid(), 11)", r"the kernel did not finish: it crashed \(SIGSEGV\)"),
+    ],
+)
+def test_kernel_that_dies(execute, tmp_path, code, said):
+    with pytest.raises(BridgekitError, match=said) as error:
+        execute(page(f"print('before')\n```\n\n```{{code-cell}} ipython3\nimport os\n{code}"))
     assert str(tmp_path / "x.failed.ipynb") in str(error.value)
     kept = nbformat.read(tmp_path / "x.failed.ipynb", as_version=4)
     nbformat.validate(kept)
     title, before, last = kept.cells
-    assert title.source == "# Page" and "before" in str(before.outputs) and "_exit" in last.source
+    assert title.source == "# Page" and "before" in str(before.outputs) and code in last.source
+
+
+@pytest.mark.pipeline
+def test_page_that_hangs_is_stopped(execute, tmp_path):
+    """In C code, with Python's lock held, and with a process of its own: nothing in the kernel can answer."""
+    notes = tmp_path / "progress"
+    code = (
+        "# comment\nimport ctypes, os, pathlib, subprocess\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        "pathlib.Path('child').write_text(str(child.pid))\n"
+        'pathlib.Path(\'progress\').write_text(\'{"what": "fit", "done": 3, "of": 9, "left": 60}\\n\')\n'
+        "ctypes.PyDLL(None).sleep(600)"
+    )
+    env, began = {"BRIDGEKIT_PROGRESS": str(notes), "BRIDGEKIT_CHECKPOINTS": str(tmp_path)}, time.monotonic()
+    with pytest.raises(BridgekitError) as error:
+        execute(page(code), env=env, limit=15)
+    assert time.monotonic() - began < 120
+    story, where = str(error.value).split("\n")
+    assert story == (
+        "stopped after 0:15, its time limit, in cell In [1], which begins `import ctypes, os, pathlib, "
+        "subprocess` (fit · 3/9 · 1:00 left). Start it again with a longer --limit, or with --limit none: it "
+        "goes on from its last checkpoint"
+    )
+    assert where == f"  partly executed notebook: {tmp_path / 'x.failed.ipynb'}"
+    assert "ctypes" in nbformat.read(tmp_path / "x.failed.ipynb", as_version=4).cells[-1].source
+    state = Path("/proc", (tmp_path / "child").read_text(), "stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+def test_limit_of_a_kernel_that_has_not_started():
+    said = execution._late(90, [], {})
+    assert said.startswith("stopped after 1:30, its time limit, in the kernel's start. ")
+    assert said.endswith("with --limit none")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1.5h", 5400), ("none", None)]
+)
+def test_time_limits(text, seconds):
+    assert execution.seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["90", "0s", "-3m", "2 days", "", "1e9h", "nan", "30M", "٣m"])
+def test_no_time_limit(text):
+    with pytest.raises(BridgekitError, match=f"written 90s, 30m, 2h or none, not '{text}'"):
+        execution.seconds(text)
+
+
+class Standing:
+    """A kernel that is not there: papermill is not called either."""
+
+    late, manager = False, None
+
+    def end(self):
+        return None
+
+
+@pytest.fixture
+def papermill(monkeypatch):
+    """Stands in for papermill and the kernel: raises the given error once it has begun the page's cells."""
+
+    def stand_in(error):
+        def run(notebook, part, parameters, on_cell_start, **options):
+            for index, cell in enumerate(notebook.cells):
+                on_cell_start(cell=cell, cell_index=index)
+            output = nbformat.v4.new_output("error", ename="OSError", evalue="disk", traceback=[])
+            notebook.cells[-1].outputs = [output]
+            raise error
+
+        monkeypatch.setattr("papermill.execute_notebook", run)
+        monkeypatch.setattr(execution.kernels, "started", lambda *arguments: nullcontext(Standing()))
+
+    return stand_in
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_notebook_that_a_full_disk_does_not_take(execute, papermill):
+    papermill(FULL)
+    with pytest.raises(BridgekitError) as error:
+        execute(page("1 / 0"))
+    assert str(error.value) == (
+        "the executed notebook (OSError: disk) cannot be written: No space left on device. Free some space "
+        "(the disk is full) and start again."
+    )
+
+
+def test_notebook_of_a_dead_kernel_that_a_full_disk_does_not_take(execute, papermill, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise FULL
+
+    papermill(RuntimeError("Kernel didn't respond in 120 seconds"))
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(BridgekitError) as error:
+        execute(page("1 / 0"))
+    assert str(error.value).startswith("the kernel did not finish: Kernel didn't respond in 120 seconds\n")
+    assert "the partly executed notebook was lost: No space left on device. Free" in str(error.value)
+    assert not (tmp_path / "x.failed.ipynb").exists()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a fault of our own"), TimeoutError("nbclient's")])
+def test_faults_of_another_kind_are_not_told_as_a_dead_kernel(execute, papermill, error):
+    papermill(error)
+    with pytest.raises(type(error), match=str(error)):
+        execute(page("1 / 0"))
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,20 @@
-"""Every game of paper A on the plane: who moves, trials and resuming, and what its losses are."""
+"""Regularised discriminators on the plane: trials, resuming, failures, and when their vectors move.
+
+What every game is, ``tests/test_game_laws.py`` says.
+"""
 
 from __future__ import annotations
 
-import functools
 import warnings
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from bridgekit import data, metrics
-from bridgekit.game import Phase, Uniform
-from bridgekit.games import arenas, baselines, bridge, turns
-from bridgekit.objectives import adversarial, f_gan
+from bridgekit.game import Phase
+from bridgekit.games import arenas, baselines, bridge
+from bridgekit.objectives import adversarial
 from bridgekit.objectives import bridge as twins
 from bridgekit.training import fit, noise, play, probe, start
 
@@ -32,26 +33,13 @@ def reverse_kl_gan(arena=None, **settings):
 
 
 GAMES = {
-    "RKL": reverse_kl_gan,
     "RKL-GP": lambda: reverse_kl_gan(penalty=1.0),
     "RKL-SN": lambda: reverse_kl_gan(plane(spectral=True)),
-    "GAN": lambda: baselines.gan(plane(), adversarial.saturating),
-    "non-saturating GAN": lambda: baselines.gan(plane(), adversarial.non_saturating, d_steps=2),
     "WGAN-GP": lambda: baselines.wgan_gp(plane()),
-    "f-GAN, forward KL": lambda: baselines.f_gan(plane(), f_gan.FORWARD_KL),
-    "f-GAN, reverse KL": lambda: baselines.f_gan(plane(), f_gan.REVERSE_KL),
-    "f-GAN, chi^2": lambda: baselines.f_gan(plane(), f_gan.PEARSON_CHI2),
-    "f-GAN, Hellinger": lambda: baselines.f_gan(plane(), f_gan.SQUARED_HELLINGER),
-    "f-GAN, JSD": lambda: baselines.f_gan(plane(), f_gan.JENSEN_SHANNON, d_steps=2),
-    "fixed combination": lambda: bridge.fixed_combination(plane(), weight=0.3),
-    "fine-tuning": lambda: bridge.fine_tuning(plane(), penalty=1.0),
-    "bridge": lambda: bridge.alpha_bridge(plane(), d_steps=2),
     "bridge + GP": lambda: bridge.alpha_bridge(plane(), penalty=1.0, gamma=twins.cosine_gamma),
     "bridge + SN": lambda: bridge.alpha_bridge(plane(spectral=True), gamma=twins.linear_gamma),
 }
-REGULARISED = ("RKL-GP", "RKL-SN", "WGAN-GP", "bridge + GP", "bridge + SN")
-every = pytest.mark.parametrize("name", GAMES)
-regularised = pytest.mark.parametrize("name", REGULARISED)
+regularised = pytest.mark.parametrize("name", GAMES)
 
 
 def weights(state):
@@ -67,30 +55,6 @@ def played(game, seeds, rounds=3, **options):
     for phase in game.phases:
         play(game, state, phase.name, rounds, **options)
     return state
-
-
-@every
-def test_every_game_plays_and_each_turn_moves_only_what_is_its_own(name):
-    game = GAMES[name]()
-    assert played(game, [0, 1]).failed == [None, None]
-    for phase in game.phases:
-        assert {player for turn in phase.turns for player in turn.moves} <= set(game.players)
-        for turn in {turn.moves: turn for turn in phase.turns}.values():
-            only = replace(game, phases=(Phase(phase.name, 3, (turn,), phase.schedule),))
-            state = start(only, [0])
-            before = weights(state)
-            play(only, state, phase.name)
-            after = weights(state)
-            assert {k[0] for k in after if not torch.equal(after[k], before[k])} == set(turn.moves)
-
-
-def test_games_are_told_apart():
-    games = [build() for build in GAMES.values()]
-    games += [baselines.wgan_gp(plane(), penalty=1.0), reverse_kl_gan(d_steps=3), reverse_kl_gan(penalty=2.0)]
-    games += [bridge.fixed_combination(plane(), weight=w) for w in (0.2, 0.4)]
-    for c in (20.0, 10.0):
-        games.append(bridge.alpha_bridge(plane(), gamma=functools.partial(twins.sigmoid_gamma, c=c, d=-5.0)))
-    assert len({game.fingerprint() for game in games}) == len(games)
 
 
 @regularised
@@ -176,59 +140,6 @@ def test_d_steps_are_steps_on_fresh_samples():
     play(spied, start(spied, [0]), "train")
     assert len(seen) == 3
     assert not torch.equal(seen[0][0], seen[1][0]) and not torch.equal(seen[1][1], seen[2][1])
-
-
-def batch_of(turn, trials=2, seed=0):
-    """A draw of everything that a turn needs, the same for turns with the same names."""
-    found = {}
-    for name, draw in turn.draws.items():
-        generators = [torch.Generator().manual_seed(100 * seed + i) for i in range(trials)]
-        found[name] = torch.stack([draw.take(draw.chunk(1, g)[0]) for g in generators])
-    return SimpleNamespace(**found)
-
-
-def test_the_penalty_is_evaluated_between_real_and_fake_samples():
-    arena = plane()
-    (bare,), (turn,) = turns.discriminator_turns(arena), turns.discriminator_turns(arena, penalty=0.7)
-    assert bare.draws.keys() == {"x", "z"} and turn.draws["u"] == Uniform((16,))
-    state = start(reverse_kl_gan(arena), [0, 1])
-    nets, batch = SimpleNamespace(**state.nets), batch_of(turn)
-    x, fake, u = batch.x, nets.G(batch.z).detach(), batch.u[..., None]
-    assert u.min() >= 0 and u.max() < 1 and u.std() > 0.2
-    points = (u * x + (1 - u) * fake).requires_grad_()
-    (slope,) = torch.autograd.grad(nets.D(points).sum(), points, create_graph=True)
-    want = 0.7 * (slope.norm(dim=-1) - 1).square().mean(-1)
-    got = turn.losses(nets, batch, None)["D"] - bare.losses(nets, batch, None)["D"]
-    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-6)
-    for w in nets.D.body.weights:  # a penalty that is only a number would teach D nothing
-        (learned,), (exact,) = (torch.autograd.grad(p.sum(), w, retain_graph=True) for p in (got, want))
-        torch.testing.assert_close(learned, exact, rtol=1e-4, atol=1e-6)
-        assert exact.abs().max() > 1e-3
-
-
-@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_the_fixed_combination_is_one_of_the_two_gradients(weight):
-    arena = plane()
-    mixed = bridge.combination_turn(arena, 0.3, weight)
-    ml, adverse = turns.ml_turn(arena, 0.3), turns.generator_turn(arena, adversarial.reverse_kl)
-    state = start(bridge.fixed_combination(arena), [0, 1])
-    nets, batch = SimpleNamespace(**state.nets), batch_of(mixed)
-
-    def gradient(turn, player):
-        loss = turn.losses(nets, batch, None)[player].sum()
-        return torch.autograd.grad(loss, list(state.nets[player].parameters()))
-
-    for got, a, b in zip(*(gradient(t, "G") for t in (mixed, ml, adverse)), strict=True):
-        torch.testing.assert_close(got, (1 - weight) * a + weight * b, rtol=1e-4, atol=1e-5)
-    for got, want in zip(gradient(mixed, "E"), gradient(ml, "E"), strict=True):
-        torch.testing.assert_close(got, want)
-
-
-def test_fine_tuning_serves_runs_as_long_as_the_bridge():
-    game = bridge.fine_tuning(plane(), ml_rounds=4, rounds=6, d_steps=2, penalty=1.0)
-    state = play(game, play(game, start(game, [0]), "I"), "warm")
-    assert state.played == {"I": 4, "warm": 6} and set(state.losses) >= {"warm/D", "warm/G"}
-    assert "warm/E" not in state.losses
 
 
 @pytest.mark.parametrize("gamma", [twins.linear_gamma, twins.cosine_gamma, twins.sigmoid_gamma])

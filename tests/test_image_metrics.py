@@ -23,7 +23,7 @@ def images(rows) -> torch.Tensor:
 
 
 def inception(posterior) -> float:
-    return metrics.image_inception_score(judge(), images(posterior).log())
+    return metrics.image_inception_score(judge(), images(posterior).log().clamp(min=-1e4))
 
 
 def test_inception_score_by_hand():
@@ -99,6 +99,10 @@ def test_images_that_are_not_finite_score_nan():
     assert math.isnan(metrics.frechet_distance(judge(), broken, x))
     assert math.isnan(metrics.frechet_distance(judge(), x, broken))
     assert math.isnan(metrics.classifier_accuracy(judge(), broken, y))
+    broken[1, 0] = -math.inf  # which the logits may not show: a ReLU makes 0 of it
+    rectified = judge()
+    rectified.logits = lambda x: x.flatten(1).relu()
+    assert math.isnan(metrics.image_inception_score(rectified, broken))
 
 
 @pytest.mark.parametrize(

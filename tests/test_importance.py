@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from bridgekit import data
 from bridgekit.data import Images
 from bridgekit.distributions import Mixture
+from bridgekit.errors import BridgekitError
 from bridgekit.game import Phase
 from bridgekit.games import arenas, baselines, importance
 from bridgekit.networks import MLP
@@ -292,6 +293,17 @@ def test_the_affine_generators_density():
         importance.affine_log_density(
             MLP([2, 4, 2], [torch.Generator().manual_seed(0)]), torch.zeros(1, 3, 2)
         )
+
+
+def test_labelled_images_are_square():
+    oblong = replace(pictures(), x=torch.zeros(40, 1, 16, 20))
+    with pytest.raises(BridgekitError, match="wants square images, not 20 x 16 pixels"):
+        importance.labelled_images(oblong)
+
+
+def test_an_affine_generator_wants_codes_as_wide_as_the_data():
+    with pytest.raises(BridgekitError, match="2 numbers wants codes of as many, not 3: z=2"):
+        importance.affine(plane(z=3))
 
 
 def test_an_affine_generator_finds_a_gaussian():

@@ -12,6 +12,7 @@ from sklearn.neighbors import KernelDensity
 from bridgekit import metrics
 from bridgekit.data import mixture
 from bridgekit.distributions import Mixture, normal_log_prob
+from bridgekit.errors import BridgekitError
 
 GRID = mixture("gaussians25")
 
@@ -79,7 +80,9 @@ def test_inception_score_far_from_everything_is_finite():
 
 def test_modes_covered_counts_hits():
     x = at_centres([20, 19, 30, 0, 21, 1])
+    x = torch.cat([x, torch.ones(10_000 - len(x), 2)])  # the others lie between modes
     assert metrics.modes_covered(x, GRID).item() == 3
+    assert metrics.modes_covered(x[:4000], GRID).item() == 4  # of so many, 8 are enough
     assert metrics.modes_covered(x, GRID, hits=19).item() == 4
     assert metrics.modes_covered(x, GRID, hits=1).item() == 5
     assert metrics.modes_covered(GRID.sample(10_000, generator()), GRID).item() == 25
@@ -87,7 +90,7 @@ def test_modes_covered_counts_hits():
 
 @pytest.mark.parametrize(("radius", "inside"), [(2.99, 1.0), (3.01, 0.0)])
 def test_the_radius_is_three_sigma(radius, inside):
-    angle = torch.linspace(0, 6, 40)
+    angle = torch.linspace(0, 6, 200)
     x = GRID.means[3] + radius * 0.05 * torch.stack([angle.cos(), angle.sin()], -1)
     assert metrics.high_quality_share(x, GRID).item() == inside
     assert metrics.modes_covered(x, GRID).item() == inside
@@ -245,7 +248,7 @@ def test_the_scores_of_the_plane_are_the_single_functions():
 
 def test_the_scores_of_the_plane_name_the_bandwidths_after_the_first():
     usual = {"is", "is_junk", "modes", "high_quality", "reverse_kl", "log_likelihood"}
-    x = GRID.sample(100, generator())
+    x = GRID.sample(200, generator())
     assert metrics.plane_scores(x, GRID, POINTS).keys() == usual
     other = metrics.plane_scores(x, GRID, POINTS, [0.3, 0.1])
     assert other.keys() == usual | {"log_likelihood_0.1"}
@@ -308,15 +311,21 @@ def test_labels_of_broken_samples():
     x = torch.tensor([[[0.1], [0.9]], [[math.nan], [0.2]]])
     found = metrics.knn_classify(x, reference, labels, k=1)
     assert found.tolist() == [[0, 1], [-1, 0]]
-    histogram = metrics.class_histogram(found, 3)
-    assert histogram[0].tolist() == [1, 1, 0] and histogram[1].isnan().all()
-    missing = metrics.classes_missing(found, 3)
-    assert missing[0].item() == 1 and missing[1].isnan()
 
 
-def test_classes_missing_counts_hits():
-    labels = torch.tensor([[0, 0, 0, 1, 2, 2], [3, 3, 3, 3, 3, 3]])
-    assert metrics.class_histogram(labels, 4).tolist() == [[3, 1, 2, 0], [0, 0, 0, 6]]
-    assert metrics.classes_missing(labels, 4).tolist() == [1, 3]
-    assert metrics.classes_missing(labels, 4, hits=2).tolist() == [2, 3]
-    assert metrics.classes_missing(labels, 4, hits=3).tolist() == [3, 3]
+def test_what_has_no_neighbours_has_no_label():
+    x, y = torch.arange(60.0)[:, None], torch.arange(60)
+    for k in (0, -1, 51):
+        with pytest.raises(BridgekitError, match=f"1 to 50 neighbours, not {k}"):
+            metrics.knn_classify(x, x, y, k=k)
+    for bad_x, bad_y in ((x / 0, y), (x, y - 1)):
+        with pytest.raises(BridgekitError, match="labelled references"):
+            metrics.knn_classify(x, bad_x, bad_y)
+
+
+@pytest.mark.parametrize("sigma", [math.nan, -0.05, 0.0])
+def test_a_mixture_without_width_has_no_modes(sigma):
+    broken = Mixture(GRID.means, sigma)
+    for score in (metrics.modes_covered, metrics.high_quality_share, metrics.mode_reverse_kl):
+        with pytest.raises(BridgekitError, match=f"sigma = {sigma}"):
+            score(GRID.means.repeat(20, 1), broken)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bridgekit import keys, pages, placement
+from bridgekit import keys, pages, placement, sums
 from bridgekit.errors import BridgekitError
 
 
@@ -26,6 +26,15 @@ def test_root_is_found_from_below_or_named(toy_book, monkeypatch, tmp_path):
     assert pages.root() == toy_book.root
     monkeypatch.setenv("BRIDGEKIT_ROOT", str(tmp_path))
     with pytest.raises(BridgekitError, match="set BRIDGEKIT_ROOT"):
+        pages.root()
+
+
+def test_somebody_elses_jupyter_book_is_not_taken_for_this_one(toy_book, monkeypatch, tmp_path):
+    toy_book.write(f"{tmp_path}/other/book/_toc.yml", "format: jb-book\nroot: intro\n")
+    monkeypatch.chdir(tmp_path / "other")
+    assert pages.root() == keys.PACKAGE.parent
+    monkeypatch.setenv("BRIDGEKIT_ROOT", str(tmp_path / "other"))
+    with pytest.raises(BridgekitError, match=r"with profiles/ beside it in \$BRIDGEKIT_ROOT"):
         pages.root()
 
 
@@ -58,6 +67,30 @@ def test_settings_of_the_command_line(toy_book):
         pages.parse("alpha", ["seed"])
     with pytest.raises(BridgekitError, match="did you mean 'scale'"):
         pages.parse("alpha", ["scal=1"])
+    with pytest.raises(BridgekitError, match="--set gives 'seed' twice"):
+        pages.parse("alpha", ["seed=1", "scale=2", "seed=3"])
+
+
+@pytest.mark.parametrize(
+    ("page", "setting", "said"),
+    [
+        ("twin_gradients", "sigma=-1", "parameter 'sigma' is -1, out of its range: from 0.4, to 2.4"),
+        ("twin_gradients", "sigma=.nan", "parameter 'sigma' is nan, out of its range: from 0.4"),
+        ("twin_gradients", "seeds=0", "parameter 'seeds' is 0, out of its range: from 1"),
+        ("twin_gradients", "map_points=1", "parameter 'map_points' is 1, out of its range: from 2"),
+        ("activation", "images=0", "parameter 'images' is 0, out of its range: from 2"),
+        ("unified", "frames=-1", "parameter 'frames' is -1, out of its range: from 2, to 91"),
+        ("unified", "frames=1:30", "parameter 'frames' is declared int, but got '1:30'"),
+        ("weights", "kappas=3", "parameter 'kappas' is 3, out of its range: from 4, multiple of 4"),
+        ("plane", "beta1s=[0.5, .inf]", "parameter 'beta1s' is [0.5, inf], out of its range: not empty"),
+        ("plane", "zoo=[f-GAN]", "parameter 'zoo' is ['f-GAN'], out of its range: distinct, each one of"),
+        ("scoreboard", "paper=D", "parameter 'paper' is 'D', out of its range: one of all | A | B | C"),
+    ],
+)
+def test_our_pages_refuse_what_they_have_no_answer_for(monkeypatch, page, setting, said):
+    monkeypatch.setenv("BRIDGEKIT_ROOT", str(keys.PACKAGE.parent))
+    with pytest.raises(BridgekitError, match=re.escape(said)):
+        pages.parse(page, [setting])
 
 
 BAD = [
@@ -87,6 +120,7 @@ def test_unknown_and_ill_typed(toy_book, act, said):
         ("alpha:\n  sead: 1\n", "profiles/smoke.yaml: page 'alpha' has no parameter 'sead'"),
         ("alpha:\n  seed: x\n", "profiles/smoke.yaml: page 'alpha': parameter 'seed' is declared int"),
         ("alpha: [\n", "profiles/smoke.yaml is not valid YAML"),
+        ("alpha:\n  seed: 1\nbeta:\nalpha:\n  scale: 2\n", "the key 'alpha' is there twice"),
     ],
 )
 def test_profile_that_does_not_fit(toy_book, text, said):
@@ -191,12 +225,25 @@ def test_begin_listens_to_the_environment(toy_book, torch_as_it_was, monkeypatch
     assert (run.out, run.profile, torch.get_num_threads()) == (tmp_path / "there", "smoke", 2)
 
 
+def test_begin_sees_a_name_that_papermill_injected(toy_book, torch_as_it_was):
+    """Papermill's own warning is one line of its log, and the page would run with its defaults."""
+    namespace = {"seed": 3, "scale": 1.0, "names": [], "sed": 7, "In": ["", "# Parameters\nsed = 7\n"]}
+    with pytest.raises(BridgekitError, match="page 'alpha' has no parameter 'sed': did you mean 'seed'"):
+        pages.begin("alpha", namespace)
+    namespace["In"] = ["", "# Parameters\nseed = 3\nPAPERMILL_INPUT_PATH = 'X.ipynb'\n", "sed = 7"]
+    assert pages.begin("alpha", namespace).parameters == {"seed": 3, "scale": 1.0, "names": []}
+    del namespace["seed"]
+    with pytest.raises(BridgekitError, match="page 'alpha': the notebook lacks 'seed': make it"):
+        pages.begin("alpha", namespace)
+
+
 def test_begin_refuses(toy_book, torch_as_it_was, monkeypatch):
     with pytest.raises(BridgekitError, match="'seed' is declared int, but got 'x'"):
         pages.begin("alpha", {"seed": "x", "scale": 1.0, "names": []})
-    monkeypatch.setenv("BRIDGEKIT_THREADS", "many")
-    with pytest.raises(BridgekitError, match="BRIDGEKIT_THREADS must be a whole number"):
-        pages.begin("beta", {"text": "x"})
+    for threads in ("many", "0", "²"):
+        monkeypatch.setenv("BRIDGEKIT_THREADS", threads)
+        with pytest.raises(BridgekitError, match="BRIDGEKIT_THREADS must be a whole number"):
+            pages.begin("beta", {"text": "x"})
 
 
 def everything(folder: Path) -> set[str]:
@@ -208,18 +255,15 @@ def test_run_puts_a_whole_result_in_place(toy_book, monkeypatch):
     monkeypatch.setenv("BRIDGEKIT_DATA", "somewhere")
     toy_book.edit("book/beta.md", "import json\n", "import json\nprint(1)  # data\n")
     toy_book.edit("book/beta.md", '{"text": text}', '{"text": text, "env": dict(os.environ)}')
-    toy_book.write("figures/quick/beta/stale.svg", "old")
+    toy_book.write("figures/quick/beta/notes.txt", "mine")
     before, said = everything(toy_book.root), []
     notebook = pages.run("beta", tell=said.append)
     assert notebook == toy_book.notebook("beta")
     after = everything(toy_book.root)
     assert after - before == {"_build/notebooks/quick/beta.ipynb", "figures/quick/beta/record.json"}
-    assert before - after == {"figures/quick/beta/stale.svg"}
-    assert json.loads(notebook.read_text())["metadata"]["bridgekit"] == {
-        "page": "beta",
-        "profile": "quick",
-        "key": pages.key("beta"),
-    }
+    assert not before - after
+    made = sums.read_notebook(notebook)["metadata"]["bridgekit"]
+    assert made == {"page": "beta", "profile": "quick", "key": pages.key("beta"), "sum": made["sum"]}
     env = json.loads((toy_book.root / "figures/quick/beta/record.json").read_text())["env"]
     assert env["BRIDGEKIT_DATA"] == str(toy_book.root / "somewhere")
     assert env["BRIDGEKIT_ROOT"] == str(toy_book.root) and env["BRIDGEKIT_PROFILE"] == "quick"
@@ -234,7 +278,7 @@ def test_run_to_a_folder_of_ones_own(toy_book, tmp_path):
     assert everything(toy_book.root / "_build") == set()
     shutil.rmtree(out)
     toy_book.write(f"{out}/letter.txt", "not a result")
-    with pytest.raises(BridgekitError, match="choose an empty --out"):
+    with pytest.raises(BridgekitError, match="holds other things than results of page .beta.*choose another"):
         pages.run("beta", out=out)
     assert everything(out.parent) == {"beta/letter.txt"}
 
@@ -259,7 +303,7 @@ def test_page_that_fails_changes_nothing_else(toy_book):
 def test_unwritable_folder_is_known_before_anything_runs(toy_book, monkeypatch):
     monkeypatch.setattr(pages.execution, "execute", lambda *args: pytest.fail("the page was executed"))
     toy_book.write("file", "not a folder")
-    with pytest.raises(BridgekitError, match="cannot write results to .*see --out"):
+    with pytest.raises(BridgekitError, match="cannot write results to .*is a file.*with --out"):
         pages.run("beta", out=toy_book.root / "file" / "beta")
     folder = toy_book.root / "figures" / "quick" / "beta"
     folder.mkdir(parents=True)
@@ -291,36 +335,17 @@ def test_results_are_not_put_in_the_place_of_a_file(toy_book):
     assert (toy_book.root / "notes.txt").read_text() == "mine"
 
 
-def test_a_result_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
-    part, folder, rename = tmp_path / "new", tmp_path / "beta", Path.rename
-    for place in (part, folder):
-        place.mkdir()
-        (place / "record.json").write_text(place.name)
-
-    def refused(path, target):
-        if path == part:
-            raise KeyboardInterrupt
-        return rename(path, target)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Path, "rename", refused)
-        placement.swap(part, folder)
-    assert (folder / "record.json").read_text() == "beta"
-    placement.swap(part, folder)
-    assert (folder / "record.json").read_text() == "new" and list(tmp_path.iterdir()) == [folder]
-
-
 @pytest.mark.pipeline
 def test_checkpoints_stay_until_the_result_is_in_place(toy_book, monkeypatch):
     kept = keys.checkpoints(toy_book.root, "quick", "beta", pages.resolve("beta"))
     kept.mkdir(parents=True)
     (kept / "state.pt").touch()
 
-    def full(part, folder):
-        raise OSError("no space left")
+    def full(*_):
+        raise BridgekitError("no space left")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
-        patch.setattr(placement, "swap", full)
+    with monkeypatch.context() as patch, pytest.raises(BridgekitError, match="no space left"):
+        patch.setattr(placement, "put", full)
         pages.run("beta")
     assert (kept / "state.pt").exists()
     pages.run("beta")
@@ -379,3 +404,6 @@ def test_plain_papermill(toy_book):
     toy_book.run("papermill", "X.ipynb", "Y.ipynb", "-p", "seed", "5", "-p", "scale", "3", check=True)
     record = json.loads((toy_book.root / "figures/custom/alpha/record.json").read_text())
     assert record["metrics"]["product"]["values"] == [15.0] and record["profile"] == "custom"
+    for name, value, said in (("sed", "7", "did you mean 'seed'?"), ("scale", "nan", "'scale' is nan")):
+        done = toy_book.run("papermill", "X.ipynb", "Z.ipynb", "-p", name, value)
+        assert done.returncode and said in done.stderr

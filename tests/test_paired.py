@@ -189,6 +189,7 @@ def test_pairs_needed_is_the_first_that_suffices():
         lambda: power(1.0, 1.0, 1),
         lambda: pairs_needed(0.0, 1.0),
         lambda: pairs_needed(math.nan, 1.0),
+        lambda: pairs_needed(1.0, math.inf),
         lambda: pairs_needed(1.0, 1.0, power=0.04),
     ],
 )

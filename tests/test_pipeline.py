@@ -46,8 +46,13 @@ def test_only_what_changed_is_executed(toy_repository):
     assert succeed(book, "book") == []
     assert (html / "index.html").stat().st_mtime_ns == built
 
+    whole = book.notebook("alpha").read_bytes()
+    book.notebook("alpha").write_bytes(whole.replace(b"The first page", b"The fi2st page"))
     book.edit("book/beta.md", "The second page", "The changed page")
-    assert succeed(book, "book") == ["beta"]
+    done, executed = make(book, "book")
+    assert done.returncode == 0 and sorted(executed) == ["alpha", "beta"], done.stderr
+    assert done.stderr.count("alpha: its executed notebook was damaged; removed, to be made anew") == 1
+    assert book.notebook("alpha").read_bytes() == whole
     assert "The changed page" in (html / "beta.html").read_text()
 
     book.append("bridgekit/results.py", "# changed\n")  # which alpha imports, through pages
@@ -63,17 +68,35 @@ def test_failed_page_keeps_its_notebook_and_the_reference_run(toy_book):
     assert "OSError" in toy_book.notebook("beta.failed").read_text()
     assert (toy_book.root / "figures/quick/beta/record.json").read_text() == "earlier"
     assert not toy_book.notebook("beta").exists()
+    first, *rest = done.stderr.splitlines()[-3:]
+    assert first.startswith(
+        "bridgekit: page 'beta': cell In [3], which begins"
+    )  # Snakemake's own words end above
+    assert rest == ["  OSError: disk", f"  partly executed notebook: {toy_book.notebook('beta.failed')}"]
+    assert not list(toy_book.root.glob("_build/errors*"))
+
+
+def test_page_that_takes_too_long(toy_book):
+    toy_book.edit("book/beta.md", "(out /", "__import__('time').sleep(600); (out /")
+    toy_book.append("profiles/quick.yaml", "limit: 1h\n")
+    done, pages = make(toy_book, "figures", "only=beta", "limit=20s")
+    assert done.returncode != 0 and pages == []
+    assert "page 'beta': stopped after 0:20, its time limit, in " in done.stderr.splitlines()[-2]
 
 
 def test_broken_book_fails_twice(toy_book):
     toy_book.edit("book/_toc.yml", "      - file: alpha\n", "")
     toy_book.append("book/welcome.md", "\nSee {ref}`nowhere`.\n")
-    for _ in range(2):
+    html = toy_book.root / "_build" / "html"
+    for earlier in (False, True):
+        if earlier:
+            toy_book.write("_build/html/index.html", "the earlier book")
         done, _ = make(toy_book, "book")
         assert done.returncode != 0
-        assert "undefined label: 'nowhere'" in done.stderr and "each of them is an error" in done.stderr
-        assert not (toy_book.root / "_build" / "html").exists()
+        assert "undefined label: 'nowhere'" in done.stderr
+        assert "each of them is an error: see the lines above." in done.stderr.splitlines()[-1]
         assert not list(toy_book.root.rglob(".doctrees"))
+        assert [path.read_text() for path in html.glob("*")] == ["the earlier book"] * earlier
 
 
 @pytest.mark.parametrize("place", [".", "book", "book/beta.md"])

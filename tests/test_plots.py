@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from conftest import rewrite
 from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 
@@ -177,7 +178,7 @@ def finished(root, profile, fall, error):
     path = run.out / "record.json"
     record = json.loads(path.read_text())
     record["provenance"] |= {"commit": "abc", "dirty": False}  # the folder is in no repository
-    path.write_text(json.dumps(record))
+    rewrite(path, record)
     return run
 
 

@@ -122,6 +122,8 @@ def test_the_record_is_complete(book: ToyBook, page: str, monkeypatch: pytest.Mo
     results = book.root / "figures" / "smoke" / page
     record = records.read_record(results / "record.json")
     assert record["profile"] == "smoke" and record["parameters"] == pages.resolve(page, "smoke")
+    if "dataset" in record["parameters"]:
+        assert set(record["provenance"]["data"][record["parameters"]["dataset"]]) == {"train", "test"}
     needed = {part.metric for claim in claims.of_page(book.root, page) for part in claim.parts}
     assert needed <= set(record["metrics"])
     for entry in record["figures"].values():

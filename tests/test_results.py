@@ -1,15 +1,14 @@
 """Run records: what a run writes, that it is whole or not there, that the same run gives the same bytes."""
 
+import contextlib
 import io
 import json
 import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import textwrap
 import zipfile
 from functools import partial
 from types import SimpleNamespace
@@ -17,6 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from conftest import REPOSITORY, damaged, rewrite
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
@@ -84,7 +84,7 @@ def test_the_record_says_what_ran_and_holds_every_value(root):
     assert made["packages"]["numpy"] == np.__version__ and made["device"] == "cpu"
     assert made["platform"].startswith(platform.system()) and platform.release() not in made["platform"]
     assert made["wall_seconds"] >= 0 and made["started"].endswith("+00:00")
-    assert sorted(os.listdir(run.out)) == ["curve.npz", "curve.png", "curve.svg", "record.json"]
+    assert sorted(os.listdir(run.out)) == ["SHA256SUMS", "curve.npz", "curve.png", "curve.svg", "record.json"]
     assert not pyplot.get_fignums()
 
 
@@ -122,38 +122,10 @@ def test_finish_removes_what_the_earlier_run_drew_and_this_one_did_not(root):
     run = make_run(root)
     run.figure(drawing(), "other", alt="Another curve")
     run.finish()
-    assert sorted(os.listdir(run.out)) == ["other.npz", "other.png", "other.svg", "record.json"]
+    assert sorted(os.listdir(run.out)) == ["SHA256SUMS", "other.npz", "other.png", "other.svg", "record.json"]
     (run.out / "record.json").write_text("{damaged")
     run.finish()
     assert json.loads((run.out / "record.json").read_text())["page"] == "demo"
-
-
-def test_a_kill_between_write_and_replace_leaves_the_old_record(tmp_path):
-    path = tmp_path / "record.json"
-    path.write_text("old")
-    code = f"""
-        import os, pathlib, signal
-        from bridgekit import records
-        os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-        records.write_bytes(pathlib.Path({str(path)!r}), b"new")
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert path.read_text() == "old"
-    records.write_bytes(path, b"new")
-    assert path.read_text() == "new"
-
-
-def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
-    (tmp_path / "record.json").write_text("old")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(BridgekitError, match=r"cannot write .*record.json: No space left.*BRIDGEKIT_OUT"):
-        records.write_bytes(tmp_path / "record.json", b"new")
-    assert os.listdir(tmp_path) == ["record.json"] and (tmp_path / "record.json").read_text() == "old"
 
 
 def test_an_unwritable_folder_is_an_error_before_the_first_number(root):
@@ -182,7 +154,7 @@ def test_a_damaged_metric_is_found_when_the_record_is_read(root):
     run = complete(make_run(root))
     record = json.loads((run.out / "record.json").read_text())
     record["metrics"]["fall"]["values"] = ["many"]
-    (run.out / "record.json").write_text(json.dumps(record))
+    rewrite(run.out / "record.json", record)
     with pytest.raises(BridgekitError, match="a metric without its list of values"):
         records.read_record(run.out / "record.json")
 
@@ -190,10 +162,13 @@ def test_a_damaged_metric_is_found_when_the_record_is_read(root):
 def test_damaged_arrays_are_one_error_with_the_way_out(root):
     run = complete(make_run(root))
     whole = (run.out / "curve.npz").read_bytes()
-    for damaged in (whole[: len(whole) // 2], b"", b"not a zip"):
-        (run.out / "curve.npz").write_bytes(damaged)
-        with pytest.raises(BridgekitError, match=r"curve\.npz cannot be read.*git checkout"):
+    for body in (whole[: len(whole) // 2], b"", b"not a zip"):
+        (run.out / "curve.npz").write_bytes(body)
+        with pytest.raises(BridgekitError, match=r"curve\.npz is damaged.*git checkout"):
             records.read_npz(run.out / "curve.npz")
+        (root / "curve.npz").write_bytes(body)  # where no sum says so
+        with pytest.raises(BridgekitError, match=r"curve\.npz cannot be read.*git checkout"):
+            records.read_npz(root / "curve.npz")
     with pytest.raises(BridgekitError, match="cannot be read"):
         records.read_npz(run.out / "none.npz")
 
@@ -204,7 +179,7 @@ def test_a_second_run_is_shown_beside_the_reference_run_and_is_not_it(root):
     shutil.copytree(root / "figures/paper/demo", root / "figures/repeated/demo")
     record = json.loads((root / "figures/repeated/demo/record.json").read_text())
     record["metrics"]["fall"]["values"] = [7.0, 8.0]
-    (root / "figures/repeated/demo/record.json").write_text(json.dumps(record))
+    rewrite(root / "figures/repeated/demo/record.json", record)
     run = make_run(root)
     np.testing.assert_array_equal(run.repeated.metric("fall"), [7.0, 8.0])
     np.testing.assert_array_equal(run.reference.metric("fall"), [0.5, 1.5])
@@ -228,6 +203,72 @@ def test_the_reference_gives_back_metrics_arrays_and_figures(root):
     (reference.folder / "curve.svg").unlink()
     with pytest.raises(BridgekitError, match=r"curve\.svg cannot be read.*git checkout"):
         reference.figure("curve")
+
+
+def test_damaged_images_and_arrays_of_a_reference_are_not_shown(root):
+    complete(make_run(root, "paper"))
+    reference, noticed = make_run(root).reference, 0
+    shown = {name: reference.figure(name) for name in ("curve", "growth")}
+    drawn = {name: reference.arrays(name) for name in shown}
+    for file in ("curve.svg", "curve.png", "growth.webp", "curve.npz"):
+        path, name = reference.folder / file, file.partition(".")[0]
+        whole = path.read_bytes()
+        for body in damaged(whole, 15):
+            path.write_bytes(body)
+            try:
+                assert reference.figure(name) == shown[name]
+                np.testing.assert_equal(reference.arrays(name), drawn[name])
+            except BridgekitError as error:
+                assert file in str(error) and "is damaged" in str(error) and "git checkout" in str(error)
+                noticed += 1
+            with contextlib.suppress(BridgekitError):
+                records.intact(reference.folder)
+                assert body == whole
+        path.write_bytes(whole)
+    assert noticed > 50
+
+
+def test_a_reference_without_sums_is_one_clear_error(root):
+    run = complete(make_run(root, "paper"))
+    (run.out / "SHA256SUMS").unlink()
+    with pytest.raises(BridgekitError, match="SHA256SUMS cannot be read.*git checkout"):
+        make_run(root).reference.metric("fall")
+
+
+def test_a_file_that_the_sums_forgot_or_that_is_gone_is_named(root):
+    run = complete(make_run(root, "paper"))
+    path = run.out / "SHA256SUMS"
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(line for line in whole.splitlines(keepends=True) if b"curve" not in line))
+    with pytest.raises(BridgekitError, match=r"curve\.npz, curve\.png, curve\.svg in .*not in SHA256SUMS"):
+        records.intact(run.out)
+    with pytest.raises(BridgekitError, match=r"curve\.png is damaged: SHA256SUMS has .* for it, or none"):
+        make_run(root).reference.figure("curve")
+    path.write_bytes(whole)
+    (run.out / "growth.webp").unlink()
+    with pytest.raises(BridgekitError, match=r"growth\.webp in .*: missing"):
+        records.intact(run.out)
+
+
+@pytest.mark.skipif(not shutil.which("sha256sum"), reason="GNU's command")
+def test_the_sums_are_checked_by_hand_too(root):
+    run = complete(make_run(root))
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    said = subprocess.run(command, cwd=run.out, capture_output=True, text=True, check=True).stdout
+    names = set(os.listdir(run.out)) - {"SHA256SUMS"}
+    assert sorted(said.splitlines()) == sorted(f"{name}: OK" for name in names) and len(names) == 6
+    (run.out / "record.json").write_text("{}")
+    assert subprocess.run(command, cwd=run.out, capture_output=True).returncode == 1
+
+
+def test_git_does_not_change_the_ends_of_lines_in_results(root, tmp_path_factory):
+    run, clone = complete(make_run(root, "paper")), tmp_path_factory.mktemp("clone")
+    shutil.copy(REPOSITORY / ".gitattributes", root)
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"]):
+        git(root, *arguments)
+    git(clone, "clone", "-q", "-c", "core.autocrlf=true", str(root), "there")
+    assert b"\r\n" in (clone / "there/claims.yml").read_bytes()
+    records.intact(clone / "there" / run.out.relative_to(root))
 
 
 def test_a_missing_value_comes_back_as_nan(root):

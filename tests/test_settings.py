@@ -6,7 +6,8 @@ import pytest
 from conftest import REPOSITORY
 
 from bridgekit import pages
-from bridgekit.parameters import Parameter, declared_in, read_yaml
+from bridgekit.parameters import Parameter, declared_in
+from bridgekit.yaml_reader import read_yaml
 
 RECORD = REPOSITORY / "figures" / "paper" / "settings" / "record.json"
 PLANE = ("plane", "robustness", "table1", "weights")

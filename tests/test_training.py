@@ -214,6 +214,7 @@ torch.save({{"weights": t.weights(state), "trace": state.kept("trace")}}, sys.ar
 """
 
 
+@pytest.mark.pipeline  # three interpreters; without them, test_game_laws kills every game in every phase
 def test_a_killed_run_resumes_and_ends_with_the_same_weights(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(SCRIPT.format(tests=os.path.dirname(__file__)))
@@ -558,7 +559,7 @@ def test_all_code_that_trains_or_measures_is_part_of_a_checkpoint():
     reached = keys.modules(games + "import bridgekit.training, bridgekit.metrics, bridgekit.classifiers")
     tops = {name.split(".")[1] for name in reached if "." in name}
     # Data are known by content; what is left moves no number.
-    apart = {"objectives", "games", "data", "errors", "progress", "checkpoints"}
+    apart = {"objectives", "games", "data", "errors", "files", "progress", "checkpoints"}
     assert tops - apart == set(checkpoints.CODE)
 
 
@@ -579,6 +580,8 @@ WRONG = {
     "three steps, I, II and III": lambda: small_bridge((1, 1, 1, 1)),
     "no seed was given": lambda: start(small_bridge((1, 1, 1)), []),
     "at least one trial": lambda: training.noise([], (2,), "probe"),
+    r"seeds \[0, 0, 0\] repeat": lambda: start(small_bridge((1, 1, 1)), [0, 0, 0]),
+    r"seeds \[7, 1, 7\] repeat": lambda: training.noise([7, 1, 7], (2,), "probe"),
     "batch is at least 1": lambda: arenas.plane(data.mixture("gaussians25"), batch=0),
     "D takes 0 steps a round": lambda: baselines.gan(PLANE, adversarial.reverse_kl, d_steps=0),
     "was there a round to look at": lambda: start(small_bridge((1, 1, 1)), [0]).kept("is"),

@@ -129,8 +129,13 @@ def test_parts_are_disjoint_even_over_classes_and_nested(digits):
 
 @pytest.mark.parametrize("sizes", [[5], [1000, 1000], [0]])
 def test_parts_that_cannot_be_taken_are_refused(digits, sizes):
-    with pytest.raises(ValueError, match="cannot be taken from every class"):
+    with pytest.raises(BridgekitError, match="cannot be taken from each of 10 classes: change the shares"):
         binary.strata(digits.y, sizes, [0])
+
+
+def test_a_part_is_no_two_trials(digits):
+    with pytest.raises(BridgekitError, match=r"seeds \[0, 0\] repeat"):
+        binary.strata(digits.y, [100], [0, 0])
 
 
 def test_every_trial_draws_from_its_own_part():
@@ -470,6 +475,18 @@ def test_bounds_agree_with_quadrature_and_tighten(name, digits):
         assert torch.equal(found["correct"], (guess == rows[:, 9:].argmax(-1)).float())
 
 
+def test_a_classifier_that_was_lost_is_not_right_by_chance():
+    """The first class is where argmax finds a NaN: a lost trial had its share for an accuracy."""
+    x = data.load("digits", size=3, channels=1)
+    small = binary.binarised(x)
+    _, own, rest = binary.strata(x.y, [100, 100], SEEDS)
+    state = start(vae.semi_supervised(small, own, rest, hidden=6, z=1, batch=8), SEEDS)
+    with torch.no_grad():
+        state.nets["C"].weights[0][0] = math.nan
+    found = vae_scores.semi_supervised_scores(state_nets(state), small.rows[:50], torch.randn(1, 50, 1))
+    assert found["correct"][0].isnan().all() and found["correct"][1].isfinite().all()
+
+
 def state_nets(state):
     return SimpleNamespace(**state.nets)
 
@@ -647,6 +664,14 @@ def test_looking_at_settled_networks_changes_nothing_to_come(larger_pairs, large
         for name, net in vars(first).items():
             assert same(net.state_dict(), vars(second)[name].state_dict())
     assert same(weights_of(state), straight)
+
+
+def test_oblong_images_are_not_taken_for_square_ones_of_as_many_pixels(larger):
+    oblong = binary.binarised(replace(larger, x=larger.x.reshape(-1, 1, 8, 32)))
+    for rows in (oblong, oblong.unlabelled()):
+        with pytest.raises(BridgekitError, match="wants square images, not 32 x 8 pixels"):
+            vae.autoencoder(rows, torch.arange(20)[None], batch=10, **DCGAN)
+    vae.autoencoder(oblong, torch.arange(20)[None], batch=10, **SMALL)
 
 
 def test_images_that_no_dcgan_draws_are_an_error(pairs, digits):

@@ -9,6 +9,7 @@ file that is damaged is built again, and a root that cannot be written simply ha
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from bridgekit import folders
 from bridgekit.data import cifar10, digits, folder, mnist, svhn
 from bridgekit.data.plane import mixture
 from bridgekit.data.store import SPLITS, Pixels, cached, data_root
@@ -68,9 +70,12 @@ def load(
                      pixels a side).
     ``svhn``         SVHN's cropped digits, 73,257 and 26,032 in colour; the ``extra`` images are not used.
     ``cifar10``      CIFAR-10, 50,000 and 10,000 in colour.
-    ``folder:PATH``  a directory of class sub-folders, or of ``train/`` and ``test/`` that hold them; PATH is
-                     looked for from the working directory, then from the data root. ``size`` fits each image
-                     to a square by bicubic resizing and a centre crop. Transparency is dropped.
+    ``folder:PATH``  a directory of class sub-folders (every fifth image of a class is a test image), or of
+                     ``train/`` and ``test/`` that hold them; PATH is looked for from the working directory,
+                     then from the data root. ``training`` and ``testing`` are understood, in any case, and
+                     ``val`` or ``validation`` where there is no test. ``size`` fits each image to a square by
+                     bicubic resizing and a centre crop. Transparent pixels are laid on white; of an animated
+                     file, the first frame is taken. What was found is said once, in a line on standard error.
 
     Another ``size`` is reached by bicubic interpolation, antialiased where it shrinks. ``channels`` = 1 or 3
     makes the images grey (ITU-R 601 luma) or RGB; by default they stay what they are. ``download`` fetches
@@ -144,7 +149,7 @@ def present(name: str, root: str | Path | None = None) -> bool:
     """Whether ``load(name)`` finds its files without a download; their content is not looked at."""
     root = data_root(root)
     if name.startswith("folder:"):
-        return any(place.is_dir() for place in folder.places(name, root))
+        return any(map(os.path.isdir, folders.places(name, root)))
     if name in PUBLISHED:
         return PUBLISHED[name].present(root)
     if name in BUILT_IN:

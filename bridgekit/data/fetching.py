@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 
-from bridgekit.data.store import write_atomically
 from bridgekit.errors import BridgekitError
+from bridgekit.files import workshop, write_atomically
 
 TIMEOUT = 30.0  # seconds without a byte before a mirror is given up
 
@@ -35,10 +35,10 @@ def download(mirrors: Sequence[str], file: str, md5: str, title: str, ways: str)
     socket.setdefaulttimeout(TIMEOUT)  # urllib would otherwise wait for a silent mirror for ever
     try:
         for mirror in mirrors:
-            with tempfile.TemporaryDirectory(prefix="bridgekit-") as part:
+            with workshop(Path(tempfile.gettempdir()), "bridgekit-") as part:
                 try:
-                    download_url(mirror + file, part, filename=file, md5=md5)
-                    return Path(part, file).read_bytes()
+                    download_url(mirror + file, str(part), filename=file, md5=md5)
+                    return (part / file).read_bytes()
                 except (OSError, RuntimeError, ValueError, HTTPException) as error:
                     reasons.append(f"{mirror}{file}: {error}")
     finally:

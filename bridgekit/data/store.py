@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-SPLITS = ("train", "test")
-TEST_EVERY = 5
-DEFAULT_ROOT = "~/.cache/bridgekit"
+from bridgekit.files import write_atomically
+from bridgekit.folders import DEFAULT_ROOT, data_root
+from bridgekit.layouts import SPLITS, held_out
+
+__all__ = ["DEFAULT_ROOT", "SPLITS", "Pixels", "cache_path", "cached", "data_root", "held_out"]
+__all__ += ["read_checked", "write_atomically", "write_checked"]
+
 _FORMAT = b"bridgekit-cache-1"
 
 
@@ -37,16 +39,6 @@ class Pixels(NamedTuple):
         digest.update(np.ascontiguousarray(self.x))
         digest.update(self.y.astype("<i8"))
         return digest.hexdigest()[:16]
-
-
-def data_root(root: str | Path | None = None) -> Path:
-    """Where real data lies: ``root`` if given, else ``$BRIDGEKIT_DATA``, else ``~/.cache/bridgekit``."""
-    return Path(root or os.environ.get("BRIDGEKIT_DATA") or DEFAULT_ROOT).expanduser()
-
-
-def held_out(rank: int) -> bool:
-    """Where no split is given, every fifth image of a class (counted by ``rank`` from 0) is a test image."""
-    return rank % TEST_EVERY == TEST_EVERY - 1
 
 
 def cached(root: Path, key: str, decode: Callable[[], Pixels]) -> Pixels:
@@ -96,14 +88,3 @@ def write_checked(path: Path, body: bytes) -> None:
 
 def _head(body: bytes) -> bytes:
     return _FORMAT + b" " + hashlib.sha256(body).hexdigest().encode()
-
-
-def write_atomically(path: Path, body: bytes) -> None:
-    """Write beside ``path``, then rename: a reader sees the whole file or none. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        part.write_bytes(body)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

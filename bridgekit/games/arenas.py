@@ -67,6 +67,14 @@ def plane(
     return Arena(networks, x, prior, 1, True, lr, betas, settings, spectral)
 
 
+def square(dataset: Images) -> tuple[int, int]:
+    """Channels and side of square images; BridgekitError where they are not square."""
+    _, channels, height, size = dataset.x.shape
+    if height != size:
+        raise BridgekitError(f"a DCGAN wants square images, not {size} x {height} pixels: pass size=32, say")
+    return channels, size
+
+
 def images(
     dataset: Images, *, batch: int = 128, width: int = 64, z: int = 100, lr: float = 2e-4, beta1: float = 0.5
 ) -> Arena:
@@ -75,9 +83,7 @@ def images(
     Raises BridgekitError where the images are not square.
     """
     settings = dict(locals())
-    _, channels, height, size = dataset.x.shape
-    if height != size:
-        raise BridgekitError(f"a DCGAN wants square images, not {size} x {height} pixels: pass size=32, say")
+    channels, size = square(dataset)
     networks: dict[str, Builder] = {
         "G": lambda g: DCGANGenerator(g, z, width, channels, size),
         "E": lambda g: GaussianEncoder(DCGANBody(g, 2 * z, width, channels, size)),

@@ -11,17 +11,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bridgekit.data import Images
+from bridgekit.errors import BridgekitError
 from bridgekit.game import enough
-from bridgekit.streams import stream
+from bridgekit.streams import check_seeds, stream
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Binary images with their labels, ``rows`` (N, d + K): d pixels in {0, 1}, then K one-hot columns."""
+    """Binary images with their labels, ``rows`` (N, d + K): d pixels in {0, 1}, then K one-hot columns.
+
+    ``shape`` is that of one image, (C, H, W), where it is known.
+    """
 
     rows: Tensor
     pixels: int
     fingerprint: str
+    shape: tuple[int, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -30,7 +35,8 @@ class Pairs:
 
     def unlabelled(self) -> Pairs:
         """The same images without their labels: K = 0."""
-        return Pairs(self.rows[:, : self.pixels].contiguous(), self.pixels, self.fingerprint + "-unlabelled")
+        rows, name = self.rows[:, : self.pixels].contiguous(), self.fingerprint + "-unlabelled"
+        return Pairs(rows, self.pixels, name, self.shape)
 
 
 def binarised(images: Images, seed: int = 0) -> Pairs:
@@ -44,7 +50,7 @@ def binarised(images: Images, seed: int = 0) -> Pairs:
     x, y = (draws < grey).float(), F.one_hot(images.y.cpu(), len(images.classes)).float()
     rows = torch.cat([x, y], 1)
     digest = hashlib.sha256(rows.bool().numpy().tobytes() + str(x.shape).encode()).hexdigest()[:16]
-    return Pairs(rows.to(images.x.device), x.shape[1], digest)
+    return Pairs(rows.to(images.x.device), x.shape[1], digest, tuple(images.x.shape[1:]))
 
 
 def strata(y: Tensor, sizes: Sequence[int], seeds: Sequence[int]) -> list[Tensor]:
@@ -53,14 +59,18 @@ def strata(y: Tensor, sizes: Sequence[int], seeds: Sequence[int]) -> list[Tensor
     ``sizes`` images each, one size at least; the result is one ``(T, n)`` of row numbers for every size, and
     one for the rest. A class gives its share of each, rounded so that the sum is exact, and within a part the
     order is random. The division hangs on the seed and on what comes before: parts of 6000 and 600 have the
-    same first part as parts of 6000 and 60, and the 60 are among the 600. Raises ``ValueError`` where there
-    are not enough images of some class.
+    same first part as parts of 6000 and 60, and the 60 are among the 600. Raises BridgekitError where
+    there are not enough images of some class, or a seed is there twice.
     """
+    check_seeds(seeds)
     labels, counts = y.cpu().unique(return_counts=True)
     quotas = torch.stack([_quotas(counts, n) for n in sizes])
     cuts = torch.cat([torch.zeros_like(counts)[None], quotas.cumsum(0), counts[None]])
     if (cuts.diff(dim=0) < 0).any() or (quotas < 1).any():
-        raise ValueError(f"{list(sizes)} of {len(y)} images cannot be taken from every class")
+        raise BridgekitError(
+            f"{list(sizes)} of {len(y)} images cannot be taken from each of {len(counts)} classes: change "
+            "the shares, or take more images."
+        )
     chosen: list[list[Tensor]] = [[] for _ in cuts[1:]]
     for seed in seeds:
         generator = stream(seed, "strata")

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from bridgekit.data import Images
 from bridgekit.distributions import normal_log_prob
+from bridgekit.errors import BridgekitError
 from bridgekit.game import Draw, FromTensor, Game, Normal, Phase, Player, Turn
-from bridgekit.games.arenas import Arena, Builder
+from bridgekit.games.arenas import Arena, Builder, square
 from bridgekit.games.turns import discriminator_turns
 from bridgekit.networks import MLP, Conditional, Critic, DCGANBody, DCGANGenerator
 from bridgekit.objectives import adversarial, weighted
@@ -50,8 +51,13 @@ def iwgan(arena: Arena, *, rounds: int = 10_000, d_steps: int = 1) -> Game:
 
 
 def affine(arena: Arena) -> Arena:
-    """A plane arena whose generator is x = zW + b: p_g is a Gaussian, :func:`affine_log_density`."""
-    width = arena.z.shape[-1]
+    """A plane arena whose generator is x = zW + b: p_g is a Gaussian, :func:`affine_log_density`.
+
+    Raises BridgekitError where codes and data differ in width: W has no inverse then.
+    """
+    width, d = arena.z.shape[-1], arena.x.mixture.means.shape[-1]
+    if width != d:
+        raise BridgekitError(f"an affine generator of {d} numbers wants codes of as many, not {width}: z={d}")
     networks: dict[str, Builder] = {**arena.networks, "G": lambda g: MLP([width, width], g)}
     return replace(arena, networks=networks, settings={**arena.settings, "generator": "affine"})
 
@@ -90,9 +96,12 @@ class ClassArena:
 def labelled_images(
     dataset: Images, *, batch: int = 128, width: int = 64, z: int = 100, lr: float = 2e-4, beta1: float = 0.5
 ) -> ClassArena:
-    """``arenas.images`` with labels: DCGAN networks whose first layers see the class too."""
+    """``arenas.images`` with labels: DCGAN networks whose first layers see the class too.
+
+    Raises BridgekitError where the images are not square.
+    """
     settings = dict(locals())
-    classes, channels, size = len(dataset.classes), dataset.x.shape[1], dataset.x.shape[-1]
+    classes, (channels, size) = len(dataset.classes), square(dataset)
 
     def generator(g: list[torch.Generator]) -> Conditional:
         return Conditional(DCGANGenerator(g, z + classes, width, channels, size), classes)

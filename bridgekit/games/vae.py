@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bridgekit.distributions import kl_to_standard_normal, reparametrise
+from bridgekit.errors import BridgekitError
 from bridgekit.game import Game, Normal, Phase, Player, Turn, Uniform
 from bridgekit.games.binary import FromParts, Pairs
 from bridgekit.games.labelled import convolutions, perceptrons
@@ -238,6 +239,9 @@ def _networks(
     data: Pairs, seen: int, z: int, hidden: int, width: int | None, classifier: bool = False
 ) -> dict[str, Callable]:
     """C first, where there is one, and D last: a plain game starts from the activated one's weights."""
+    if width is not None and data.shape and data.shape[-1] != data.shape[-2]:
+        _, height, side = data.shape  # 8 x 32 pixels are as many as 16 x 16
+        raise BridgekitError(f"a DCGAN wants square images, not {side} x {height} pixels: pass size=32, say")
     make = perceptrons if width is None else convolutions
     build = make(data.pixels, data.classes, seen, z, hidden if width is None else width)
     networks = {"C": build["C"]} if classifier else {}

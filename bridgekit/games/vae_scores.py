@@ -47,7 +47,7 @@ def semi_supervised_scores(
     nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int = 100
 ) -> dict[str, Tensor]:
     r""":func:`scores` without the labels, :math:`-\mathcal U(x)` and a bound summed over them, each (T, N);
-    and ``correct``, 1 where the classifier finds the label.
+    and ``correct``, 1 where the classifier finds the label, NaN where its answer is.
 
     In ``iw`` the label is summed out exactly, with the prior for its weight; q(y|x) does not enter.
     """
@@ -61,7 +61,8 @@ def semi_supervised_scores(
         elbo = torch.stack([-vae.unlabelled_bound(log_q, bound) for bound in bounds]).mean(0)
         weights = likelihood.importance_weighted_bound(torch.stack([_log_weight(*c) for c in arms]))
         iw = likelihood.importance_weighted_bound(weights.movedim(-1, 0))
-        found.append((elbo, iw, (log_q.argmax(-1) == y.argmax(-1)).to(elbo)))
+        correct = (log_q.argmax(-1) == y.argmax(-1)).to(elbo)
+        found.append((elbo, iw, correct.masked_fill(log_q.isnan().any(-1), math.nan)))
     elbo, iw, correct = (torch.cat(each, 1) for each in zip(*found, strict=True))
     return {"elbo": elbo, "iw": iw, "correct": correct}
 

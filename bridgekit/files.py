@@ -1,0 +1,149 @@
+"""Files that are whole or not there, and folders that belong to a living process or are swept.
+
+Whoever works on something holds a lock (`flock`) on a file of it, which the system drops with the process,
+however that ends: process ids repeat across a cluster's nodes. Where a file system has no locks, only what
+nobody has touched for a day is taken for dead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+LOCK = ".lock"
+DAY = 24 * 60 * 60.0  # seconds
+
+
+def write_atomically(path: Path, body: bytes) -> None:
+    """Write beside `path`, then rename: a kill at any moment leaves the old file or the new one.
+
+    What writers of the same file left when they were killed goes first. Raises OSError; nothing is left then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep_parts(path)
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        with locked(part, shared=True):
+            part.write_bytes(body)
+            with part.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(part, path)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _sweep_parts(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}\.part")
+    for part in path.parent.iterdir():
+        if name.fullmatch(part.name):
+            with contextlib.suppress(OSError), locked(part, wait=False) as alone:
+                if alone or alone is None and untouched(part):
+                    part.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool | None]:
+    """Hold the file `path`, made where it is missing, while the block runs: alone, or `shared` with others.
+
+    Yields True; False where others hold it and `wait` is False; None where there are no locks and nothing is
+    known. Raises OSError where it cannot be opened. Who removes the file does so inside the block.
+    """
+    file, got = _opened(path, shared, wait) if fcntl else (None, None)
+    try:
+        yield got
+    finally:
+        if file is not None:
+            os.close(file)
+
+
+def _opened(path: Path, shared: bool, wait: bool) -> tuple[int, bool | None]:
+    """A descriptor of `path`, and what `_flock` says of it."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        except FileNotFoundError:  # its folder was swept this very moment
+            continue
+        got = _flock(file, shared, wait)
+        # Whoever had it before may have removed it: a lock on what nobody else finds protects nothing.
+        if not got or (path.exists() and os.path.samestat(os.fstat(file), path.stat())):
+            return file, got
+        os.close(file)
+
+
+def _flock(file: int, shared: bool, wait: bool) -> bool | None:
+    """Whether the lock was had; None where the file system has none."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+@contextmanager
+def workshop(parent: Path, prefix: str = "") -> Iterator[Path]:
+    """A new folder `<prefix><12 hex digits>` in `parent` for this process alone, gone afterwards.
+
+    Those that killed processes left there are swept first.
+    """
+    sweep(parent, prefix)
+    folder = parent / f"{prefix}{uuid4().hex[:12]}"
+    parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700)
+    with locked(folder / LOCK, shared=True):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(parent: Path, prefix: str = "") -> None:
+    """Remove the workshops in `parent` that no living process holds; other people's stay."""
+    name = re.compile(rf"{re.escape(prefix)}[0-9a-f]{{12}}")
+    for folder in parent.iterdir() if parent.is_dir() else ():
+        with contextlib.suppress(OSError):  # somebody else's, or gone by now
+            if name.fullmatch(folder.name) and _mine(folder):
+                with locked(folder / LOCK, wait=False) as alone:
+                    if alone or (alone is None and untouched(folder)):
+                        shutil.rmtree(folder, ignore_errors=True)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder whose users each hold `folder / LOCK`, unless another one of them lives.
+
+    Where there are no locks it goes: what its other users have open they make again.
+    """
+    if folder.is_dir():
+        with contextlib.suppress(OSError), locked(folder / LOCK, wait=False) as alone:
+            if alone is not False:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _mine(folder: Path) -> bool:
+    """A real folder of this user: temporary folders are shared."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid())
+
+
+def untouched(path: Path, seconds: float = DAY) -> bool:
+    """Whether nothing in it has changed for so long."""
+    latest = max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
+    return time.time() - latest > seconds

@@ -1,0 +1,50 @@
+"""Comparing and choosing where some values are lost: what is made of NaN stays NaN.
+
+Python and its libraries answer `nan < 1` with False, and the greatest of nothing is at place 0: a mean over
+such answers is a number that nobody measured. Masks come before means.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+__all__ = ["at_best", "below", "first", "mean"]
+
+
+def below(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """1.0 where ``a < b``, 0.0 where not, NaN where either is NaN; the arguments broadcast to (...)."""
+    a, b = torch.as_tensor(a), torch.as_tensor(b)
+    return (a < b).to(torch.result_type(a, b)).masked_fill(a.isnan() | b.isnan(), torch.nan)
+
+
+def at_best(scores: ArrayLike, values: ArrayLike) -> np.ndarray:
+    """The entry of ``values`` where ``scores`` is greatest along axis 0; NaN where no score is finite.
+
+    (n,) and (n, ...) -> (...): one place for all. (n, T) and (n, T) or (n,) -> (T,): a place for each trial.
+    Scores that are not finite are never the greatest.
+    """
+    scores, values = np.asarray(scores), np.asarray(values)
+    known = np.where(np.isfinite(scores), scores, -np.inf)
+    place = known.argmax(0)
+    alike = scores.ndim == values.ndim
+    found = np.take_along_axis(values, place[None], 0)[0] if alike else values[place]
+    return np.where(np.isfinite(known.max(0)), found, np.nan)
+
+
+def first(holds: ArrayLike, at: ArrayLike) -> float:
+    """The entry of ``at`` (n,) where ``holds`` (n,), made by :func:`below`, is 1 for the first time.
+
+    NaN where it never is, and where it is NaN before: then nobody knows.
+    """
+    holds = np.asarray(holds)
+    places = np.flatnonzero(holds != 0)  # NaN is not 0
+    return float(np.asarray(at)[places[0]]) if places.size and holds[places[0]] == 1 else np.nan
+
+
+def mean(values: ArrayLike, axis: int = -1) -> np.ndarray:
+    """The mean of the finite values along an axis; NaN where there is none."""
+    values = np.asarray(values, dtype=float)
+    kept = np.isfinite(values)
+    total, count = np.where(kept, values, 0.0).sum(axis), kept.sum(axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,7 @@
+"""Every builder of :mod:`bridgekit.games` with its paper: cases by name."""
+
+from games.others import CASES as OTHERS
+from games.paper_a import CASES as PAPER_A
+from games.paper_b import CASES as PAPER_B
+
+CASES = PAPER_A | PAPER_B | OTHERS

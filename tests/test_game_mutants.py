@@ -1,0 +1,219 @@
+"""Changed games must be refused by the checks of ``tests/games``: those with a name, others by rule.
+
+``GAME_MUTANTS=all`` in the environment tries every mutant of every function that a game is made of; otherwise
+some are drawn, always the same.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+from games import CASES
+from games.changed import Target, changed, edited, in_place, reached, survives, targets
+from games.harness import check, killed_and_taken_up, same_end
+from games.same_a import SAME as SAME_A
+from games.same_b import SAME as SAME_B
+
+from bridgekit import checkpoints, training
+
+# What: (function, its text, what stands there instead, the case and its change whose check must refuse it).
+NAMED = {
+    "the bridge ignores gamma": (
+        "bridge.alpha_bridge",
+        "rising_alpha(gamma)",
+        "rising_alpha(twins.sigmoid_gamma)",
+        "alpha_bridge",
+        "gamma 0",
+    ),
+    "the bridge ignores clip": (
+        "bridge.alpha_bridge",
+        "bridge_turn(arena, sigma, clip)",
+        "bridge_turn(arena, sigma, 5.0)",
+        "alpha_bridge",
+        "clip",
+    ),
+    "the bridge ignores d_steps": (
+        "bridge.alpha_bridge",
+        "steps=d_steps",
+        "steps=1",
+        "alpha_bridge",
+        "d_steps",
+    ),
+    "the bridge ignores penalty": (
+        "bridge.alpha_bridge",
+        ", penalty=penalty)",
+        ")",
+        "alpha_bridge",
+        "penalty",
+    ),
+    "another sigma in step I": (
+        "bridge.alpha_bridge",
+        "ml_turn(arena, sigma))",
+        "ml_turn(arena, 0.5))",
+        "alpha_bridge",
+        "",
+    ),
+    "another sigma in step II": (
+        "bridge.alpha_bridge",
+        "bridge_turn(arena, sigma, clip)",
+        "bridge_turn(arena, 0.5, clip)",
+        "alpha_bridge",
+        "",
+    ),
+    "another sigma in step III": ("bridge.alpha_bridge", 'sigma, ("E",)', '0.5, ("E",)', "alpha_bridge", ""),
+    "E learns the weighted loss in step II": (
+        "bridge.bridge_turn",
+        "likelihood.negative_elbo(nll, kl)",
+        "likelihood.negative_elbo(forward, kl)",
+        "alpha_bridge",
+        "",
+    ),
+    "fine-tuning with another generator loss": (
+        "bridge.fine_tuning",
+        "adversarial.reverse_kl",
+        "adversarial.non_saturating",
+        "fine_tuning",
+        "",
+    ),
+    "the fixed sum with its weights exchanged": (
+        "bridge.combination_turn",
+        "(1 - weight) * nll + weight * adverse",
+        "weight * nll + (1 - weight) * adverse",
+        "fixed_combination",
+        "",
+    ),
+    "no KL in the plane's ELBO": (
+        "turns.ml_turn",
+        "likelihood.negative_elbo(*posterior_terms(arena, sigma, nets, batch))",
+        "posterior_terms(arena, sigma, nets, batch)[0]",
+        "alpha_bridge",
+        "",
+    ),
+    "no KL for E in step II": (
+        "bridge.bridge_turn",
+        "likelihood.negative_elbo(nll, kl)",
+        "nll",
+        "alpha_bridge",
+        "",
+    ),
+    "the plane ignores beta1": (
+        "arenas.plane",
+        "(beta1, 0.999)",
+        "(0.5, 0.999)",
+        "alpha_bridge",
+        "arena.beta1",
+    ),
+    "the plane ignores lr": (
+        "arenas.plane",
+        "True, lr, betas",
+        "True, 1e-3, betas",
+        "alpha_bridge",
+        "arena.lr",
+    ),
+    "images ignore beta1": ("arenas.images", "(beta1, 0.999)", "(0.5, 0.999)", "gan, images", "arena.*"),
+    "images ignore lr": ("arenas.images", "False, lr,", "False, 2e-4,", "gan, images", "arena.*"),
+    "labelled images ignore beta1": (
+        "importance.labelled_images",
+        "(beta1, 0.999)",
+        "(0.5, 0.999)",
+        "cgan",
+        "arena.beta1",
+    ),
+    "labelled images ignore lr": (
+        "importance.labelled_images",
+        "Normal((batch, z)), lr,",
+        "Normal((batch, z)), 2e-4,",
+        "cgan",
+        "arena.lr",
+    ),
+    "an arena's players ignore lr": ("arenas.Arena.player", "self.lr", "1e-3", "gan", "arena.*"),
+    "an arena's players ignore beta1": (
+        "arenas.Arena.player",
+        "self.betas",
+        "(0.5, 0.999)",
+        "gan",
+        "arena.*",
+    ),
+    "the GAN ignores penalty": ("baselines.gan", ", penalty=penalty)", ")", "gan", "penalty"),
+    "the GAN ignores d_steps": ("baselines.gan", "steps=d_steps", "steps=1", "gan", "d_steps"),
+    "the GAN ignores its critic": (
+        "baselines.gan",
+        "discriminator_turns(arena, critic, ",
+        "discriminator_turns(arena, ",
+        "gan",
+        "critic",
+    ),
+    "WGAN-GP ignores penalty": ("baselines.wgan_gp", "penalty=penalty", "penalty=10.0", "wgan_gp", "penalty"),
+    "the f-GAN with the GAN's critic": (
+        "baselines.f_gan",
+        "divergence.critic",
+        "adversarial.discriminator",
+        "f_gan",
+        "",
+    ),
+    "VAE-GAN's D with its labels exchanged": (
+        "inference.vae_gan",
+        "discriminator_turns(arena)",
+        "discriminator_turns(arena, lambda real, fake: adversarial.discriminator(fake, real))",
+        "vae_gan",
+        "",
+    ),
+    "the power iteration of the first critic only": (
+        "unified.processes_game",
+        "for judge in judges:",
+        "for judge in judges[:1]:",
+        "cycle_gan",
+        "",
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch, tmp_path):
+    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
+
+
+@pytest.mark.parametrize("what", NAMED)
+def test_a_mistake_with_a_name_is_refused(what):
+    name, old, new, case, label = NAMED[what]
+    target, case = targets()[name], CASES[case]
+    with in_place(target, edited(target, old, new)), pytest.raises(AssertionError):
+        check(case.changed(dict(case.to_play())[label]) if label else case)
+
+
+def test_losses_logged_as_their_mean_over_trials_are_refused():
+    target = Target(training, training._settle)
+    wrong = edited(target, ".mean((0, 1))", ".mean((0, 1)).mean().expand(log.shape[-1])")
+    with in_place(target, wrong), pytest.raises(AssertionError, match="as it is kept"):
+        check(CASES["gan"])
+
+
+def test_start_generators_that_a_checkpoint_does_not_give_back_are_refused(tmp_path):
+    target = Target(checkpoints, checkpoints._fill)
+    with in_place(target, edited(target, '("init", "generators")', '("generators",)')):
+        assert not same_end(*killed_and_taken_up(CASES["fine_tuning"], "cold", tmp_path / "state.pt"))
+
+
+def test_start_generators_missing_from_a_checkpoint_are_refused(tmp_path):
+    target = Target(checkpoints, checkpoints._content)
+    wrong = edited(target, '"init": [g.get_state() for g in state.init],', "")
+    with in_place(target, wrong), pytest.warns(UserWarning, match="starting anew"):
+        killed_and_taken_up(CASES["fine_tuning"], "cold", tmp_path / "state.pt")
+
+
+# The mutants that no check can refuse, by function: what stands there, and why it is the same game.
+EQUIVALENT: dict[str, dict[str, str]] = {**SAME_A, **SAME_B}
+
+
+@pytest.mark.parametrize("name", sorted(reached()))
+def test_mutants_of_what_games_are_made_of_are_refused(name):
+    target, cases = targets()[name], [CASES[case] for case in reached()[name]]
+    same = EQUIVALENT.get(name, {}).keys()
+    every = os.environ.get("GAME_MUTANTS") == "all"
+    alive = set()
+    for line, function in changed(target, None if every else random.Random(name)):
+        if (every or line not in same) and survives(target, function, cases):
+            alive.add(line)
+    assert alive == (same if every else set())

@@ -1,0 +1,284 @@
+"""Machines that lack something: a home, room on the disk, a short temporary folder, letters to print."""
+
+import errno
+import io
+import json
+import os
+import pwd
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bridgekit import data, execution, kernels, keys, machine, pages, records
+from bridgekit.__main__ import main
+from bridgekit.errors import BridgekitError
+from bridgekit.progress import Progress
+
+CLAIM = """- id: A1
+  paper: A
+  place: eq 1
+  statement: α holds
+  page: alpha
+  criterion: {text: it holds, parts: [{metric: product, above: 1}]}
+"""
+
+
+def full(*arguments, **options):
+    """Any function that writes, on a full disk."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+# ----------------------------------------------------------------------------------------------- no home
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """HOME is not set, and the system knows no such user."""
+
+    def unknown(*arguments):
+        raise KeyError("no such user")
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(pwd, "getpwnam", unknown)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda: data.load("digits"),
+        lambda: data.load("folder:~/images"),
+        lambda: kernels._habits(Path("folder")),
+        machine.home,
+        lambda: machine.expanded("~somebody/data"),
+    ],
+)
+def test_unknown_home_is_one_clear_error(homeless, monkeypatch, act):
+    monkeypatch.delenv("BRIDGEKIT_DATA", raising=False)
+    with pytest.raises(BridgekitError, match="no home folder is known for '~.*': set HOME to a folder"):
+        act()
+
+
+def test_without_a_home_what_needs_none_works(homeless, monkeypatch, tmp_path):
+    assert data.data_root(tmp_path) == tmp_path
+    assert records.portable("~somebody says", tmp_path) == "~somebody says"
+    monkeypatch.setenv("BRIDGEKIT_DATA", "~/data")
+    with pytest.raises(BridgekitError, match="set HOME"):
+        pages._environment(tmp_path, "quick", *[tmp_path] * 3)
+
+
+def test_doctor_reports_a_missing_home_and_goes_on(homeless, monkeypatch, toy_book, capsys):
+    monkeypatch.delenv("BRIDGEKIT_DATA", raising=False)
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^home folder +no home folder is known", said, re.MULTILINE)
+    assert re.search(r"^data root +no home folder is known", said, re.MULTILINE)
+    assert "browser" in said
+
+
+def test_home_that_cannot_be_written(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
+    with pytest.raises(BridgekitError, match="nowhere cannot be written: set HOME to a folder that can"):
+        machine.home()
+    assert kernels._habits(tmp_path)["MPLCONFIGDIR"] == f"{tmp_path}/matplotlib"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert machine.home() == tmp_path and "MPLCONFIGDIR" not in kernels._habits(tmp_path)
+
+
+def test_homes_are_looked_up_in_one_place():
+    """A law: who writes a new `~` meets it."""
+    pattern = re.compile(r"\.expanduser\(|Path\.home\(|\bgetpass\b|os\.getlogin")
+    found = {path.name for path in keys.PACKAGE.rglob("*.py") if pattern.search(path.read_text())}
+    assert found == {"machine.py", "records.py"}  # records.portable: a text that looks like a home stays one
+
+
+def stranger(*command: str, home: str | None, book) -> subprocess.CompletedProcess:
+    """Run `python -m ...` as a user whom the system does not know."""
+    enter = ["unshare", "--user", "--map-user=54321", "--map-group=54321"]
+    try:
+        possible = subprocess.run([*enter, "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        possible = False
+    if not possible:
+        pytest.skip("no user namespaces here")
+    env = {k: v for k, v in book.environment().items() if k not in ("HOME", "USER", "LOGNAME", "USERNAME")}
+    env |= {"HOME": home} if home else {}
+    options = {"cwd": book.root, "env": env, "text": True, "capture_output": True}
+    return subprocess.run([*enter, *book.command(*command)], **options)
+
+
+@pytest.mark.pipeline
+def test_user_without_an_entry(toy_book):
+    done = stranger("bridgekit", "run", "beta", "--lines", home=None, book=toy_book)
+    assert done.returncode == 2
+    assert done.stderr.startswith("bridgekit: page 'beta': no home folder is known for '~': set HOME")
+    assert len(done.stderr.splitlines()) == 1
+    made = stranger("bridgekit", "run", "beta", "--lines", home="/proc", book=toy_book)
+    assert made.returncode == 0, made.stderr
+    done = stranger("bridgekit.machine", home="/proc", book=toy_book)
+    assert done.returncode == 1 and done.stderr.startswith(
+        "bridgekit: the home folder /proc cannot be written"
+    )
+
+
+# ----------------------------------------------------------------------------- letters that cannot be shown
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+@pytest.mark.parametrize("command", ["list", "claims", "doctor", "list --json", "claims --json"])
+def test_terminal_of_few_letters(toy_book, monkeypatch, command, encoding):
+    toy_book.edit("book/alpha.md", "# The first page", "# χ and 一")
+    toy_book.write("claims.yml", CLAIM)
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(command.split()) == 0
+    terminal.flush()
+    text = terminal.buffer.getvalue().decode(encoding)
+    if "--json" in command:  # for machines: nothing is lost
+        assert {"χ and 一", "α holds"} & {
+            fact.get("title", fact.get("statement")) for fact in json.loads(text)
+        }
+    elif command != "doctor":
+        assert "? and ?" in text or "? holds" in text
+
+
+@pytest.mark.pipeline
+def test_page_runs_on_a_terminal_of_few_letters(toy_book):
+    narrow = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1"}
+    toy_book.edit("book/beta.md", 'text: str = "x"', 'text: str = "αβ"')
+    done = toy_book.run("bridgekit", "run", "beta", "--lines", env=narrow, encoding="latin-1")
+    assert done.returncode == 0, done.stderr
+    record = json.loads((toy_book.root / "figures/quick/beta/record.json").read_text())
+    assert record["text"] == "αβ"
+
+
+def test_name_that_is_no_utf8_is_printed(toy_book, capfd, monkeypatch):
+    monkeypatch.setattr("bridgekit.pages.run", lambda *a, **k: Path(os.fsdecode(b"/out/\xe9")))
+    assert main(["run", "beta"]) == 0
+    assert capfd.readouterr().out == "/out/?\n"
+
+
+# ----------------------------------------------------------------------------------- long temporary folder
+
+
+@pytest.fixture
+def long(tmp_path, monkeypatch):
+    """A temporary folder with a name of more than 150 bytes."""
+    folder = tmp_path / ("long" * 40)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(kernels.tempfile, "tempdir", None)
+    return folder
+
+
+def test_sockets_lie_in_a_short_folder(long, monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    with kernels._folders() as (folder, sockets):
+        assert folder.parent == long and len(os.fsencode(sockets / "k-ipc-5")) <= 103
+        assert sockets != folder and sockets.is_dir()
+    assert not folder.exists() and not sockets.exists()
+    monkeypatch.setattr(kernels, "_short", lambda place: place == long)
+    with kernels._folders() as (folder, sockets):
+        assert folder == sockets and folder.parent == long
+
+
+def test_no_short_folder_at_all(long, monkeypatch):
+    monkeypatch.setattr(kernels, "_short", lambda place: False)
+    with pytest.raises(BridgekitError, match="too long for a kernel's sockets.*point TMPDIR to a folder"):
+        with kernels._folders():
+            pass
+    assert list(long.iterdir()) == []
+
+
+def test_folders_of_killed_runs_are_swept_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(kernels, "_short", lambda place: True)
+    dead, foreign = tmp_path / "bk-0123456789ab", tmp_path / "bk-of-my-thesis"
+    for folder in (dead, foreign):
+        folder.mkdir()
+        (folder / "k.json").touch()
+    with kernels._folders() as (alive, _):
+        assert not dead.exists() and foreign.exists()
+        with kernels._folders():
+            assert alive.is_dir()
+    assert list(tmp_path.iterdir()) == [foreign]
+
+
+@pytest.mark.pipeline
+def test_page_runs_under_a_long_temporary_folder(toy_book, long):
+    done = toy_book.run("bridgekit", "run", "beta", "--lines")
+    assert done.returncode == 0, done.stderr
+    assert list(long.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------ full disk
+
+
+def test_words_of_a_full_disk():
+    said = machine.why(OSError(errno.ENOSPC, "No space left on device"))
+    assert said == "No space left on device. Free some space (the disk is full) and start again."
+    assert "disk quota is used up" in machine.why(OSError(errno.EDQUOT, "Disk quota exceeded"))
+    assert machine.why(PermissionError(13, "Permission denied"), "Do.") == "Permission denied. Do."
+    with pytest.raises(BridgekitError, match="cannot write x: No space left"), machine.room("x"):
+        full()
+    with pytest.raises(FileNotFoundError), machine.room("x"):
+        open("/no/such/file")
+    with pytest.raises(BridgekitError, match="cannot write x: .*Make the folder writable"):
+        with machine.writing("x"):
+            open("/no/such/file", "w")
+
+
+def test_room_is_known_before(tmp_path, monkeypatch):
+    machine.reserve(tmp_path, 1 << 20)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match=r"."):
+        machine.reserve(tmp_path, 1 << 60)
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    machine.reserve(tmp_path, 1000)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_list_onto_a_full_disk(toy_book):
+    command = " ".join(toy_book.command("bridgekit", "list"))
+    done = subprocess.run(
+        f"{command} > /dev/full", shell=True, env=toy_book.environment(), capture_output=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"bridgekit: cannot write what was to be printed: No space left on device.")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_error_that_no_command_expected(toy_book, monkeypatch, capsys):
+    monkeypatch.setattr("bridgekit.pages.run", full)
+    assert main(["run", "beta"]) == 2
+    assert "No space left on device. Free some space" in capsys.readouterr().err
+
+    def other(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("bridgekit.pages.run", other)
+    with pytest.raises(PermissionError):
+        main(["run", "beta"])
+
+
+def test_progress_that_a_full_disk_does_not_take(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress"))
+    monkeypatch.setattr("bridgekit.progress.time.monotonic", iter(range(0, 100, 10)).__next__)
+    monkeypatch.setattr(Path, "open", full)
+    with Progress("fit", 10) as progress:
+        progress.update(1)
+
+
+def test_note_that_was_cut_is_passed_over(tmp_path):
+    file = tmp_path / "progress"
+    file.write_text('{"what": "fit", "done": 1, "of": 9, "left": 3}\n{"what": "fit", "do\n3\n')
+    assert execution.last_note(file)["done"] == 1
+    assert execution.last_note(tmp_path / "none") is None
+    said = []
+    with execution.watched("page", file, True, said.append):
+        execution.time.sleep(0.5)
+    assert said == ["\r\x1b[K"]

@@ -1,0 +1,108 @@
+"""Pages on a folder of three classes and on one of sixty: they run, or say what they want."""
+
+import jupytext
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from conftest import REPOSITORY, ToyBook
+from matplotlib import pyplot as plt
+from PIL import Image
+
+from bridgekit import classifiers, pages, results
+from bridgekit.errors import BridgekitError
+
+
+@pytest.fixture(autouse=True)
+def process_as_it_was():
+    """Pages set torch's threads and draw figures for a whole process."""
+    threads, strict = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    with matplotlib.rc_context():
+        matplotlib.use("agg")
+        yield
+    plt.close("all")
+    torch.set_num_threads(threads)
+    torch.set_deterministic_debug_mode(strict)
+
+
+def folder(book: ToyBook, classes: int, each: int, size: int = 8) -> str:
+    """``folder:PATH`` of grey noise images, brighter in places of their class, ``each`` a class."""
+    draws = np.random.default_rng(0)
+    for k in range(classes):
+        place = book.root / f"of{classes}" / f"class {k:02d}"
+        place.mkdir(parents=True)
+        pattern = draws.integers(0, 200, (size, size))
+        for i in range(each):
+            noise = draws.integers(0, 56, (size, size))
+            Image.fromarray((pattern + noise).astype(np.uint8)).save(place / f"{i}.png")
+    return f"folder:{book.root}/of{classes}"
+
+
+def played(book: ToyBook, monkeypatch, page: str, **settings) -> dict:
+    """The names that a page's cells leave, executed here at `smoke` and without a kernel."""
+    book.adopt(page)
+    monkeypatch.setenv("BRIDGEKIT_OUT", str(book.root / "out"))
+    monkeypatch.setenv("BRIDGEKIT_DATA", str(book.root / "data"))
+    for drawn in ("figure", "film"):  # drawing takes longest
+        monkeypatch.setattr(results.Run, drawn, lambda *args, **options: None)
+    values = pages.resolve(page, "smoke", settings)
+    text = (REPOSITORY / "book" / f"{page}.md").read_text()
+    names = {"__name__": "__main__"}
+    for cell in jupytext.reads(text, "md:myst").cells:
+        if cell.cell_type == "code" and "hide-cell" not in cell.metadata.get("tags", []):  # solutions
+            exec(compile(cell.source, page, "exec"), names)  # noqa: S102
+            names |= values if "parameters" in cell.metadata.get("tags", []) else {}
+    return names
+
+
+FEW = ("ml_rounds", "rounds", "seeds", "image_seeds", "image_ml_rounds", "image_rounds")
+SHORT = ("rounds", "gan_rounds", "adaptation_rounds", "cloud_rounds", "plane_rounds", "posterior_rounds")
+
+
+def test_forgetting(toy_book, monkeypatch):
+    settings = dict.fromkeys(FEW, 1) | {"dataset": folder(toy_book, 60, 5), "references": 240}
+    names = played(toy_book, monkeypatch, "forgetting", image_samples=1000, **settings)
+    assert names["run"].record()["metrics"]["images_classes_before"]["unit"] == "classes of 60"
+    x, y = names["train"].x, names["train"].y
+    found = (
+        names["metrics"].knn_classify(x, x, y, k=1).repeat(4)
+    )  # real images, as often as they are asked for
+    assert names["coverage"].classes_missing(found, 60, names["class_hits"]) == 0
+
+
+def test_forgetting_wants_images_enough_for_its_classes(toy_book, monkeypatch):
+    with pytest.raises(
+        BridgekitError, match="120 samples are too few to say which of 60 classes are covered"
+    ):
+        played(toy_book, monkeypatch, "forgetting", dataset=folder(toy_book, 60, 5), references=240)
+
+
+@pytest.mark.parametrize("classes", [3, 60])
+def test_variants(toy_book, monkeypatch, classes):
+    data, few = folder(toy_book, classes, 300 // classes), dict.fromkeys(SHORT, 1)
+    names = played(toy_book, monkeypatch, "variants", dataset=data, seeds=1, looks=1, **few)
+    assert names["code"].shape[-1] == classes + 6
+    assert len(names["traversal"]) == 5 * min(classes, 10)
+
+
+def test_iwgan(toy_book, monkeypatch):
+    data = folder(toy_book, 60, 5, size=16)
+    monkeypatch.setitem(classifiers.RULES, data, classifiers.Rule(rounds=2, batch=8, width=4))
+    few = dict.fromkeys(
+        ("seeds", "rounds", "warm_rounds", "plane_rounds", "plane_seeds", "looks", "timings"), 1
+    )
+    monkeypatch.setenv("BRIDGEKIT_DATA", str(toy_book.root / "data"))
+    classifiers.make(data)
+    names = played(toy_book, monkeypatch, "iwgan", dataset=data, **few)
+    assert set(names["LABELS"].tolist()) == {*range(60)}
+    assert 1 <= names["run"].values("is_real").item() <= 60
+
+
+@pytest.mark.parametrize("classes", [3, 60])
+def test_activation(toy_book, monkeypatch, classes):
+    data, few = folder(toy_book, classes, 480 // classes), {"rounds": 1, "looks": 1, "seeds": 1}
+    if classes == 3:
+        played(toy_book, monkeypatch, "activation", dataset=data, batch=4, **few)
+        return
+    with pytest.raises(BridgekitError, match="cannot be taken from each of 60 classes: change the shares"):
+        played(toy_book, monkeypatch, "activation", dataset=data, batch=4, **few)
