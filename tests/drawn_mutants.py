@@ -49,7 +49,7 @@ STRATA = {
 }
 ENOUGH = 0.95
 PATIENCE = 180  # seconds that the tests of one mutant may take
-UNIT = ["-q", "-m", "not pipeline and not book", "-p", "no:cacheprovider", "-p", "no:xdist"]
+UNIT = ["-q", "-m", "not pipeline and not book", "-p", "no:cacheprovider"]
 SWAPPED = {ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot}
 SWAPPED |= {ast.IsNot: ast.Is, ast.And: ast.Or, ast.Or: ast.And}
 
@@ -140,20 +140,29 @@ def _spliced(text: str, function: ast.FunctionDef, after: str) -> str:
 
 
 def named(root: Path = ROOT) -> list[Mutant]:
-    """The mistakes with a name; each text stands exactly once in its module."""
+    """The mistakes with a name; each text stands exactly once in its function."""
     files = {module: (stratum, file) for stratum, module, file in modules(root)}
     found = []
-    for what, module, old, new in NAMED:
+    for what, module, name, old, new in NAMED:
         stratum, file = files[module]
         text = file.read_text(encoding="utf-8")
-        if text.count(old) != 1:
-            raise SystemExit(
-                f"the named mutant '{what}' wants its text once in {module}: {text.count(old)} found"
-            )
-        first = text[: text.index(old)].count("\n") + 1
-        lines = (first, first + old.count("\n"))
-        found.append(Mutant(module, stratum, f"{module}, by name: {what}", lines, text.replace(old, new)))
+        function = _function(ast.parse(text), name)
+        lines = text.splitlines(keepends=True)
+        first, last = function.lineno, function.end_lineno
+        body = "".join(lines[first - 1 : last])
+        if body.count(old) != 1:
+            raise SystemExit(f"'{what}' wants its text once in {module}.{name}: {body.count(old)} found")
+        source = "".join([*lines[: first - 1], body.replace(old, new), *lines[last:]])
+        found.append(Mutant(module, stratum, f"{module}, by name: {what}", (first, last), source))
     return found
+
+
+def _function(tree: ast.Module, name: str) -> ast.FunctionDef:
+    """The function or method of this dotted name."""
+    node: ast.AST = tree
+    for part in name.split("."):
+        node = next(child for child in node.body if getattr(child, "name", None) == part)
+    return node
 
 
 def draw(number: int, seed: int, only: str = "", root: Path = ROOT) -> list[Mutant]:
@@ -167,7 +176,7 @@ def draw(number: int, seed: int, only: str = "", root: Path = ROOT) -> list[Muta
     return drawn
 
 
-def reach(folder: Path) -> tuple[dict[str, dict[int, set[str]]], dict[str, float]]:
+def reach(folder: Path, jobs: int) -> tuple[dict[str, dict[int, set[str]]], dict[str, float]]:
     """Which tests reach each line of each file, and how long each test takes: one run of the unit tests."""
     from coverage import CoverageData
 
@@ -182,7 +191,16 @@ def reach(folder: Path) -> tuple[dict[str, dict[int, set[str]]], dict[str, float
         "--cov-context=test",
         "--cov-report=",
     ]
-    command += [f"--cov-config={config}", "--durations=0", "-vv", "tests"]
+    command += [
+        f"--cov-config={config}",
+        "--durations=0",
+        "-vv",
+        "-n",
+        str(jobs),
+        "--dist",
+        "loadfile",
+        "tests",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(
@@ -246,7 +264,7 @@ def start(mutant: Mutant, tests: list[str], log: Path) -> int:
 
         os.chdir(ROOT)
         sys.meta_path.insert(0, Instead(mutant.module, mutant.source))
-        code = int(pytest.main([*UNIT, "-x", "--no-header", "--tb=line", *tests]))
+        code = int(pytest.main([*UNIT, "-p", "no:xdist", "-x", "--no-header", "--tb=line", *tests]))
     finally:
         os._exit(code)
 
@@ -324,7 +342,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="bridgekit-") as folder:
         print(f"{len(drawn)} mutants; which tests reach them is found out first", flush=True)
-        lines, seconds = reach(Path(folder))
+        lines, seconds = reach(Path(folder), options.jobs)
         os.environ.update(OMP_NUM_THREADS="1", BRIDGEKIT_PROGRESS=f"{folder}/progress")
         warm_up()
         ends = play(drawn, lines, seconds, options.jobs, Path(folder))

@@ -1,3 +1,50 @@
-"""Mistakes by name, which unit tests once let pass: (what it is, module, text, what stands there instead)."""
+"""Mistakes by name for `make mutants`: (what, module, function, its text, what stands there instead).
 
-NAMED: list[tuple[str, str, str, str]] = []
+Those of games stand in the tables of two test files, with the case whose check must refuse them. They are read
+here and not imported: a process that has imported the library cannot import a mutant of it.
+"""
+
+import ast
+from pathlib import Path
+
+TABLES = {"test_game_mutants.py": "NAMED", "test_paper_b_games.py": "MISTAKES"}
+LOOP = [
+    (
+        "losses logged as their mean over trials",
+        "bridgekit.training",
+        "_settle",
+        ".mean((0, 1))",
+        ".mean((0, 1)).mean().expand(log.shape[-1])",
+    ),
+    (
+        "the start generators missing from a checkpoint",
+        "bridgekit.checkpoints",
+        "_content",
+        '"init": [g.get_state() for g in state.init],',
+        "",
+    ),
+    (
+        "the start generators not given back",
+        "bridgekit.checkpoints",
+        "_fill",
+        '("init", "generators")',
+        '("generators",)',
+    ),
+]
+
+
+def of_games() -> list[tuple[str, str, str, str, str]]:
+    """The rows of both tables."""
+    found = []
+    for file, table in TABLES.items():
+        tree = ast.parse((Path(__file__).parent / file).read_text(encoding="utf-8"))
+        (rows,) = (
+            node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == table
+        )
+        for what, (function, old, new, *_) in ast.literal_eval(rows).items():
+            module, _, name = function.partition(".")
+            found.append((what, f"bridgekit.games.{module}", name, old, new))
+    return found
+
+
+NAMED = [*of_games(), *LOOP]
