@@ -1,7 +1,7 @@
 """Mistakes by name for `make mutants`: (what, module, function, its text, what stands there instead).
 
-Those of games stand in the tables of two test files, with the case whose check must refuse them. They are read
-here and not imported: a process that has imported the library cannot import a mutant of it.
+Those of games stand in the tables of two test files, with the case whose check must refuse each. The tables
+are read here, not imported: a process that has imported the library cannot import a mutant of it.
 """
 
 import ast
