@@ -446,5 +446,5 @@ def test_two_make_book_at_once(toy_book):
     assert [each.returncode for each in both] == [0, 0], said
     build = toy_book.root / "_build"
     assert "The second page" in (build / "html" / "beta.html").read_text()
-    assert sorted(path.name for path in build.iterdir()) == ["html", "notebooks", "work"]
+    assert sorted(path.name for path in build.iterdir()) == ["html", "html.whole", "notebooks", "work"]
     assert not list((build / "work").iterdir())
