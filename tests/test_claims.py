@@ -315,6 +315,12 @@ def test_a_ledger_that_cannot_be_read_is_an_error(tmp_path):
     assert claims.of_page(tmp_path / "elsewhere", "demo") == []
 
 
+def test_a_page_decides_the_claims_that_are_its_own_and_have_parts(tmp_path):
+    part = {"metric": "fall", "above": 0}
+    write(tmp_path, entry(part), entry(id="X2"), entry(part, id="X3", page="other"))
+    assert [claim.id for claim in claims.of_page(tmp_path, "demo")] == ["X1"]
+
+
 def test_one_papers_claims_are_chosen_by_its_letter(tmp_path):
     write(tmp_path, entry(), entry(id="Y1", paper="Y"))
     verdicts = claims.ledger(tmp_path)

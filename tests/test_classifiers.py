@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -515,3 +516,13 @@ def test_a_file_system_without_locks_does_without(tmp_path, monkeypatch):
     with classifiers._alone(tmp_path / "c.weights"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_the_code_that_decides_the_weights_is_all_of_it(monkeypatch):
+    """A change in any of its modules makes other weights."""
+    read, digests = Path.read_bytes, set()
+    for changed in ("", *classifiers.CODE):
+        file = Path(classifiers.__file__).parent / f"{changed}.py"
+        monkeypatch.setattr(Path, "read_bytes", lambda path, file=file: read(path) + b"#" * (path == file))
+        digests.add(classifiers._code.__wrapped__())
+    assert len(digests) == 1 + len(classifiers.CODE)

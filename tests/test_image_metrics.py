@@ -76,6 +76,14 @@ def test_frechet_distance_is_the_closed_form():
     assert metrics.frechet_distance(judge(), images(b), images(a)) == pytest.approx(found, rel=1e-12)
 
 
+def test_two_images_a_side_have_a_frechet_distance_and_one_has_none():
+    x, y = images([[0.0, 0.5], [0.5, 0.0]]), images([[0.25, 0.25], [-0.25, -0.25]])
+    assert math.isfinite(metrics.frechet_distance(judge(), x, y))
+    for one, other in ((x[:1], y), (x, y[:1])):
+        with pytest.raises(BridgekitError, match="two images a side"):
+            metrics.frechet_distance(judge(), one, other)
+
+
 def test_frechet_distance_of_axes_that_differ_in_mean_and_scale():
     # exactly: +-1 has variance n / (n - 1), so scale s has deviation s r
     x = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)

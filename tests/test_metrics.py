@@ -250,6 +250,8 @@ def test_the_scores_of_the_plane_name_the_bandwidths_after_the_first():
     usual = {"is", "is_junk", "modes", "high_quality", "reverse_kl", "log_likelihood"}
     x = GRID.sample(200, generator())
     assert metrics.plane_scores(x, GRID, POINTS).keys() == usual
+    alone = metrics.kde_log_likelihood(x, POINTS, 0.1)
+    torch.testing.assert_close(metrics.plane_scores(x, GRID, POINTS)["log_likelihood"], alone)
     other = metrics.plane_scores(x, GRID, POINTS, [0.3, 0.1])
     assert other.keys() == usual | {"log_likelihood_0.1"}
     assert other["log_likelihood"] == metrics.kde_log_likelihood(x, POINTS, 0.3)

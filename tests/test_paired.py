@@ -196,3 +196,14 @@ def test_pairs_needed_is_the_first_that_suffices():
 def test_bad_arguments_are_one_clear_error(call):
     with pytest.raises(BridgekitError):
         call()
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, -0.1, float("nan")])
+def test_a_level_is_between_0_and_1(level):
+    for ask in (
+        lambda: power(1.0, 1.0, 5, level),
+        lambda: difference([1.0, 2.0], [0.0, 0.0], level),
+        lambda: pairs_needed(1.0, 1.0, level=level),
+    ):
+        with pytest.raises(BridgekitError, match="level is between 0 and 1"):
+            ask()
