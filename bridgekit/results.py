@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import claims, displays, files, keys, placement, records, sums
-from .claims import Claim, Verdict, ledger
+from . import claims, criteria, displays, files, keys, placement, records, sums
+from .claims import Verdict, ledger
+from .criteria import Claim
 from .errors import BridgekitError
 from .records import Reference, portable
 
@@ -56,7 +57,7 @@ class Run:
     @cached_property
     def claims(self) -> list[Claim]:
         """The claims that this page decides."""
-        return claims.of_page(self.root, self.page)
+        return criteria.of_page(self.root, self.page)
 
     @cached_property
     def reference(self) -> Reference | None:
@@ -80,7 +81,7 @@ class Run:
         One value of any other metric is one seed's, which decides nothing. The last call wins. Raises
         BridgekitError for a name that is not snake_case, values empty or not (n,), and several exact ones.
         """
-        if not claims.SNAKE_CASE.fullmatch(name):
+        if not criteria.SNAKE_CASE.fullmatch(name):
             raise BridgekitError(f"the metric's name {name!r} is not snake_case.")
         array = np.atleast_1d(records.as_array(values)).astype(float)
         if array.ndim != 1 or array.size == 0:

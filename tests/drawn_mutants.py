@@ -44,7 +44,7 @@ STRATA = {
     "games": ("games/*",),
     "loop": ("game", "state", "streams", "training", "checkpoints", "contest"),
     "metrics": ("metrics", "classifiers"),
-    "claims": ("claims", "records"),
+    "claims": ("criteria", "claims", "records"),
     "statistics": ("paired",),
 }
 ENOUGH = 0.95

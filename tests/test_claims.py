@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from conftest import damaged, rewrite
 
-from bridgekit import claims, records, results, sums
-from bridgekit.claims import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED, Part
+from bridgekit import claims, criteria, records, results, sums
+from bridgekit.claims import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED
+from bridgekit.criteria import Part
 from bridgekit.errors import BridgekitError
 
 HOME = Path(__file__).resolve().parent.parent
@@ -92,7 +93,7 @@ above_exactly, below_exactly, within_exactly = (replace(part, exact=True) for pa
 )
 def test_a_part_is_decided_by_its_interval(part, values, verdict):
     values = np.asarray(values)
-    measured = part.decide(values)
+    measured = claims.measure(part, values)
     assert measured.verdict == verdict
     assert measured.n == values.size and measured.lost == (~np.isfinite(values)).sum()
 
@@ -179,7 +180,7 @@ def test_the_hash_is_taken_when_the_run_begins(tmp_path):
     run.metric("fall", 0.5)
     write(tmp_path, entry({"metric": "fall", "above": 0.4}))  # tuned while the page was running
     run.finish()
-    assert claims.judge(claims.load(tmp_path)[0], run.record()).verdict == NOT_RUN
+    assert claims.judge(criteria.load(tmp_path)[0], run.record()).verdict == NOT_RUN
 
 
 def test_a_metric_that_the_record_lacks_is_named(tmp_path):
@@ -303,22 +304,22 @@ def test_a_verdict_for_machines_is_strict_json(tmp_path):
 def test_a_faulty_ledger_is_one_error_that_names_the_place(tmp_path, entries, message):
     (tmp_path / "claims.yml").write_text(json.dumps(entries))
     with pytest.raises(BridgekitError, match=message):
-        claims.load(tmp_path)
+        criteria.load(tmp_path)
 
 
 def test_a_ledger_that_cannot_be_read_is_an_error(tmp_path):
     with pytest.raises(BridgekitError, match=r"claims\.yml cannot be read"):
-        claims.load(tmp_path)
+        criteria.load(tmp_path)
     (tmp_path / "claims.yml").write_text("- {id: ")
     with pytest.raises(BridgekitError, match=r"claims\.yml cannot be read.*git checkout"):
-        claims.load(tmp_path)
-    assert claims.of_page(tmp_path / "elsewhere", "demo") == []
+        criteria.load(tmp_path)
+    assert criteria.of_page(tmp_path / "elsewhere", "demo") == []
 
 
 def test_a_page_decides_the_claims_that_are_its_own_and_have_parts(tmp_path):
     part = {"metric": "fall", "above": 0}
     write(tmp_path, entry(part), entry(id="X2"), entry(part, id="X3", page="other"))
-    assert [claim.id for claim in claims.of_page(tmp_path, "demo")] == ["X1"]
+    assert [claim.id for claim in criteria.of_page(tmp_path, "demo")] == ["X1"]
 
 
 def test_one_papers_claims_are_chosen_by_its_letter(tmp_path):
@@ -331,24 +332,24 @@ def test_one_papers_claims_are_chosen_by_its_letter(tmp_path):
 
 
 def test_our_ledger_holds_every_claim_of_the_three_papers():
-    ids = [claim.id for claim in claims.load(HOME)]
+    ids = [claim.id for claim in criteria.load(HOME)]
     wanted = [f"{paper}{n}" for paper, last in (("A", 21), ("B", 16), ("C", 12)) for n in range(1, last + 1)]
     assert set(wanted) <= set(ids)
-    assert all(claim.id.startswith(claim.paper) for claim in claims.load(HOME))
+    assert all(claim.id.startswith(claim.paper) for claim in criteria.load(HOME))
 
 
 def test_every_criterion_of_the_first_three_pages_is_fixed():
-    decided = {claim.id: claim.page for claim in claims.load(HOME) if claim.parts}
+    decided = {claim.id: claim.page for claim in criteria.load(HOME) if claim.parts}
     pages = {"A1": "divergences", "A2": "divergences", "A11": "forgetting"}
     pages |= {f"A{n}": "twin_gradients" for n in range(3, 11)}
     assert pages.items() <= decided.items()
 
 
 def test_criteria_say_in_words_what_they_measure_and_name_no_yaml_text_numbers():
-    for claim in claims.load(HOME):
-        assert claims.SNAKE_CASE.fullmatch(claim.page), claim.id
+    for claim in criteria.load(HOME):
+        assert criteria.SNAKE_CASE.fullmatch(claim.page), claim.id
         assert len(claim.text) > 30 and len(claim.statement) > 30, claim.id
-        assert all(claims.SNAKE_CASE.fullmatch(part.metric) for part in claim.parts), claim.id
+        assert all(criteria.SNAKE_CASE.fullmatch(part.metric) for part in claim.parts), claim.id
         assert len({part.metric for part in claim.parts}) == len(claim.parts), claim.id
 
 

@@ -45,6 +45,7 @@ FLOORS = [
     "displays",
     "records",
     "placement",
+    "criteria",
     "claims",
     "results",
     "plots",

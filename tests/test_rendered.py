@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, ToyBook
 
-from bridgekit import claims, pages, records
+from bridgekit import criteria, pages, records
 
 pytestmark = pytest.mark.book
 REFERENCES = REPOSITORY / "tests" / "smoke"
@@ -124,7 +124,7 @@ def test_the_record_is_complete(book: ToyBook, page: str, monkeypatch: pytest.Mo
     assert record["profile"] == "smoke" and record["parameters"] == pages.resolve(page, "smoke")
     if "dataset" in record["parameters"]:
         assert {"train", "test"} <= set(record["provenance"]["data"][record["parameters"]["dataset"]])
-    needed = {part.metric for claim in claims.of_page(book.root, page) for part in claim.parts}
+    needed = {part.metric for claim in criteria.of_page(book.root, page) for part in claim.parts}
     assert needed <= set(record["metrics"])
     for entry in record["figures"].values():
         assert len(entry["alt"]) > 40

@@ -7,7 +7,7 @@ import yaml
 from papermill.cli import _resolve_type
 from papermill.iorw import NoDatesSafeLoader
 
-from bridgekit import claims, pages
+from bridgekit import criteria, pages
 from bridgekit.errors import BridgekitError
 from bridgekit.parameters import Parameter
 from bridgekit.yaml_reader import read_yaml
@@ -77,10 +77,10 @@ def test_the_ledger_reads_them_too(toy_book):
         "- {id: A1, paper: A, place: eq 1, statement: It holds., page: alpha, "
         "criterion: {text: it holds, parts: [{metric: product, within: [1e-6, 010]}]}}\n",
     )
-    assert claims.load(toy_book.root)[0].parts[0].target == (1e-6, 10)
+    assert criteria.load(toy_book.root)[0].parts[0].target == (1e-6, 10)
     toy_book.edit("claims.yml", "[1e-6, 010]", "[0, 1:30]")
     with pytest.raises(BridgekitError, match=r"within needs \[low, high\], not \[0, '1:30'\]"):
-        claims.load(toy_book.root)
+        criteria.load(toy_book.root)
 
 
 @pytest.mark.parametrize(
