@@ -32,6 +32,7 @@ def execute(tmp_path):
     return run
 
 
+@pytest.mark.pipeline
 def test_kernel_is_this_interpreter_with_nothing_of_the_users(execute, tmp_path, monkeypatch):
     spec = tmp_path / "share" / "kernels" / "python3"
     spec.mkdir(parents=True)
@@ -63,6 +64,7 @@ def test_kernel_is_this_interpreter_with_nothing_of_the_users(execute, tmp_path,
     assert not (tmp_path / "x.failed.ipynb").exists()
 
 
+@pytest.mark.pipeline
 def test_notebook_is_the_same_each_time_and_names_no_place(execute, tmp_path):
     source = HEADER + BETA.replace("out.mkdir", "print(Path.cwd() / 'file')\nout.mkdir")
     texts = [
@@ -86,6 +88,7 @@ def test_tidy_leaves_sources_alone():
     assert [cell.source for cell in execution.tidy(notebook, "/nowhere").cells] == sources
 
 
+@pytest.mark.pipeline
 def test_page_that_raises_keeps_its_notebook(execute, tmp_path):
     with pytest.raises(BridgekitError) as error:
         execute(page("# a comment\nprint('before')\n1 / 0"))
@@ -99,6 +102,7 @@ def test_page_that_raises_keeps_its_notebook(execute, tmp_path):
     assert not (tmp_path / ".x.part.ipynb").exists()
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(
     ("code", "said"),
     [

@@ -433,7 +433,7 @@ def test_training_raises_the_bound_and_d_learns(pairs, digits):
             rows = (pairs.unlabelled() if name == "VAE" else pairs).rows[:200]
             eps = torch.randn(1, 200, 3, generator=torch.Generator().manual_seed(0))
             state, bounds = start(game, SEEDS), []
-            for now in fit(game, state, "train", 300, at=(0, 300)):
+            for now in fit(game, state, "train", 100, at=(0, 100)):
                 with probe(now) as nets:
                     bounds.append(score(nets, rows, eps)["elbo"].mean(1))
             assert (bounds[1] > bounds[0] + 1).all(), (name, temperature)
@@ -607,7 +607,7 @@ def test_convolutional_training_raises_bounds_that_belong_to_their_images(
     rows = (larger_pairs.unlabelled() if name == "VAE" else larger_pairs).rows[:60]
     eps = torch.randn(1, 60, 3, generator=torch.Generator().manual_seed(0))
     state, bounds = start(game, SEEDS), []
-    for now in fit(game, state, "train", 150, at=(30, 150)):
+    for now in fit(game, state, "train", 60, at=(15, 60)):
         before, nets = weights_of(now), settled(game, now, "train")
         bounds.append(score(nets, rows, eps)["elbo"])
         apart = score(nets, rows[:8], eps[:, :8], chunk=2)["elbo"]
