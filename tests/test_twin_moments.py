@@ -199,6 +199,14 @@ def test_close_enough_to_one_no_member_of_the_family_beats_the_reverse_twin(c, d
     assert (tm.sigmoid_log_odds(near, *double(c, d)) < low)[:, 1:].all()
 
 
+def test_no_weight_of_any_form_beats_both_twins_for_a_near_and_a_far_model():
+    """The errata say so: at one alpha their bands have no point in common, for either parameter."""
+    near = tm.winning_band(*twin_variances(0.25, 1.0, ALPHAS[:1]))
+    far = tm.winning_band(*twin_variances(2.0, 0.75, ALPHAS[:1]))
+    assert (near[0] < near[1]).all() and (far[0] < far[1]).all()
+    assert (far[1] < near[0]).all()
+
+
 def test_which_twin_is_quieter_as_alpha_goes_to_zero_at_equal_widths():
     """Closed forms at alpha = 0, sigma = 1: the forward twin is quieter above |mu| = 0.898 and 0.834."""
     mu = torch.tensor([0.3, 0.8331, 0.8341, 0.8975, 0.8985, 2.0], dtype=DOUBLE)
