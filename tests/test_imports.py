@@ -36,6 +36,7 @@ FLOORS = [
     "coverage",
     "metrics",
     "paired",
+    "intervals",
     "finite",
     # 3: records, figures, pages, the book
     "sums",
@@ -46,7 +47,9 @@ FLOORS = [
     "records",
     "placement",
     "criteria",
+    "verdicts",
     "claims",
+    "audit",
     "results",
     "plots",
     "diagrams",
