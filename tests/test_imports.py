@@ -45,6 +45,7 @@ FLOORS = [
     "displays",
     "records",
     "placement",
+    "pieces",
     "criteria",
     "claims",
     "results",
