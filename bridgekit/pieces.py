@@ -64,7 +64,7 @@ class Pieces:
             return None
         with np.load(io.BytesIO(body), allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-        about = json.loads(str(arrays.pop(_ABOUT)))
+        about = json.loads(arrays.pop(_ABOUT).item())
         if about.pop("identity") != mark:
             progress.say(f"{path.name} is of another game, seed, code or measurement: it is made again")
             return None
