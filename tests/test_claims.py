@@ -237,6 +237,13 @@ def with_page(root):
 RAN = {"parameters": {"rounds": 40, "seeds": 3}, "fall": [1.0, 1.1, 1.2]}
 
 
+def test_a_profile_that_sets_nothing_leaves_the_pages_own_values(tmp_path):
+    with_page(tmp_path)
+    for text in ("", "other: {seeds: 3}\n", "demo:\n"):
+        (tmp_path / "profiles" / "paper.yaml").write_text(text)
+        assert claims.reference_parameters(tmp_path, "demo") == {"rounds": 5, "seeds": 1}
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
