@@ -127,6 +127,9 @@ def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
         )
     if made.get("commit") is None or made.get("dirty") is not False:
         return f"the record of {page} is not from a clean tree: commit, and run it again"
+    for name, piece in made.get("pieces", {}).items():
+        if piece.get("commit") is None or piece.get("dirty") is not False:
+            return f"the record of {page} holds a piece, {name}, that is not from a clean tree: make it again"
     says, ran = reference_parameters(root, page), record["parameters"]
     # A parameter that the page has gained since the run is in no older record.
     other = sorted(name for name, value in ran.items() if name not in says or says[name] != value)

@@ -7,7 +7,7 @@ place together: a page that fails or is killed leaves the earlier result as it w
 import re
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from . import criteria, displays, files, intervals, keys, placement, records, su
 from .claims import ledger
 from .criteria import Claim
 from .errors import BridgekitError, nearest
+from .pieces import Make, Pieces
 from .records import Reference, portable
 from .verdicts import Verdict
 
@@ -41,6 +42,7 @@ class Run:
     out: Path
     root: Path
     checkpoints: Path | None = None  # where `pages.run` wants them kept, which then also removes them
+    pieces: Path | None = None  # likewise
     _metrics: dict = field(default_factory=dict, init=False, repr=False)
     _figures: dict = field(default_factory=dict, init=False, repr=False)
     _files: dict = field(default_factory=dict, init=False, repr=False)
@@ -184,6 +186,24 @@ class Run:
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         return self._checkpoints / name
 
+    @cached_property
+    def _pieces(self) -> Pieces:
+        folder = self._checkpoints / "pieces" if self.pieces is None else Path(self.pieces)
+        return Pieces(folder, self.root)
+
+    def piece(self, name: str, identity: Sequence, make: Make, of: int | None = None) -> dict:
+        """The arrays that ``make()`` returns, or that an earlier stretch of this run has kept as ``name``.
+
+        Where the reference run is made, a piece lies in ``figures/pieces/<page>``, to be committed until the
+        record is placed; else with the checkpoints. ``identity`` has all that the arrays depend on, as JSON:
+        a piece with another one, or a damaged one, is made again, and a line says so. ``of``: how many pieces
+        there will be. The record lists where each is from. The page's own cells are not compared, as in
+        :meth:`checkpoint`.
+        """
+        if not _FILE_NAME.fullmatch(name):
+            raise BridgekitError(f"the piece's name {name!r} must be letters, digits, - and _.")
+        return self._pieces.take(name, identity, make, of)
+
     def record(self) -> dict:
         """The run record as it stands."""
         device = str(self.parameters.get("device", "cpu"))
@@ -192,6 +212,8 @@ class Run:
             "wall_seconds": round(time.monotonic() - self._clock, 2),
             "data": dict(self._data),
         }
+        if "_pieces" in self.__dict__:
+            made["pieces"] = dict(self._pieces.made)
         return {
             "schema": records.SCHEMA,
             "page": self.page,

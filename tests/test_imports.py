@@ -46,6 +46,7 @@ FLOORS = [
     "displays",
     "records",
     "placement",
+    "pieces",
     "criteria",
     "verdicts",
     "claims",
