@@ -1,4 +1,4 @@
-"""The twins' moments against closed forms and Monte Carlo, the weights that win; eq 15 by hand against eq 16."""
+"""The twins' moments against closed forms and Monte Carlo; which weights win; eq 15 by hand against eq 16."""
 
 import pytest
 import torch

@@ -154,13 +154,13 @@ def best_gamma(forward: Tensor, reverse: Tensor) -> Tensor:
 
 
 def winning_band(forward: Tensor, reverse: Tensor) -> tuple[Tensor, Tensor]:
-    r"""The log odds of the :math:`\gamma` for which :func:`combination_variance` is below both: ``(low, high)``.
+    r"""The log odds ``(low, high)`` between which :func:`combination_variance` is below both twins.
 
     .. math:: \log\frac{V_F-V_R}{2V_R} < \log\frac{\gamma}{1-\gamma} < \log\frac{2V_F}{V_R-V_F}
 
     It is lower than :math:`V_F` up to :math:`\gamma = 2\gamma^*` and lower than :math:`V_R` from
-    :math:`2\gamma^*-1` on (:func:`best_gamma`). ``-inf`` and ``inf`` where every ``gamma`` in (0, 1) is on that
-    side. The band is empty (``low >= high``) where a variance is 0 or infinite.
+    :math:`2\gamma^*-1` on (:func:`best_gamma`). ``-inf`` and ``inf`` where that side has no limit in
+    (0, 1). The band is empty (``low >= high``, or NaN) where a variance is 0 or infinite.
     """
     ratio = forward / reverse
     return ((ratio - 1) / 2).clamp(min=0).log(), (2 * ratio / (1 - ratio).clamp(min=0)).log()
