@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from . import claims, criteria, displays, files, keys, placement, records, sums
-from .claims import Verdict, ledger
+from . import criteria, displays, files, intervals, keys, placement, records, sums
+from .claims import ledger
 from .criteria import Claim
-from .errors import BridgekitError
+from .errors import BridgekitError, nearest
 from .pieces import Make, Pieces
 from .records import Reference, portable
+from .verdicts import Verdict
 
 __all__ = ["Claim", "Reference", "Run", "Verdict", "ledger"]
 
@@ -53,6 +54,7 @@ class Run:
         placement.check(self.out, self.page, self.root)
         # The criteria as they stand before the first number is computed.
         self._criteria = {claim.id: claim.hash for claim in self.claims}
+        self._analysis = {claim.id: claim.analysis for claim in self.claims}
         self._code = records.code(self.root, self.page)
         self._started, self._clock = datetime.now(UTC), time.monotonic()
 
@@ -76,12 +78,16 @@ class Run:
         shown = self.profile != "paper" and (folder / "record.json").exists()
         return Reference(folder) if shown else None
 
-    def metric(self, name: str, values, unit: str = "", note: str = "", *, exact: bool = False) -> None:
+    def metric(
+        self, name: str, values, unit: str = "", note: str = "", *, exact: bool = False, kind: str = ""
+    ) -> None:
         """Record a metric: one value per seed (list, array or tensor, (n,)), or one exact number.
 
-        ``exact`` says that no chance is in it: a quadrature, a closed form, a count, a check of an identity.
-        One value of any other metric is one seed's, which decides nothing. The last call wins. Raises
-        BridgekitError for a name that is not snake_case, values empty or not (n,), and several exact ones.
+        ``exact`` says that no chance is in it: a quadrature, a closed form, a count. Any other metric says
+        what it estimates by its ``kind``, one of :data:`bridgekit.intervals.KINDS` (a mean unless said), or
+        ``identity``: the rounding error of an equation, of which the worst trial counts. One value is one
+        seed's, which decides nothing. The last call wins. Raises BridgekitError for a name that is not
+        snake_case, an unknown kind, values empty or not (n,), and several exact ones.
         """
         if not criteria.SNAKE_CASE.fullmatch(name):
             raise BridgekitError(f"the metric's name {name!r} is not snake_case.")
@@ -90,7 +96,9 @@ class Run:
             raise BridgekitError(f"metric {name}: one value per seed is wanted, not shape {array.shape}.")
         if exact and array.size > 1:
             raise BridgekitError(f"metric {name}: an exact metric is one number, not {array.size}.")
-        kind = records.EXACT if exact else records.PER_SEED
+        kind = criteria.EXACT if exact else kind or "mean"
+        if kind not in (*criteria.CERTAIN, *intervals.KINDS) or (kind == criteria.EXACT) != exact:
+            raise BridgekitError(f"metric {name}: {kind!r} is no kind: {nearest(kind, intervals.KINDS)}")
         self._metrics[name] = {"values": array.tolist(), "kind": kind, "unit": unit, "note": note}
 
     def values(self, name: str) -> np.ndarray:
@@ -214,6 +222,7 @@ class Run:
             "metrics": dict(self._metrics),
             "figures": dict(self._figures),
             "criteria": dict(self._criteria),
+            "analysis": dict(self._analysis),
             "provenance": records.provenance(self.root, device) | made | {"code": self._code},
         }
 
@@ -248,4 +257,6 @@ class Run:
 
 def mean(values) -> float:
     """Mean of the finite values; NaN where there is none."""
-    return claims.interval(np.asarray(values, dtype=float))[0]
+    values = np.asarray(values, dtype=float)
+    left = values[np.isfinite(values)]
+    return float(left.mean()) if left.size else float("nan")

@@ -36,6 +36,7 @@ FLOORS = [
     "coverage",
     "metrics",
     "paired",
+    "intervals",
     "finite",
     # 3: records, figures, pages, the book
     "sums",
@@ -47,7 +48,9 @@ FLOORS = [
     "placement",
     "pieces",
     "criteria",
+    "verdicts",
     "claims",
+    "audit",
     "results",
     "plots",
     "diagrams",
