@@ -145,7 +145,8 @@ def _unusable(claim: Claim, record: dict) -> str | None:
 
 def _mark(claim: Claim, record: dict) -> str:
     """Whether criterion and analysis stood before the run, as the record tells."""
-    same = record["criteria"].get(claim.id) == claim.hash
+    pieces = record.get("provenance", {}).get("pieces", {}).values()
+    same = all(made["criteria"].get(claim.id) == claim.hash for made in (record, *pieces))
     analysed = claim.analysis == "exact" or record.get("analysis", {}).get(claim.id) == claim.analysis
     return CRITERION_FIRST if same and analysed else REANALYSED
 
