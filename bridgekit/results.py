@@ -189,7 +189,7 @@ class Run:
     @cached_property
     def _pieces(self) -> Pieces:
         folder = self._checkpoints / "pieces" if self.pieces is None else Path(self.pieces)
-        return Pieces(folder, self.root)
+        return Pieces(folder, self.root, self._criteria)
 
     def piece(self, name: str, identity: Sequence, make: Make, of: int | None = None) -> dict:
         """The arrays that ``make()`` returns, or that an earlier stretch of this run has kept as ``name``.
