@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special  # scipy.stats would take a second to import
 
 from .errors import BridgekitError, nearest
-from .paired import smallest_mean
+from .paired import smallest_mean, special
 
 LEVEL = 0.95
 LOW, HIGH = -math.inf, math.inf  # what a lost trial counts as
@@ -109,13 +108,15 @@ def _mean(vectors, level, worst) -> Interval:
     mean = float(left.mean()) if left.size else math.nan
     if left.size < values.size or left.size < 2:
         return mean, -math.inf, math.inf
-    edge = float(special.stdtrit(left.size - 1, (1 + level) / 2))
+    edge = float(special().stdtrit(left.size - 1, (1 + level) / 2))
     half = edge * float(left.std(ddof=1)) / math.sqrt(left.size)
     return mean, mean - half, mean + half
 
 
 def _mean_effect(vectors, level, worst) -> float:
     values = _difference(vectors, math.nan)
+    if not np.isfinite(values).all():
+        return math.inf
     return smallest_mean(float(values.std(ddof=1)), values.size, level=level)
 
 
@@ -140,7 +141,7 @@ def _signs(values: np.ndarray, level: float) -> Interval:
 
 def _rank(n: int, level: float) -> int:
     """The largest k for which fewer than k of n fair tosses come with probability (1 - level) / 2 or less."""
-    tails = special.bdtr(np.arange(n // 2 + 1, dtype=float), n, 0.5)
+    tails = special().bdtr(np.arange(n // 2 + 1, dtype=float), n, 0.5)
     return int((tails <= (1 - level) / 2 * (1 + 1e-9)).sum())
 
 
@@ -154,7 +155,7 @@ def _signs_effect(values: np.ndarray, level: float) -> float:
     n = values.size
     k = _rank(n, level)
     # The test sees at most k - 1 values on the wrong side; each lies there with probability `wrong`.
-    wrong = float(special.bdtri(k - 1.0, n, 0.8))
+    wrong = float(special().bdtri(k - 1.0, n, 0.8))
     ordered = np.sort(values)
     # Towards either side; the one that needs more counts.
     below = ordered[max(0, math.ceil(wrong * n) - 1)]
@@ -173,8 +174,8 @@ def _share(vectors, level, worst) -> Interval:
     if not np.isin(values, (0.0, 1.0)).all():
         raise BridgekitError("a share is of trials: each value is 0 or 1.")
     n, k, tail = values.size, float(values.sum()), (1 - level) / 2
-    low = float(special.betaincinv(k, n - k + 1, tail)) if k else 0.0
-    high = float(special.betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
+    low = float(special().betaincinv(k, n - k + 1, tail)) if k else 0.0
+    high = float(special().betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
     return k / n, low, high
 
 

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special  # scipy.stats would take a second to import
 
 from bridgekit.errors import BridgekitError
 
 __all__ = ["Difference", "difference", "pairs_needed", "pairs_needed_between", "power", "smallest_mean"]
+
+
+def special():
+    """scipy.special, imported when it is needed: many commands need no statistics."""
+    from scipy import special as found
+
+    return found
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,8 @@ def difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
     if n < 2:
         return Difference(float(d.mean()) if n else math.nan, *[math.nan] * 3, n, math.nan)
     mean, sd = float(d.mean()), float(d.std(ddof=1))
-    half = float(special.stdtrit(n - 1, 0.5 + level / 2)) * sd / math.sqrt(n)
-    p = 2 * float(special.stdtr(n - 1, -abs(mean) * math.sqrt(n) / sd)) if sd else float(mean == 0)
+    half = float(special().stdtrit(n - 1, 0.5 + level / 2)) * sd / math.sqrt(n)
+    p = 2 * float(special().stdtr(n - 1, -abs(mean) * math.sqrt(n) / sd)) if sd else float(mean == 0)
     return Difference(mean, mean - half, mean + half, p, n, sd)
 
 
@@ -106,7 +112,9 @@ def pairs_needed_between(effect: float, values: ArrayLike, level: float = 0.95) 
     if values.size < 2 or not np.isfinite(values).all() or not values.std() > 0:
         raise BridgekitError("pairs_needed_between wants two finite differences that are not equal, or more.")
     sd, freedom = float(values.std(ddof=1)), values.size - 1
-    tails = special.chdtri(freedom, [(1 - level) / 2, (1 + level) / 2])  # the upper tail's, then the lower's
+    tails = special().chdtri(
+        freedom, [(1 - level) / 2, (1 + level) / 2]
+    )  # the upper tail's, then the lower's
     low, high = sd * np.sqrt(freedom / np.asarray(tails))
     return tuple(pairs_needed(effect, float(each), level=level) for each in (sd, low, high))
 
@@ -132,9 +140,9 @@ def smallest_mean(sd: float, n: int, power: float = 0.8, level: float = 0.95) ->
 
 def _power(ratio: float, n: int, level: float) -> float:
     """:func:`power` for the standardised effect."""
-    edge, shift = special.stdtrit(n - 1, 0.5 + level / 2), ratio * math.sqrt(n)
+    edge, shift = special().stdtrit(n - 1, 0.5 + level / 2), ratio * math.sqrt(n)
     # Far tails of the non-central t underflow to NaN: there the nearer tail has all the probability.
-    near, far = 1 - special.nctdtr(n - 1, shift, edge), special.nctdtr(n - 1, shift, -edge)
+    near, far = 1 - special().nctdtr(n - 1, shift, edge), special().nctdtr(n - 1, shift, -edge)
     return float(near + (far if np.isfinite(far) else 0.0))
 
 

@@ -30,8 +30,9 @@ class Pieces:
     Several threads may take different pieces at the same time.
     """
 
-    def __init__(self, folder: Path, root: Path):
+    def __init__(self, folder: Path, root: Path, criteria: Mapping[str, str] | None = None):
         self.folder, self.root = Path(folder), Path(root)
+        self.criteria = dict(criteria or {})  # {claim: hash}, as they stand while pieces are made
         self.made: dict[str, dict] = {}
         self._seconds: list[float] = []  # of the pieces made here, for the estimate
         self._began = time.monotonic()
@@ -81,7 +82,7 @@ class Pieces:
         dirty = None if None in (before, after) else before or after
         cpu = torch.backends.cpu.get_cpu_capability()
         made = {"commit": commit, "dirty": dirty, "seconds": seconds, "torch": torch.__version__, "cpu": cpu}
-        return arrays, made
+        return arrays, made | {"criteria": self.criteria}
 
     def _write(self, path: Path, arrays: Arrays, about: dict) -> None:
         content = arrays | {_ABOUT: np.array(json.dumps(about, sort_keys=True))}

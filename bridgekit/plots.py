@@ -269,13 +269,15 @@ def _measured(item: Measured) -> str:
         value = f"{part.kind} {value}{inside}, n = {item.n}" + (f" ({item.lost} lost)" if item.lost else "")
     said = [value, f"**{item.verdict}**" if part.primary else item.verdict]
     if item.effect is not None:
-        seen = (
-            "no effect, n is too small"
-            if math.isinf(item.effect)
-            else f"an effect of {number(item.effect, 2)}"
-        )
-        said.append(f"would have seen {seen}")
+        said.append(f"would have seen {_seen(item)}")
     if item.needed:
         n, low, high = (f"{each:,}" for each in item.needed)
         said.append(f"the paper's {number(part.printed)} would take {n} trials [{low} to {high}]")
     return f"`{part}`: {'; '.join(said)}"
+
+
+def _seen(item: Measured) -> str:
+    """The smallest effect that the trials at hand would have seen."""
+    if math.isfinite(item.effect):
+        return f"an effect of {number(item.effect, 2)}"
+    return f"none, n = {item.n} is too small" if item.too_small else "none, too many trials are lost"

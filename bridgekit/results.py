@@ -96,10 +96,10 @@ class Run:
             raise BridgekitError(f"metric {name}: one value per seed is wanted, not shape {array.shape}.")
         if exact and array.size > 1:
             raise BridgekitError(f"metric {name}: an exact metric is one number, not {array.size}.")
-        kind = criteria.EXACT if exact else kind or "mean"
-        if kind not in (*criteria.CERTAIN, *intervals.KINDS) or (kind == criteria.EXACT) != exact:
-            raise BridgekitError(f"metric {name}: {kind!r} is no kind: {nearest(kind, intervals.KINDS)}")
-        self._metrics[name] = {"values": array.tolist(), "kind": kind, "unit": unit, "note": note}
+        said = kind or (criteria.EXACT if exact else "mean")
+        if said not in (*criteria.CERTAIN, *intervals.KINDS) or (said == criteria.EXACT) != exact:
+            raise BridgekitError(f"metric {name}: {said!r} is no kind: {nearest(said, intervals.KINDS)}")
+        self._metrics[name] = {"values": array.tolist(), "kind": said, "unit": unit, "note": note}
 
     def values(self, name: str) -> np.ndarray:
         """A metric recorded in this run, one value per seed: (n,); BridgekitError for an unknown name."""
@@ -189,7 +189,7 @@ class Run:
     @cached_property
     def _pieces(self) -> Pieces:
         folder = self._checkpoints / "pieces" if self.pieces is None else Path(self.pieces)
-        return Pieces(folder, self.root)
+        return Pieces(folder, self.root, self._criteria)
 
     def piece(self, name: str, identity: Sequence, make: Make, of: int | None = None) -> dict:
         """The arrays that ``make()`` returns, or that an earlier stretch of this run has kept as ``name``.

@@ -145,7 +145,10 @@ def _unusable(claim: Claim, record: dict) -> str | None:
 
 def _mark(claim: Claim, record: dict) -> str:
     """Whether criterion and analysis stood before the run, as the record tells."""
-    same = record["criteria"].get(claim.id) == claim.hash
+    pieces = record.get("provenance", {}).get("pieces", {}).values()
+    # Pieces older than this entry say nothing: git's history does (`claims --audit`).
+    under = [record["criteria"], *(piece["criteria"] for piece in pieces if "criteria" in piece)]
+    same = all(made.get(claim.id) == claim.hash for made in under)
     analysed = claim.analysis == "exact" or record.get("analysis", {}).get(claim.id) == claim.analysis
     return CRITERION_FIRST if same and analysed else REANALYSED
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import damaged
 
-from bridgekit import claims, contest, errors, files, pages, pieces, records
+from bridgekit import claims, contest, errors, files, pages, pieces, records, verdicts
 from bridgekit.results import Run
 
 CELLS = [("bridge", seed) for seed in range(3)]
@@ -134,7 +134,9 @@ def test_a_piece_counts_whatever_made_it(tmp_path, monkeypatch):
     assert played(run)[1] == []
     about = run.record()["provenance"]["pieces"]["bridge_0"]
     assert about.pop("seconds") >= 0
-    assert about == {"commit": "c0ffee", "dirty": False, "torch": torch.__version__, "cpu": "AVX2"}
+    assert about == {"commit": "c0ffee", "dirty": False, "torch": torch.__version__, "cpu": "AVX2"} | {
+        "criteria": run.record()["criteria"]
+    }
 
 
 @pytest.mark.parametrize("state", [("c0ffee", True), ("c0ffee", None), (None, None)])
@@ -154,6 +156,17 @@ def test_pieces_from_a_clean_tree_decide(tmp_path):
     finished(tmp_path)
     verdict = claims.ledger(tmp_path)[0]
     assert verdict.verdict != claims.NOT_RUN
+
+
+def test_a_piece_made_before_the_criterion_shows(tmp_path):
+    (tmp_path / "claims.yml").write_text(CLAIM.replace("it does", "another text"))
+    played(
+        Run("demo", "paper", {}, tmp_path / "figures/paper/demo", tmp_path, None, place(tmp_path)), CELLS[:1]
+    )
+    finished(tmp_path)
+    assert claims.ledger(tmp_path)[0].mark == verdicts.REANALYSED
+    finished(tmp_path / "new")
+    assert claims.ledger(tmp_path / "new")[0].mark == verdicts.CRITERION_FIRST
 
 
 def test_a_tree_that_was_changed_while_a_piece_was_made_is_dirty(tmp_path, monkeypatch):
