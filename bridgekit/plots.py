@@ -257,7 +257,8 @@ def _outcome(verdict: Verdict) -> str:
     lines += [_measured(item) for item in sorted(verdict.measured, key=lambda item: not item.part.primary)]
     if len({play.verdict for play in verdict.plays}) == 1:
         lines.append(f"Played twice with the same seeds: both times *{verdict.plays[0].verdict}*.")
-    first = next((item.part.metric for item in verdict.measured if item.part.primary), None)
+    parts = sorted(verdict.claim.parts, key=lambda part: not part.primary)
+    first = parts[0].metric if parts else None
     lines += [_before(then, first) for then in verdict.earlier]
     return "<br>".join(lines)
 
@@ -272,7 +273,7 @@ def _before(then: dict, metric: str | None) -> str:
         return said
     low, high = part["interval"]
     inside = f" [{number(low)}, {number(high)}]" if None not in (low, high) and low != high else ""
-    n = f", n = {part['n']}" if "n" in part else ""
+    n = "" if part.get("exact") or part.get("kind") == "exact" else f", n = {part['n']}"
     return f"{said}: `{part['criterion']}`: {number(value)}{inside}{n}, {part['verdict']}"
 
 
