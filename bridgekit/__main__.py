@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-from bridgekit import __version__, claims, machine, pages
+from bridgekit import __version__, claims, machine, pages, verdicts
 from bridgekit.errors import BridgekitError, say
 
 
@@ -66,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument(
         "--device", default="cpu", help="where it is trained; auto takes a GPU if there is one"
     )
+    ledger.add_argument("--audit", action="store_true", help="hold the ledger against git's history")
+    ledger.add_argument("--write", action="store_true", help="with --audit: write the earlier verdicts anew")
     for sub in (listing, ledger):
         sub.add_argument("--json", action="store_true", help="for machines")
     run.add_argument("page", metavar="PAGE")
@@ -129,12 +132,33 @@ def run_page(options: argparse.Namespace) -> None:
 
 def show_claims(options: argparse.Namespace) -> None:
     """`bridgekit claims`."""
-    verdicts = claims.ledger(pages.root())
+    if options.audit:
+        return show_audit(pages.root(), options.write)
+    ledger = claims.ledger(pages.root())
     if options.json:
-        print(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2))
+        print(json.dumps([verdict.as_dict() for verdict in ledger], indent=2))
         return
-    for verdict in verdicts:
-        print(f"{verdict.claim.id:4} {verdict.verdict:15} {verdict.claim.statement} ({verdict.reason})")
+    for each in ledger:
+        marks = ", ".join(filter(None, [each.mark, "superseded" if each.superseded else ""]))
+        said = f"({marks}; {each.reason})" if marks else f"({each.reason})"
+        print(f"{each.claim.id:4} {each.verdict:15} {each.claim.statement} {said}")
+
+
+def show_audit(root: Path, write: bool = False) -> None:
+    """`bridgekit claims --audit`: history's own account of every row; BridgekitError where they differ."""
+    from bridgekit import audit
+
+    for path in audit.write(root) if write else ():
+        print(f"written: {path.relative_to(root)}")
+    findings, wrong = audit.audit(root), audit.check(root)
+    for found in findings:
+        print(f"{found.id:5}{found.mark or 'fault':17}{found.fault or found.detail}")
+    for mark in verdicts.MARKS:
+        print(f"{sum(found.mark == mark for found in findings)} rows {mark}")
+    wrong += [f"{found.id}: {found.fault}" for found in findings if found.fault]
+    if wrong:
+        raise BridgekitError("the ledger and its history differ. " + "; ".join(wrong))
+    print("the earlier verdicts are what their commits say")
 
 
 def show_doctor(options: argparse.Namespace) -> None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from bridgekit.data.store import read_checked, write_checked
 from bridgekit.errors import BridgekitError
+from bridgekit.files import read_checked, write_checked
 from bridgekit.game import Game
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ CODE = (
 
 
 @functools.cache
-def _code() -> str:
+def code() -> str:
     """A hash of the code that trains and measures: what other code has made is not resumed."""
     here, digest = Path(__file__).parent, hashlib.sha256()
     modules = [here / f"{name}.py" for name in CODE]
@@ -71,7 +71,7 @@ def identity(game: Game, state: State) -> str:
     model is left out: the instruction set chooses torch's own kernels, and a job that a cluster moves to
     another node should not lose its hours.
     """
-    parts = [game.fingerprint(), str(state.seeds), torch.__version__, _code(), *_arithmetic(state.device)]
+    parts = [game.fingerprint(), str(state.seeds), torch.__version__, code(), *_arithmetic(state.device)]
     return hashlib.sha256("/".join(parts).encode()).hexdigest()
 
 

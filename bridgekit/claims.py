@@ -1,146 +1,27 @@
 """The claims ledger: what the papers state, the criterion fixed beforehand, the verdict from run records.
 
-``claims.yml`` holds statements and criteria only. Verdict, value and interval are computed here, and only the
+``claims.yml`` holds statements and criteria only. Verdict, value and interval are computed, and only the
 committed reference records ``figures/paper/<page>/record.json`` decide: of that page, at profile `paper` with
 the parameters that it says, from a clean tree, with the declared seeds (``inadmissible``). A record carries
-the hash of every criterion it was made under: one that changed afterwards shows as *not run*.
+the hash of every criterion it was made under: one that changed afterwards shows as *not run*, unless
+``claims.yml`` keeps the criterion before, whose verdict then stays and is marked *superseded*.
 """
 
-import math
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from . import placement, sums
-from .criteria import Claim, Part, load
+from .criteria import Claim, load
 from .errors import BridgekitError
 from .parameters import declared_in
-from .records import intact, is_exact, metric_values, portable, read_record
+from .records import intact, portable, read_record
+from .verdicts import NOT_RUN, Verdict, judge
 from .yaml_reader import read_yaml
 
-REPRODUCED, NOT, PARTLY, UNDECIDED, NOT_RUN = "reproduced", "not reproduced", "partly", "undecided", "not run"
-VERDICTS = (REPRODUCED, PARTLY, UNDECIDED, NOT, NOT_RUN)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A condition measured: mean and 95 % interval over ``n`` values, ``lost`` of them not finite."""
-
-    part: Part
-    mean: float
-    low: float
-    high: float
-    n: int
-    lost: int
-    verdict: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A claim with its verdict, the reason for it in words, and the measurements behind it."""
-
-    claim: Claim
-    verdict: str
-    reason: str
-    measured: tuple[Measured, ...] = ()
-
-    def as_dict(self) -> dict:
-        """For machines: plain JSON types, None for what is not finite."""
-        claim = self.claim
-        parts = [
-            {
-                "metric": item.part.metric,
-                "criterion": str(item.part),
-                "verdict": item.verdict,
-                "mean": _number(item.mean),
-                "interval": [_number(item.low), _number(item.high)],
-                "exact": item.part.exact,
-                "n": item.n,
-                "lost": item.lost,
-            }
-            for item in self.measured
-        ]
-        facts = {key: getattr(claim, key) for key in ("id", "paper", "place", "statement", "page", "hash")}
-        return {
-            **facts,
-            "criterion": claim.text,
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "parts": parts,
-        }
-
-
-def interval(values: np.ndarray, exact: bool = False) -> tuple[float, float, float]:
-    """Mean and two-sided 95 % t-interval of the finite values among ``values``, (n,).
-
-    An ``exact`` value, (1,), is its own interval. One seed, or one survivor of several, says nothing about
-    another seed: its interval is infinite. No survivor at all gives NaN.
-    """
-    values = np.asarray(values, dtype=float)
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        return math.nan, math.nan, math.nan
-    mean = float(finite.mean())
-    if finite.size == 1:
-        return (mean, mean, mean) if exact else (mean, -math.inf, math.inf)
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(finite.size - 1, 0.975) * finite.std(ddof=1) / math.sqrt(finite.size))
-    return mean, mean - half, mean + half
-
-
-def measure(part: Part, values: np.ndarray) -> Measured:
-    """The verdict of one condition over one value per seed, (n,), or over an exact one, (1,)."""
-    mean, low, high = interval(values, part.exact)
-    lost = int((~np.isfinite(values)).sum())
-    if math.isnan(mean) or 2 * lost > values.size:
-        verdict = UNDECIDED
-    elif part.holds(low, high):
-        verdict = REPRODUCED
-    elif part.fails(low, high):
-        verdict = NOT
-    else:
-        verdict = UNDECIDED
-    return Measured(part, mean, low, high, values.size, lost, verdict)
-
-
-def combine(verdicts: list[str]) -> str:
-    """The verdict over several parts."""
-    if all(verdict == REPRODUCED for verdict in verdicts):
-        return REPRODUCED
-    if REPRODUCED in verdicts:
-        return PARTLY
-    return NOT if NOT in verdicts else UNDECIDED
-
-
-def judge(claim: Claim, record: dict) -> Verdict:
-    """What ``record`` says about ``claim``, whichever run it is (only reference records decide)."""
-    if not claim.parts:
-        return Verdict(claim, NOT_RUN, "no page decides it yet")
-    made_under = record["criteria"].get(claim.id)
-    if made_under != claim.hash:
-        changed = "a different criterion" if made_under else "no criterion for this claim"
-        return Verdict(claim, NOT_RUN, f"the record of {claim.page} was made under {changed}: run it again")
-    lacking = [part.metric for part in claim.parts if part.metric not in record["metrics"]]
-    if lacking:
-        return Verdict(claim, NOT_RUN, f"the record of {claim.page} lacks {', '.join(lacking)}")
-    other = [part for part in claim.parts if is_exact(record, part.metric, part.exact) != part.exact]
-    if other:
-        kinds = ("one value per seed", "exact") if other[0].exact else ("exact", "one value per seed")
-        why = f"{other[0].metric} is {kinds[0]} in the record of {claim.page}, and {kinds[1]} in claims.yml"
-        return Verdict(claim, NOT_RUN, why)
-    measured = tuple(measure(part, metric_values(record, part.metric)) for part in claim.parts)
-    verdict = combine([item.verdict for item in measured])
-    return Verdict(claim, verdict, _reason(measured), measured)
-
-
-def _reason(measured: tuple[Measured, ...]) -> str:
-    counts = [(sum(item.verdict == verdict for item in measured), verdict) for verdict in VERDICTS]
-    met = ", ".join(f"{count} {verdict}" for count, verdict in counts if count)
-    lost = sum(item.lost for item in measured)
-    return f"{met} of {len(measured)}" + (f"; {lost} values not finite" if lost else "")
+EARLIER = Path("figures", "earlier")  # <commit>.json: what the ledger said at that commit
 
 
 def ledger(root: Path) -> list[Verdict]:
@@ -150,15 +31,35 @@ def ledger(root: Path) -> list[Verdict]:
     """
     claims = load(root)
     placement.recover(Path(root))
-    for page in sorted({claim.page for claim in claims if claim.parts}):
-        folder = Path(root) / "figures" / "paper" / page
+    for kind, page in sorted(_pages(claims)):
+        folder = Path(root) / "figures" / kind / page
         if (folder / "record.json").exists() and (folder / sums.NAME).exists():
             intact(folder)
     return [decided(root, claim) for claim in claims]
 
 
+def _pages(claims: list[Claim]) -> set[tuple[str, str]]:
+    """The committed runs that may say something about these claims."""
+    asked = [claim for claim in claims if claim.parts] + [
+        claim.superseded for claim in claims if claim.superseded
+    ]
+    return {(kind, claim.page) for claim in asked for kind in ("paper", "repeated")}
+
+
 def decided(root: Path, claim: Claim) -> Verdict:
-    """What the committed reference record of the claim's page says, where it may decide; else *not run*."""
+    """What the committed reference record of the claim's page says, where it may decide; else *not run*.
+
+    Where that record is still to come, the criterion before it speaks, and the verdict is marked.
+    """
+    found = _decided(root, claim)
+    if found.verdict == NOT_RUN and claim.superseded:
+        before = _decided(root, claim.superseded)
+        if before.verdict != NOT_RUN:
+            found = replace(before, superseded=True)
+    return replace(found, earlier=tuple(_earlier(root, claim)))
+
+
+def _decided(root: Path, claim: Claim) -> Verdict:
     path = Path(root) / "figures" / "paper" / claim.page / "record.json"
     if not claim.parts:
         return judge(claim, {})
@@ -169,7 +70,52 @@ def decided(root: Path, claim: Claim) -> Verdict:
         return Verdict(claim, NOT_RUN, f"the reference run of {claim.page} has no {sums.NAME}: {way_out}")
     record = read_record(path)
     why_not = inadmissible(root, claim, record)
-    return Verdict(claim, NOT_RUN, why_not) if why_not else judge(claim, record)
+    if why_not:
+        return Verdict(claim, NOT_RUN, why_not)
+    again = path.parents[2] / "repeated" / claim.page / "record.json"
+    plays = [record]
+    if again.exists() and same_seeds(record, read_record(again)):
+        plays.append(read_record(again))
+    both = judge(claim, plays)
+    # A second run may have left out the methods that this claim is about.
+    return judge(claim, record) if both.verdict == NOT_RUN else both
+
+
+def same_seeds(record: dict, again: dict) -> bool:
+    """Whether ``again`` played the same seeds: the same parameters, but for what does not change a number.
+
+    It may have left out methods (a shorter list), and parameters that the page has gained since.
+    """
+    ours, theirs = again["parameters"], record["parameters"]
+    for name, value in theirs.items():
+        left_out = isinstance(value, list) and set(map(str, ours.get(name, []))) <= set(map(str, value))
+        if name != "workers" and ours.get(name) != value and not left_out:
+            return False
+    return again["page"] == record["page"] and again["provenance"].get("dirty") is False
+
+
+def _earlier(root: Path, claim: Claim) -> list[dict]:
+    """What the ledger said of this claim at earlier commits, and why it says so no longer."""
+    found = []
+    for commit, why in claim.earlier:
+        then = snapshot(Path(root) / EARLIER / f"{commit}.json")
+        was = then.get(claim.id) or then.get((claim.made_under or ("",))[0])
+        if was is None:
+            raise BridgekitError(
+                f"{EARLIER / commit}.json says nothing of {claim.id}: run bridgekit claims --audit."
+            )
+        found.append({"commit": commit, "why": why} | {key: was[key] for key in ("verdict", "reason")})
+    return found
+
+
+@cache
+def snapshot(path: Path) -> dict:
+    """``{id: verdict}`` as the ledger of another commit gave it; BridgekitError where it is not there."""
+    try:
+        return {each["id"]: each for each in json.loads(path.read_text(encoding="utf-8"))}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        way_out = "Restore it (git checkout), or write it again with bridgekit claims --audit."
+        raise BridgekitError(f"the earlier verdicts {path} cannot be read: {error}. {way_out}") from error
 
 
 def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
@@ -181,6 +127,9 @@ def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
         )
     if made.get("commit") is None or made.get("dirty") is not False:
         return f"the record of {page} is not from a clean tree: commit, and run it again"
+    for name, piece in made.get("pieces", {}).items():
+        if piece.get("commit") is None or piece.get("dirty") is not False:
+            return f"the record of {page} holds a piece, {name}, that is not from a clean tree: make it again"
     says, ran = reference_parameters(root, page), record["parameters"]
     # A parameter that the page has gained since the run is in no older record.
     other = sorted(name for name, value in ran.items() if name not in says or says[name] != value)
@@ -189,10 +138,9 @@ def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
         return f"the record of {page} has not the parameters of profile paper ({named}): run it again"
     # A page may have several numbers of seeds; only it knows which a metric is over: the fewest are wanted.
     seeds = min((n for name, n in says.items() if re.fullmatch(r"(\w+_)?seeds", name)), default=1)
-    counts = {
-        part.metric: len(record["metrics"].get(part.metric, {}).get("values", ())) for part in claim.parts
-    }
-    few = [part.metric for part in claim.parts if not part.exact and 0 < counts[part.metric] < seeds]
+    asked = [name for part in claim.parts if part.kind != "exact" for name in part.metrics]
+    counts = {name: len(record["metrics"].get(name, {}).get("values", ())) for name in asked}
+    few = [name for name, count in counts.items() if 0 < count < seeds]
     return f"the record of {page} has fewer values than seeds: {', '.join(few)}" if few else None
 
 
@@ -214,7 +162,3 @@ def of_paper(verdicts: list[Verdict], paper: str) -> list[Verdict]:
     if paper not in ["all", *papers]:
         raise BridgekitError(f"no paper {paper!r} in claims.yml: choose 'all' or one of {', '.join(papers)}.")
     return [verdict for verdict in verdicts if paper in ("all", verdict.claim.paper)]
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

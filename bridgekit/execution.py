@@ -177,11 +177,22 @@ def _note(text: str) -> dict | None:
     return note if isinstance(note, dict) and note.keys() >= {"what", "done", "of"} else None
 
 
+def _said(text: str) -> str | None:
+    """What `progress.say` was given; None for another note."""
+    try:
+        return json.loads(text).get("said") if '"said"' in text else None
+    except (ValueError, AttributeError):
+        return None
+
+
 @contextmanager
 def watched(
     page: str, file: Path, live: bool, tell: Callable[[str], None], every: float = 10.0
 ) -> Iterator[None]:
-    """While the block runs, tell what comes to `file`: one changing line if `live`, else one each 10 s."""
+    """While the block runs, tell what comes to `file`: one changing line if `live`, else one each 10 s.
+
+    What `progress.say` was given is told at once, on a line of its own.
+    """
     stop = threading.Event()
     file.touch()
 
@@ -192,6 +203,8 @@ def watched(
                 *whole, tail = (tail + notes.read()).split(
                     "\n"
                 )  # what follows the last newline is half-written
+                for said in filter(None, map(_said, whole)):
+                    tell(f"\r{page} · {said}\x1b[K\n" if live else f"{page} · {said}\n")
                 last = whole[-1] if whole else last
                 if last and (live or time.monotonic() - before >= every):
                     note, last = _note(last), None

@@ -8,6 +8,7 @@ nobody has touched for a day is taken for dead.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ except ImportError:  # Windows
 
 LOCK = ".lock"
 DAY = 24 * 60 * 60.0  # seconds
+_FORMAT = b"bridgekit-cache-1"
 
 
 def write_atomically(path: Path, body: bytes) -> None:
@@ -44,6 +46,24 @@ def write_atomically(path: Path, body: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def read_checked(path: Path) -> bytes | None:
+    """What ``write_checked`` wrote; None where there is nothing, or not the whole of it."""
+    try:
+        head, _, body = path.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return body if head == _head(body) else None
+
+
+def write_checked(path: Path, body: bytes) -> None:
+    """Write ``body`` after a line with format and SHA-256, whole or not at all. Raises OSError."""
+    write_atomically(path, _head(body) + b"\n" + body)
+
+
+def _head(body: bytes) -> bytes:
+    return _FORMAT + b" " + hashlib.sha256(body).hexdigest().encode()
 
 
 def _sweep_parts(path: Path) -> None:

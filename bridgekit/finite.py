@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-__all__ = ["at_best", "below", "first", "mean"]
+__all__ = ["at_best", "below", "first", "mean", "quantiles"]
 
 
 def below(a: Tensor | float, b: Tensor | float) -> Tensor:
@@ -48,3 +48,19 @@ def mean(values: ArrayLike, axis: int = -1) -> np.ndarray:
     kept = np.isfinite(values)
     total, count = np.where(kept, values, 0.0).sum(axis), kept.sum(axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def quantiles(values: ArrayLike, shares: ArrayLike, axis: int = -1) -> np.ndarray:
+    """Quantiles along an axis, with linear interpolation; what is not finite counts as worse than all else.
+
+    (..., n, ...) with ``shares`` (k,) in [0, 1] -> (k, ...). A quantile that touches such a value is -inf.
+    """
+    values = np.moveaxis(np.asarray(values, dtype=float), axis, 0)
+    ranked = np.sort(np.where(np.isfinite(values), values, -np.inf), axis=0)
+    place = np.asarray(shares, dtype=float) * (len(ranked) - 1)
+    low = np.floor(place).astype(int)
+    below, above = ranked[low], ranked[np.ceil(place).astype(int)]
+    lost = np.isneginf(below)  # infinity has no differences
+    weight = (place - low).reshape(-1, *[1] * (ranked.ndim - 1))
+    steps = np.where(lost, 0.0, above) - np.where(lost, 0.0, below)
+    return np.where(lost, -np.inf, below + weight * steps)

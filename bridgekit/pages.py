@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bridgekit import execution, files, folders, keys, machine, placement, records, sums
+from bridgekit import execution, files, folders, keys, machine, pieces, placement, records, sums
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.parameters import Parameter, cells, declared_in, injected
 from bridgekit.yaml_reader import read_yaml
@@ -241,8 +241,9 @@ def begin(page: str, namespace: dict[str, object]):
     placement.recover(home)
     out = Path(os.environ.get("BRIDGEKIT_OUT") or home / "figures" / "custom" / page)
     profile = os.environ.get("BRIDGEKIT_PROFILE") or "custom"
-    kept = os.environ.get("BRIDGEKIT_CHECKPOINTS")
-    return Run(page, profile, parameters, out, home, Path(kept) if kept else None)
+    kept, parts = (os.environ.get(f"BRIDGEKIT_{kind}") for kind in ("CHECKPOINTS", "PIECES"))
+    folders_kept = (Path(kept) if kept else None, Path(parts) if parts else None)
+    return Run(page, profile, parameters, out, home, *folders_kept)
 
 
 def _threads() -> int:
@@ -284,6 +285,9 @@ def run(
     with placement.workshop(home) as work:
         results, progress, failed = work / "results", work / "progress", notebooks / f"{page}.failed.ipynb"
         env = _environment(home, name, results, progress, kept)
+        # Of a reference run, the finished cells lie where they can be committed.
+        parts = home / "figures" / "pieces" / page if name == "paper" and not out else kept / "pieces"
+        env["BRIDGEKIT_PIECES"] = str(parts)
         for needed in (results, notebooks):
             needed.mkdir(parents=True, exist_ok=True)
         with _named(page), execution.watched(page, progress, live, tell):
@@ -293,6 +297,7 @@ def run(
         new = {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()}
         new[f"{page}.ipynb"] = sums.sealed(nbformat.writes(notebook)).encode()
         placement.put(new, folder, page, home, None if out else notebooks)
+    pieces.clear(parts)
     files.discard(kept)  # not before: what is not in place yet may have to be made again
     tell(f"{page} · {name} · done in {execution.clock(time.monotonic() - began)}\n")
     return (folder if out else notebooks) / f"{page}.ipynb"

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special  # scipy.stats would take a second to import
 
 from bridgekit.errors import BridgekitError
 
-__all__ = ["Difference", "difference", "log_spread_ratio", "pairs_needed", "power"]
+__all__ = ["Difference", "difference", "pairs_needed", "pairs_needed_between", "power", "smallest_mean"]
+
+
+def special():
+    """scipy.special, imported when it is needed: many commands need no statistics."""
+    from scipy import special as found
+
+    return found
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,8 @@ def difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
     if n < 2:
         return Difference(float(d.mean()) if n else math.nan, *[math.nan] * 3, n, math.nan)
     mean, sd = float(d.mean()), float(d.std(ddof=1))
-    half = float(special.stdtrit(n - 1, 0.5 + level / 2)) * sd / math.sqrt(n)
-    p = 2 * float(special.stdtr(n - 1, -abs(mean) * math.sqrt(n) / sd)) if sd else float(mean == 0)
+    half = float(special().stdtrit(n - 1, 0.5 + level / 2)) * sd / math.sqrt(n)
+    p = 2 * float(special().stdtr(n - 1, -abs(mean) * math.sqrt(n) / sd)) if sd else float(mean == 0)
     return Difference(mean, mean - half, mean + half, p, n, sd)
 
 
@@ -95,52 +101,49 @@ def pairs_needed(effect: float, sd: float, power: float = 0.8, level: float = 0.
     return sizes[bisect_left(sizes, power, key=lambda n: _power(ratio, n, level))]
 
 
+def pairs_needed_between(effect: float, values: ArrayLike, level: float = 0.95) -> tuple[int, int, int]:
+    r"""``(n, low, high)``: :func:`pairs_needed` for the values' spread, and for the ends of its interval.
+
+    ``values`` are the differences of n pairs, (n,), finite. The interval of ``level`` is that of a normal
+    sample, :math:`s\sqrt{(n-1)/\chi^2}`: a handful of pairs says little about how many more are needed.
+    Raises BridgekitError for fewer than two values, or differences that are all equal.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.size < 2 or not np.isfinite(values).all() or not values.std() > 0:
+        raise BridgekitError("pairs_needed_between wants two finite differences that are not equal, or more.")
+    sd, freedom = float(values.std(ddof=1)), values.size - 1
+    tails = special().chdtri(
+        freedom, [(1 - level) / 2, (1 + level) / 2]
+    )  # the upper tail's, then the lower's
+    low, high = sd * np.sqrt(freedom / np.asarray(tails))
+    return tuple(pairs_needed(effect, float(each), level=level) for each in (sd, low, high))
+
+
+def smallest_mean(sd: float, n: int, power: float = 0.8, level: float = 0.95) -> float:
+    """The smallest true mean that the t-test of ``level`` on ``n`` values sees with that ``power``.
+
+    The inverse of :func:`power` in its effect, by bisection to one part in a million; 0 where ``sd`` is.
+    """
+    _between_0_and_1(level=level, power=power)
+    if not (sd >= 0 and n >= 2):
+        raise BridgekitError(
+            f"smallest_mean wants sd from 0 and at least two values, not sd = {sd}, n = {n}."
+        )
+    few, many = 0.0, 1.0
+    while _power(many, n, level) < power:
+        few, many = many, 2 * many
+    while many - few > 1e-6 * many:
+        middle = (few + many) / 2
+        few, many = (middle, many) if _power(middle, n, level) < power else (few, middle)
+    return sd * many
+
+
 def _power(ratio: float, n: int, level: float) -> float:
     """:func:`power` for the standardised effect."""
-    edge, shift = special.stdtrit(n - 1, 0.5 + level / 2), ratio * math.sqrt(n)
+    edge, shift = special().stdtrit(n - 1, 0.5 + level / 2), ratio * math.sqrt(n)
     # Far tails of the non-central t underflow to NaN: there the nearer tail has all the probability.
-    near, far = 1 - special.nctdtr(n - 1, shift, edge), special.nctdtr(n - 1, shift, -edge)
+    near, far = 1 - special().nctdtr(n - 1, shift, edge), special().nctdtr(n - 1, shift, -edge)
     return float(near + (far if np.isfinite(far) else 0.0))
-
-
-def log_spread_ratio(a: ArrayLike, b: ArrayLike) -> np.ndarray:
-    r"""Jackknife pseudo-values of :math:`\theta=\log(s_a/s_b)`, one a trial: (n,) and (n,) -> (n,) float64.
-
-    :math:`s` is the standard deviation over trials (n - 1 in the denominator). With :math:`\theta_{(i)}` the
-    same number without trial i,
-
-    .. math:: \tilde\theta_i = n\,\theta - (n - 1)\,\theta_{(i)} .
-
-    A spread is one number for all trials; the pseudo-values make it one a trial, so that it can be treated as
-    a mean: theirs is :math:`\theta` with its bias of order 1/n removed, and their t-interval is the
-    jackknife's for :math:`\theta`. Both methods leave out the same trial, so that what the pairs have in
-    common counts. Below 0, ``a`` varies less than ``b``.
-
-    A trial that is not finite in ``a`` or in ``b`` gets NaN and is left out of :math:`\theta`. All are NaN
-    where fewer than three trials are left, or where a spread is zero and the logarithm has no value. Raises
-    BridgekitError unless both are (n,).
-
-    Source: Tukey 1958 (Bias and confidence in not-quite large samples); Efron and Tibshirani 1993 (An
-    Introduction to the Bootstrap), chapter 11.
-    """
-    pairs = _pairs("log_spread_ratio", a, b)
-    kept = np.isfinite(pairs).all(0)
-    pseudo, n = np.full(kept.shape, np.nan), int(kept.sum())
-    if n < 3:
-        return pseudo
-    left = pairs[:, kept]
-    with np.errstate(divide="ignore", invalid="ignore"):  # a spread of zero
-        without = np.array([_theta(np.delete(left, i, axis=1)) for i in range(n)])
-        found = n * _theta(left) - (n - 1) * without
-    if np.isfinite(found).all():
-        pseudo[kept] = found
-    return pseudo
-
-
-def _theta(pairs: np.ndarray) -> float:
-    """``log(sd(a) / sd(b))`` of (2, n)."""
-    log_a, log_b = np.log(pairs.std(axis=1, ddof=1))
-    return log_a - log_b
 
 
 def _pairs(name: str, a: ArrayLike, b: ArrayLike) -> np.ndarray:

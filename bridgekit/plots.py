@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import claims
-from .claims import Verdict
+from . import claims, verdicts
 from .displays import Markdown
 from .records import as_array, is_exact, metric_values
 from .results import Run
+from .verdicts import Measured, Verdict
 
 # Okabe and Ito's colours (Color Universal Design, 2008) without the yellow, which a white page swallows.
 PALETTE = {
@@ -208,8 +208,8 @@ def claims_table(run: Run) -> Markdown:
     rows = [
         {
             "claim": f"**{claim.id}** {claim.statement}",
-            "reference run": _outcome(claims.decided(run.root, claim)) if reference else claims.NOT_RUN,
-            "this run (decides nothing)": _outcome(claims.judge(claim, record)),
+            "reference run": _outcome(claims.decided(run.root, claim)) if reference else verdicts.NOT_RUN,
+            "this run (decides nothing)": _outcome(verdicts.judge(claim, record)),
         }
         for claim in run.claims
     ]
@@ -218,20 +218,23 @@ def claims_table(run: Run) -> Markdown:
     return Markdown(f"{table(rows).source}\nThe criteria, fixed before the reference run:\n\n{criteria}\n")
 
 
-def ledger_summary(verdicts: list[Verdict]) -> Markdown:
-    """How many claims of each paper have which verdict."""
-    letters = [verdict.claim.paper for verdict in verdicts]
+def ledger_summary(ledger: list[Verdict]) -> Markdown:
+    """How many claims of each paper have which verdict, and how many of them criterion first."""
+    letters = sorted({verdict.claim.paper for verdict in ledger})
     rows = []
-    for kind in claims.VERDICTS:
-        found = [verdict.claim.paper for verdict in verdicts if verdict.verdict == kind]
-        rows.append({"verdict": f"**{kind}**"} | {f"paper {x}": found.count(x) for x in sorted(set(letters))})
-        rows[-1]["all"] = len(found)
+    for kind in verdicts.VERDICTS:
+        found = [verdict for verdict in ledger if verdict.verdict == kind]
+        papers = [verdict.claim.paper for verdict in found]
+        row = {"verdict": f"**{kind}**"} | {f"paper {x}": papers.count(x) for x in letters}
+        marks = [verdict.mark for verdict in found]
+        row |= {"all": len(found)} | {f"of them {mark}": marks.count(mark) for mark in verdicts.MARKS}
+        rows.append(row | {"of them superseded": sum(verdict.superseded for verdict in found)})
     return table(rows)
 
 
-def ledger_table(verdicts: list[Verdict], paper: str, root: Path) -> Markdown:
+def ledger_table(ledger: list[Verdict], paper: str, root: Path) -> Markdown:
     """Every claim of one paper: statement, place, deciding page, verdict with its values, criterion."""
-    rows = [_ledger_row(verdict, root) for verdict in verdicts if verdict.claim.paper == paper]
+    rows = [_ledger_row(verdict, root) for verdict in ledger if verdict.claim.paper == paper]
     return table(rows) if rows else Markdown("*Not asked for in this run.*\n")
 
 
@@ -248,12 +251,33 @@ def _ledger_row(verdict: Verdict, root: Path) -> dict[str, str]:
 
 
 def _outcome(verdict: Verdict) -> str:
-    """The verdict in words, its reason, and each measurement with its 95 % interval."""
-    lines = [f"**{verdict.verdict}** ({verdict.reason})"]
-    for item in verdict.measured:
-        value = number(item.mean)
-        if not item.part.exact:
-            inside = f" [{number(item.low)}, {number(item.high)}]" if math.isfinite(item.high) else ""
-            value += f"{inside}, n = {item.n}" + (f" ({item.lost} failed)" if item.lost else "")
-        lines.append(f"`{item.part}`: {value}, {item.verdict}")
+    """The verdict in words, its reason, each measurement with its interval, and what was said before."""
+    marks = ", ".join(filter(None, [verdict.mark, "superseded" if verdict.superseded else ""]))
+    lines = [f"**{verdict.verdict}**" + (f" ({marks})" if marks else "") + f": {verdict.reason}"]
+    lines += [_measured(item) for item in sorted(verdict.measured, key=lambda item: not item.part.primary)]
+    if len({play.verdict for play in verdict.plays}) == 1:
+        lines.append(f"Played twice with the same seeds: both times *{verdict.plays[0].verdict}*.")
+    lines += [f"Before: *{then['verdict']}* (`{then['commit']}`; {then['why']})" for then in verdict.earlier]
     return "<br>".join(lines)
+
+
+def _measured(item: Measured) -> str:
+    """One measurement in a line; beside what is undecided, what its trials would have seen."""
+    part, value = item.part, number(item.value)
+    if not part.certain:
+        inside = f" [{number(item.low)}, {number(item.high)}]" if math.isfinite(item.high - item.low) else ""
+        value = f"{part.kind} {value}{inside}, n = {item.n}" + (f" ({item.lost} lost)" if item.lost else "")
+    said = [value, f"**{item.verdict}**" if part.primary else item.verdict]
+    if item.effect is not None:
+        said.append(f"would have seen {_seen(item)}")
+    if item.needed:
+        n, low, high = (f"{each:,}" for each in item.needed)
+        said.append(f"the paper's {number(part.printed)} would take {n} trials [{low} to {high}]")
+    return f"`{part}`: {'; '.join(said)}"
+
+
+def _seen(item: Measured) -> str:
+    """The smallest effect that the trials at hand would have seen."""
+    if math.isfinite(item.effect):
+        return f"an effect of {number(item.effect, 2)}"
+    return f"none, n = {item.n} is too small" if item.too_small else "none, too many trials are lost"

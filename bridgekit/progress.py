@@ -10,6 +10,21 @@ from pathlib import Path
 from types import TracebackType
 
 
+def say(text: str) -> None:
+    """One line for whoever watches: to the file that ``$BRIDGEKIT_PROGRESS`` names, else printed."""
+    target = os.environ.get("BRIDGEKIT_PROGRESS")
+    if not target:
+        print(text)
+        return
+    _write(Path(target), {"said": text})
+
+
+def _write(path: Path, note: dict) -> None:
+    """Add a note; one that a full disk does not take is no reason to lose the training it is about."""
+    with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(note) + "\n")
+
+
 class Progress:
     """Counts rounds of one stretch of play.
 
@@ -37,10 +52,10 @@ class Progress:
         if now - self.told >= 1:
             self.told = now
             pace = (now - self.began) / max(done - self.first, 1)
-            line = {"what": self.what, "done": done, "of": self.of, "left": pace * (self.of - done)}
-            # A note that a full disk does not take is no reason to lose the training it is about.
-            with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            _write(
+                self.path,
+                {"what": self.what, "done": done, "of": self.of, "left": pace * (self.of - done)},
+            )
 
     def __enter__(self) -> Progress:
         return self

@@ -24,7 +24,7 @@ from .errors import BridgekitError, nearest
 from .parameters import cells
 
 SCHEMA = 1
-EXACT, PER_SEED = "exact", "per seed"  # what kind of number a metric is
+EXACT, PER_SEED = "exact", "per seed"  # kinds of metrics; the second is of records older than the others
 PACKAGES = (
     "bridgekit",
     "matplotlib",
@@ -141,6 +141,12 @@ def is_exact(record: dict, name: str, unsaid: bool = False) -> bool:
     """Whether a metric is exact; ``unsaid`` where the record is older than that distinction."""
     kind = record["metrics"][name].get("kind")
     return unsaid if kind is None else kind == EXACT
+
+
+def kind_of(record: dict, name: str) -> str | None:
+    """How a metric is estimated; None where the record is older than kinds of intervals."""
+    kind = record["metrics"][name].get("kind")
+    return None if kind == PER_SEED else kind
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ place together: a page that fails or is killed leaves the earlier result as it w
 import re
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,11 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from . import claims, criteria, displays, files, keys, placement, records, sums
-from .claims import Verdict, ledger
+from . import criteria, displays, files, intervals, keys, placement, records, sums
+from .claims import ledger
 from .criteria import Claim
-from .errors import BridgekitError
+from .errors import BridgekitError, nearest
+from .pieces import Make, Pieces
 from .records import Reference, portable
+from .verdicts import Verdict
 
 __all__ = ["Claim", "Reference", "Run", "Verdict", "ledger"]
 
@@ -40,6 +42,7 @@ class Run:
     out: Path
     root: Path
     checkpoints: Path | None = None  # where `pages.run` wants them kept, which then also removes them
+    pieces: Path | None = None  # likewise
     _metrics: dict = field(default_factory=dict, init=False, repr=False)
     _figures: dict = field(default_factory=dict, init=False, repr=False)
     _files: dict = field(default_factory=dict, init=False, repr=False)
@@ -51,6 +54,7 @@ class Run:
         placement.check(self.out, self.page, self.root)
         # The criteria as they stand before the first number is computed.
         self._criteria = {claim.id: claim.hash for claim in self.claims}
+        self._analysis = {claim.id: claim.analysis for claim in self.claims}
         self._code = records.code(self.root, self.page)
         self._started, self._clock = datetime.now(UTC), time.monotonic()
 
@@ -74,12 +78,16 @@ class Run:
         shown = self.profile != "paper" and (folder / "record.json").exists()
         return Reference(folder) if shown else None
 
-    def metric(self, name: str, values, unit: str = "", note: str = "", *, exact: bool = False) -> None:
+    def metric(
+        self, name: str, values, unit: str = "", note: str = "", *, exact: bool = False, kind: str = ""
+    ) -> None:
         """Record a metric: one value per seed (list, array or tensor, (n,)), or one exact number.
 
-        ``exact`` says that no chance is in it: a quadrature, a closed form, a count, a check of an identity.
-        One value of any other metric is one seed's, which decides nothing. The last call wins. Raises
-        BridgekitError for a name that is not snake_case, values empty or not (n,), and several exact ones.
+        ``exact`` says that no chance is in it: a quadrature, a closed form, a count. Any other metric says
+        what it estimates by its ``kind``, one of :data:`bridgekit.intervals.KINDS` (a mean unless said), or
+        ``identity``: the rounding error of an equation, of which the worst trial counts. One value is one
+        seed's, which decides nothing. The last call wins. Raises BridgekitError for a name that is not
+        snake_case, an unknown kind, values empty or not (n,), and several exact ones.
         """
         if not criteria.SNAKE_CASE.fullmatch(name):
             raise BridgekitError(f"the metric's name {name!r} is not snake_case.")
@@ -88,8 +96,10 @@ class Run:
             raise BridgekitError(f"metric {name}: one value per seed is wanted, not shape {array.shape}.")
         if exact and array.size > 1:
             raise BridgekitError(f"metric {name}: an exact metric is one number, not {array.size}.")
-        kind = records.EXACT if exact else records.PER_SEED
-        self._metrics[name] = {"values": array.tolist(), "kind": kind, "unit": unit, "note": note}
+        said = kind or (criteria.EXACT if exact else "mean")
+        if said not in (*criteria.CERTAIN, *intervals.KINDS) or (said == criteria.EXACT) != exact:
+            raise BridgekitError(f"metric {name}: {said!r} is no kind: {nearest(said, intervals.KINDS)}")
+        self._metrics[name] = {"values": array.tolist(), "kind": said, "unit": unit, "note": note}
 
     def values(self, name: str) -> np.ndarray:
         """A metric recorded in this run, one value per seed: (n,); BridgekitError for an unknown name."""
@@ -176,6 +186,24 @@ class Run:
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         return self._checkpoints / name
 
+    @cached_property
+    def _pieces(self) -> Pieces:
+        folder = self._checkpoints / "pieces" if self.pieces is None else Path(self.pieces)
+        return Pieces(folder, self.root, self._criteria)
+
+    def piece(self, name: str, identity: Sequence, make: Make, of: int | None = None) -> dict:
+        """The arrays that ``make()`` returns, or that an earlier stretch of this run has kept as ``name``.
+
+        Where the reference run is made, a piece lies in ``figures/pieces/<page>``, to be committed until the
+        record is placed; else with the checkpoints. ``identity`` has all that the arrays depend on, as JSON:
+        a piece with another one, or a damaged one, is made again, and a line says so. ``of``: how many pieces
+        there will be. The record lists where each is from. The page's own cells are not compared, as in
+        :meth:`checkpoint`.
+        """
+        if not _FILE_NAME.fullmatch(name):
+            raise BridgekitError(f"the piece's name {name!r} must be letters, digits, - and _.")
+        return self._pieces.take(name, identity, make, of)
+
     def record(self) -> dict:
         """The run record as it stands."""
         device = str(self.parameters.get("device", "cpu"))
@@ -184,6 +212,8 @@ class Run:
             "wall_seconds": round(time.monotonic() - self._clock, 2),
             "data": dict(self._data),
         }
+        if "_pieces" in self.__dict__:
+            made["pieces"] = dict(self._pieces.made)
         return {
             "schema": records.SCHEMA,
             "page": self.page,
@@ -192,6 +222,7 @@ class Run:
             "metrics": dict(self._metrics),
             "figures": dict(self._figures),
             "criteria": dict(self._criteria),
+            "analysis": dict(self._analysis),
             "provenance": records.provenance(self.root, device) | made | {"code": self._code},
         }
 
@@ -226,4 +257,6 @@ class Run:
 
 def mean(values) -> float:
     """Mean of the finite values; NaN where there is none."""
-    return claims.interval(np.asarray(values, dtype=float))[0]
+    values = np.asarray(values, dtype=float)
+    left = values[np.isfinite(values)]
+    return float(left.mean()) if left.size else float("nan")

@@ -226,7 +226,7 @@ def tests_for(mutant: Mutant, lines: dict, seconds: dict) -> list[str]:
     file = str(ROOT / Path(*mutant.module.split(".")).with_suffix(".py"))
     first, last = mutant.lines
     who = set().union(*(tests for n, tests in lines.get(file, {}).items() if first <= n <= last))
-    who |= {test for test in seconds if test.startswith("tests/test_game_defaults.py")}
+    who |= {test for test in seconds if test.endswith("::test_what_a_builder_does_where_nothing_is_said")}
     return sorted(who, key=lambda test: (seconds.get(test, 0.0), test))
 
 

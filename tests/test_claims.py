@@ -3,17 +3,16 @@
 import json
 import math
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import damaged, rewrite
 
-from bridgekit import claims, criteria, records, results, sums
-from bridgekit.claims import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED
-from bridgekit.criteria import Part
+from bridgekit import claims, criteria, intervals, records, results, sums, verdicts
 from bridgekit.errors import BridgekitError
+from bridgekit.verdicts import NOT, NOT_RUN, REPRODUCED, UNDECIDED
+from bridgekit.yaml_reader import read_yaml
 
 HOME = Path(__file__).resolve().parent.parent
 ENTRY = {"id": "X1", "paper": "X", "place": "eq 1", "statement": "It falls.", "page": "demo"}
@@ -33,106 +32,18 @@ def reference(root, page="demo", profile="paper", commit="abc", dirty=False, par
     for name, values in metrics.items():
         run.metric(name, values, exact=np.ndim(values) == 0)
     run.finish()
-    path = run.out / "record.json"
-    record = json.loads(path.read_text())
-    record["provenance"] |= {"commit": commit, "dirty": dirty}  # the folder is in no repository
-    rewrite(path, record)
+    clean(run.out, commit, dirty)
     return run
 
 
-def spread_around(mean, half_width, n=5):
-    """n values whose 95 % t-interval is exactly mean ± half_width."""
-    raw = np.arange(n) - (n - 1) / 2
-    return mean + raw * half_width / claims.interval(raw)[2]
+def clean(folder, commit="abc", dirty=False):
+    """The record as if it came from a commit: the folder is in no repository."""
+    record = json.loads((folder / "record.json").read_text())
+    record["provenance"] |= {"commit": commit, "dirty": dirty}
+    rewrite(folder / "record.json", record)
 
 
 NAN = math.nan
-above, below, within = (
-    Part("fall", "above", (1.0, math.inf)),
-    Part("fall", "below", (-math.inf, 1.0)),
-    Part("fall", "within", (1.0, 2.0)),
-)
-above_exactly, below_exactly, within_exactly = (replace(part, exact=True) for part in (above, below, within))
-
-
-@pytest.mark.parametrize(
-    ("part", "values", "verdict"),
-    [
-        (above_exactly, [1.1], REPRODUCED),
-        (above_exactly, [1.0], NOT),
-        (above_exactly, [0.9], NOT),
-        (above_exactly, [NAN], UNDECIDED),
-        (above, [1.1], UNDECIDED),  # one seed says nothing about another
-        (above, [0.9], UNDECIDED),
-        (below, [0.9], UNDECIDED),
-        (within, [1.5], UNDECIDED),
-        (above, spread_around(1.5, 0.4), REPRODUCED),
-        (above, spread_around(1.5, 0.6), UNDECIDED),
-        (above, spread_around(0.5, 0.6), UNDECIDED),
-        (above, spread_around(0.5, 0.4), NOT),
-        (below_exactly, [0.9], REPRODUCED),
-        (below_exactly, [1.0], NOT),
-        (below, spread_around(0.5, 0.4), REPRODUCED),
-        (below, spread_around(0.5, 0.6), UNDECIDED),
-        (below, spread_around(1.5, 0.4), NOT),
-        (within_exactly, [1.0], REPRODUCED),
-        (within_exactly, [2.0], REPRODUCED),
-        (within_exactly, [2.1], NOT),
-        (within, spread_around(1.5, 0.4), REPRODUCED),
-        (within, spread_around(1.5, 0.6), UNDECIDED),
-        (within, spread_around(1.9, 0.2), UNDECIDED),
-        (within, spread_around(0.5, 0.4), NOT),
-        (within, spread_around(2.5, 0.4), NOT),
-        (above, [2.0, 2.1, NAN, NAN], REPRODUCED),  # half is not more than half
-        (above, [2.0, 2.1, NAN, NAN, NAN], UNDECIDED),
-        (above, [2.0, NAN], UNDECIDED),  # one survivor has no interval
-        (above, [NAN], UNDECIDED),
-        (above, [NAN, NAN], UNDECIDED),
-        (above, [2.0, 2.1, math.inf], REPRODUCED),  # not finite counts as lost, not as large
-    ],
-)
-def test_a_part_is_decided_by_its_interval(part, values, verdict):
-    values = np.asarray(values)
-    measured = claims.measure(part, values)
-    assert measured.verdict == verdict
-    assert measured.n == values.size and measured.lost == (~np.isfinite(values)).sum()
-
-
-def test_the_interval_is_students_over_the_finite_values():
-    mean, low, high = claims.interval(np.array([1.0, 2.0, 3.0, NAN]))
-    quantile = 0.95 / math.sqrt(2 * 0.975 * 0.025)  # Student's t at 97.5 %, two degrees of freedom
-    assert mean == 2 and high - mean == pytest.approx(quantile / math.sqrt(3), rel=1e-12)
-    assert mean - low == pytest.approx(high - mean, rel=1e-12)
-    assert claims.interval(np.array([4.0]), exact=True) == (4, 4, 4)
-    assert claims.interval(np.array([4.0])) == (4, -math.inf, math.inf)
-    assert claims.interval(np.array([4.0, NAN])) == (4, -math.inf, math.inf)
-    assert all(math.isnan(x) for x in claims.interval(np.array([NAN])))
-
-
-def test_the_interval_covers_the_mean_95_times_in_100():
-    draws = np.random.default_rng(0).normal(size=(4000, 6))
-    covered = np.mean([low <= 0 <= high for _, low, high in map(claims.interval, draws)])
-    assert abs(covered - 0.95) < 3.5 * math.sqrt(0.95 * 0.05 / 4000)
-
-
-@pytest.mark.parametrize(
-    ("parts", "verdict"),
-    [
-        ([REPRODUCED], REPRODUCED),
-        ([REPRODUCED, REPRODUCED], REPRODUCED),
-        ([NOT, NOT], NOT),
-        ([REPRODUCED, NOT], PARTLY),
-        ([REPRODUCED, UNDECIDED], PARTLY),
-        ([REPRODUCED, UNDECIDED, NOT], PARTLY),
-        ([UNDECIDED, UNDECIDED], UNDECIDED),
-        ([UNDECIDED, NOT], NOT),
-    ],
-)
-def test_parts_combine(parts, verdict):
-    assert claims.combine(parts) == verdict
-    assert claims.combine(parts[::-1]) == verdict
-
-
 EXACTLY = {"metric": "fall", "above": 0, "exact": True}
 
 
@@ -142,10 +53,10 @@ def test_the_ledger_decides_from_the_committed_reference_alone(tmp_path):
     decided, empty = claims.ledger(tmp_path)
     assert (decided.verdict, decided.reason) == (NOT_RUN, "no reference run of demo is committed")
     assert (empty.verdict, empty.reason) == (NOT_RUN, "no page decides it yet")
-    reference(tmp_path, fall=[1.0, 1.1, NAN])
+    reference(tmp_path, fall=[1.0, 1.1, 1.2])
     (decided, empty), measured = claims.ledger(tmp_path), claims.ledger(tmp_path)[0].measured[0]
-    assert (decided.verdict, decided.reason) == (REPRODUCED, "1 reproduced of 1; 1 values not finite")
-    assert measured.mean == pytest.approx(1.05) and measured.low < 1.0 < 1.1 < measured.high
+    assert (decided.verdict, decided.reason) == (REPRODUCED, "1 reproduced of 1")
+    assert measured.value == pytest.approx(1.1) and 0 < measured.low < 1.0 < 1.2 < measured.high
     assert empty.verdict == NOT_RUN
 
 
@@ -180,7 +91,7 @@ def test_the_hash_is_taken_when_the_run_begins(tmp_path):
     run.metric("fall", 0.5)
     write(tmp_path, entry({"metric": "fall", "above": 0.4}))  # tuned while the page was running
     run.finish()
-    assert claims.judge(criteria.load(tmp_path)[0], run.record()).verdict == NOT_RUN
+    assert verdicts.judge(criteria.load(tmp_path)[0], run.record()).verdict == NOT_RUN
 
 
 def test_a_metric_that_the_record_lacks_is_named(tmp_path):
@@ -215,6 +126,61 @@ def test_a_record_older_than_kinds_is_read_as_the_criterion_says(tmp_path):
         assert claims.ledger(tmp_path)[0].verdict == verdict
 
 
+OLDER = {"page": "old", "criterion": {"text": "it did", "parts": [EXACTLY]}}
+
+
+def test_a_superseded_criterion_speaks_until_the_new_ones_run_is_there(tmp_path):
+    write(tmp_path, entry({"metric": "fall", "below": 9}, superseded=OLDER))
+    old = results.Run("old", "paper", {}, tmp_path / "figures" / "paper" / "old", tmp_path)
+    old.metric("fall", 1.0, exact=True)
+    old.finish()
+    clean(old.out)
+    found = claims.ledger(tmp_path)[0]
+    assert (found.verdict, found.superseded, found.claim.page) == (REPRODUCED, True, "old")
+    assert [claim.page for claim in criteria.of_page(tmp_path, "old")] == ["old"]
+    reference(tmp_path, fall=[9.5, 9.6, 9.7])
+    found = claims.ledger(tmp_path)[0]
+    assert (found.verdict, found.superseded, found.claim.page) == (NOT, False, "demo")
+
+
+def test_a_repetition_counts_where_it_played_the_same_seeds(tmp_path):
+    with_page(tmp_path)
+    reference(tmp_path, **RAN)
+    again = results.Run(
+        "demo", "paper", RAN["parameters"], tmp_path / "figures" / "repeated" / "demo", tmp_path
+    )
+    again.metric("fall", [-3.0, -3.1, -3.2])
+    again.finish()
+    clean(again.out)
+    found = claims.ledger(tmp_path)[0]
+    assert found.verdict == UNDECIDED and [play.verdict for play in found.plays] == [REPRODUCED, NOT]
+    record = json.loads((again.out / "record.json").read_text())
+    for changed in ({"parameters": {"rounds": 4, "seeds": 3}}, {"page": "other"}, {"metrics": {}}):
+        rewrite(again.out / "record.json", record | changed)
+        found = claims.ledger(tmp_path)[0]
+        assert found.verdict == REPRODUCED and not found.plays, changed
+    more = record["parameters"] | {"workers": 2}
+    rewrite(again.out / "record.json", record | {"parameters": more})
+    assert claims.ledger(tmp_path)[0].plays, "how many games are played at a time changes no number"
+
+
+def test_what_the_ledger_said_before_stands_beside_the_verdict(tmp_path):
+    then = [{"commit": "abcdef0", "why": "by another rule"}]
+    write(tmp_path, entry(EXACTLY, earlier=then))
+    reference(tmp_path, fall=1.0)
+    with pytest.raises(BridgekitError, match=r"the earlier verdicts .*abcdef0\.json cannot be read"):
+        claims.ledger(tmp_path)
+    path = tmp_path / claims.EARLIER / "abcdef0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps([{"id": "X1", "verdict": "partly", "reason": "1 of 2"}]))
+    (found,) = claims.ledger(tmp_path)
+    assert found.earlier == ({**then[0], "verdict": "partly", "reason": "1 of 2"},)
+    claims.snapshot.cache_clear()
+    path.write_text(json.dumps([{"id": "X2"}]))
+    with pytest.raises(BridgekitError, match="says nothing of X1: run bridgekit claims --audit"):
+        claims.ledger(tmp_path)
+
+
 PAGE = """---
 kernelspec: {name: python3}
 ---
@@ -235,6 +201,13 @@ def with_page(root):
 
 
 RAN = {"parameters": {"rounds": 40, "seeds": 3}, "fall": [1.0, 1.1, 1.2]}
+
+
+def test_a_profile_that_sets_nothing_leaves_the_pages_own_values(tmp_path):
+    with_page(tmp_path)
+    for text in ("", "other: {seeds: 3}\n", "demo:\n"):
+        (tmp_path / "profiles" / "paper.yaml").write_text(text)
+        assert claims.reference_parameters(tmp_path, "demo") == {"rounds": 5, "seeds": 1}
 
 
 @pytest.mark.parametrize(
@@ -268,15 +241,6 @@ def test_a_damaged_reference_is_an_error_and_not_a_verdict(tmp_path):
         claims.ledger(tmp_path)
 
 
-def test_a_verdict_for_machines_is_strict_json(tmp_path):
-    write(tmp_path, entry({"metric": "fall", "above": 0}))
-    reference(tmp_path, fall=[1.0, NAN])
-    facts = json.loads(json.dumps(results.ledger(tmp_path)[0].as_dict(), allow_nan=False))
-    part = {"metric": "fall", "criterion": "fall above 0", "verdict": UNDECIDED, "mean": 1.0, "exact": False}
-    assert facts["parts"] == [part | {"interval": [None, None], "n": 2, "lost": 1}]
-    assert facts["id"] == "X1" and facts["criterion"] == "it does" and len(facts["hash"]) == 16
-
-
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
@@ -289,7 +253,7 @@ def test_a_verdict_for_machines_is_strict_json(tmp_path):
         ([entry(), entry()], "the id X1 twice"),
         ([entry(criterion=None)], "claim X1, criterion must be a mapping"),
         ([entry(criterion={"text": "x"})], "parts missing"),
-        ([entry(criterion={"text": "x", "parts": {}})], "criterion.parts a list"),
+        ([entry(criterion={"text": "x", "parts": {}})], "criterion: text must be a text and parts a list"),
         ([entry("fall")], "a part is"),
         ([entry({"metric": "fall", "above": 0, "below": 1})], "a part is"),
         ([entry({"metric": "Fall", "above": 0})], "'Fall' is not snake_case"),
@@ -299,6 +263,21 @@ def test_a_verdict_for_machines_is_strict_json(tmp_path):
         ([entry({"metric": "fall", "above": [0, 1]})], "above needs a number"),
         ([entry({"metric": "fall", "within": 1})], r"within needs \[low, high\]"),
         ([entry({"metric": "fall", "within": [2, 1]})], "upside down"),
+        ([entry({"metric": "fall", "above": 0, "kind": "medium"})], "unknown kind 'medium': did you mean"),
+        ([entry({"metric": "fall", "above": 0, "kind": "mean", "exact": True})], "a part is"),
+        ([entry({"metric": "fall", "above": 0, "kind": "change"})], "is made of 4 metrics, not 1"),
+        (
+            [entry({"metric": "fall", "above": 0, "of": ["a", "b"], "exact": True})],
+            "is made of 1 metrics, not 2",
+        ),
+        ([entry({"metric": "fall", "above": 0, "of": ["A"]})], "'A' is not snake_case"),
+        ([entry({"metric": "fall", "above": 0, "of": "a"})], "of must be a list"),
+        ([entry(*[{"metric": m, "above": 0, "primary": True} for m in "ab"])], "only one part is primary"),
+        ([entry(superseded={"page": "old"})], "superseded: criterion missing"),
+        ([entry(made_under={"id": "X0"})], "made_under: hash missing"),
+        ([entry(earlier={"commit": "abc"})], "earlier must be a list"),
+        ([entry(earlier=[{"commit": 9e71, "why": "x"}])], "a commit is a quoted text, not inf|not 9"),
+        ([entry(earlier=[{"commit": "HEAD", "why": "x"}])], "a commit is a quoted text, not 'HEAD'"),
     ],
 )
 def test_a_faulty_ledger_is_one_error_that_names_the_place(tmp_path, entries, message):
@@ -331,11 +310,66 @@ def test_one_papers_claims_are_chosen_by_its_letter(tmp_path):
         claims.of_paper(verdicts, "Z")
 
 
-def test_our_ledger_holds_every_claim_of_the_three_papers():
-    ids = [claim.id for claim in criteria.load(HOME)]
-    wanted = [f"{paper}{n}" for paper, last in (("A", 21), ("B", 16), ("C", 12)) for n in range(1, last + 1)]
-    assert set(wanted) <= set(ids)
+def numbered(paper, last, *more):
+    return [
+        f"{paper}{n}{letter}" for n in range(1, last + 1) for letter in ("", "b") if not letter or n in more
+    ]
+
+
+def test_our_ledger_holds_every_claim_of_the_three_papers_and_no_other():
+    """Deleting one takes a change here, too."""
+    wanted = numbered("A", 23, 11, 12) + numbered("B", 19, 8, 9) + numbered("C", 12)
+    assert [claim.id for claim in criteria.load(HOME)] == wanted
     assert all(claim.id.startswith(claim.paper) for claim in criteria.load(HOME))
+
+
+def test_claims_that_a_page_decides_stay_decided_by_a_page():
+    """Taking a claim's parts away takes a change here, too: these wait for a page or for a GPU."""
+    waiting = {claim.id for claim in criteria.load(HOME) if not claim.parts}
+    assert waiting == {"A12b", "A17", "A18", "B8b", "B9b", *numbered("C", 12)}
+
+
+def all_parts():
+    found = [(claim, part) for claim in criteria.load(HOME) for part in claim.parts]
+    return found + [(c.superseded, part) for c, _ in found if c.superseded for part in c.superseded.parts]
+
+
+def test_every_part_says_what_it_estimates():
+    entries = read_yaml((HOME / "claims.yml").read_text(encoding="utf-8"), "claims.yml")
+    for each in entries:
+        for criterion in filter(None, (each["criterion"], each.get("superseded", {}).get("criterion"))):
+            assert all("kind" in part or "exact" in part for part in criterion["parts"]), each["id"]
+
+
+def test_a_claim_of_several_parts_has_a_primary_one():
+    for claim in criteria.load(HOME):
+        assert len(claim.parts) < 2 or sum(part.primary for part in claim.parts) == 1, claim.id
+
+
+def test_a_row_that_was_analysed_anew_says_what_stood_before():
+    for verdict in claims.ledger(HOME):
+        if verdict.mark == verdicts.REANALYSED or verdict.superseded:
+            assert verdict.earlier, f"{verdict.claim.id}: claims.yml names no earlier commit"
+
+
+def test_every_undecided_part_that_chance_is_in_says_what_it_would_have_seen():
+    for verdict in claims.ledger(HOME):
+        for item in verdict.measured:
+            if item.verdict == UNDECIDED and not item.part.certain:
+                assert item.effect is not None and (item.effect < math.inf or item.too_small), item
+
+
+def test_no_verdict_that_a_committed_repetition_contradicts():
+    played = [verdict for verdict in claims.ledger(HOME) if verdict.plays]
+    for verdict in played:
+        assert verdict.verdict == UNDECIDED or {play.verdict for play in verdict.plays} == {verdict.verdict}
+
+
+def test_a_kind_is_offered_to_no_part_that_n_is_too_small_for():
+    for verdict in claims.ledger(HOME):
+        for item in verdict.measured:
+            if not item.part.certain and not intervals.reaches(item.part.kind, item.n):
+                assert item.verdict == UNDECIDED and item.part.metric in verdict.reason, verdict.claim.id
 
 
 def test_every_criterion_of_the_first_three_pages_is_fixed():
@@ -351,6 +385,7 @@ def test_criteria_say_in_words_what_they_measure_and_name_no_yaml_text_numbers()
         assert len(claim.text) > 30 and len(claim.statement) > 30, claim.id
         assert all(criteria.SNAKE_CASE.fullmatch(part.metric) for part in claim.parts), claim.id
         assert len({part.metric for part in claim.parts}) == len(claim.parts), claim.id
+    assert all(len({part.metric for part in claim.parts}) == len(claim.parts) for claim, _ in all_parts())
 
 
 def test_the_committed_references_hold_every_metric_that_their_criteria_need():

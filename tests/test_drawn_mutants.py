@@ -74,7 +74,7 @@ def test_a_mutant_gets_the_tests_that_reach_its_function_the_fastest_first():
     lines = {file: {9: {"a"}, 10: {"b"}, 20: {"c", "b"}, 21: {"d"}}}
     assert drawn_mutants.tests_for(mutant, lines, {"b": 2.0, "c": 1.0}) == ["c", "b"]
     assert drawn_mutants.tests_for(mutant, {}, {}) == []
-    defaults = "tests/test_game_defaults.py::test_x"
+    defaults = "tests/x.py::test_what_a_builder_does_where_nothing_is_said"
     assert drawn_mutants.tests_for(mutant, {}, {defaults: 0.1}) == [defaults]
 
 

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from conftest import BETA, HEADER
 
-from bridgekit import execution
+from bridgekit import execution, progress
 from bridgekit.errors import BridgekitError
 
 
@@ -268,3 +268,22 @@ def test_lines_come_every_ten_seconds(tmp_path):
         file.write_text(json.dumps({"what": "fit", "done": 1, "of": 2, "left": 9}) + "\n")
         time.sleep(0.5)
     assert said == []
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_what_is_said_is_told_at_once_on_a_line_of_its_own(tmp_path, monkeypatch, live):
+    file, told = tmp_path / "progress", []
+    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(file))
+    with execution.watched("page", file, live, told.append):
+        progress.say("one cell is done")
+        progress.say("and another")
+        time.sleep(0.5)
+    lines = "".join(told).replace("\r", "").replace("\x1b[K", "").splitlines()
+    assert lines == ["page · one cell is done", "page · and another"]
+    assert execution.last_note(file) is None
+
+
+def test_without_a_watcher_it_is_printed(monkeypatch, capsys):
+    monkeypatch.delenv("BRIDGEKIT_PROGRESS", raising=False)
+    progress.say("one cell is done")
+    assert capsys.readouterr().out == "one cell is done\n"

@@ -56,3 +56,18 @@ def test_the_first_time(holds, wanted):
 def test_the_mean_of_what_is_there():
     assert same(finite.mean([[1, 3], [NAN, 4], [NAN, NAN], [math.inf, 2]]), [2, 4, NAN, 2])
     assert same(finite.mean([[1, NAN], [3, NAN]], axis=0), [2, NAN])
+
+
+def test_quantiles_are_numpys_where_all_is_finite():
+    values = np.random.default_rng(0).normal(size=(3, 7, 2))
+    for axis in range(3):
+        ours = finite.quantiles(values, [0.0, 0.2, 0.5, 1.0], axis)
+        np.testing.assert_allclose(ours, np.quantile(values, [0.0, 0.2, 0.5, 1.0], axis))
+
+
+@pytest.mark.parametrize("lost", [np.nan, -np.inf, np.inf])
+def test_what_is_lost_is_the_worst_in_every_quantile(lost):
+    values = [3.0, lost, 1.0, 2.0, lost]
+    found = finite.quantiles(values, [0.0, 0.3, 0.5, 0.75, 1.0])
+    np.testing.assert_array_equal(found, [-np.inf, -np.inf, 1.0, 2.0, 3.0])
+    assert np.isneginf(finite.quantiles([lost, lost], [0.5])).all()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -12,7 +13,7 @@ from conftest import rewrite
 from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 
-from bridgekit import claims, plots, results
+from bridgekit import claims, plots, results, verdicts
 
 
 @pytest.fixture
@@ -158,7 +159,10 @@ def test_a_table_is_markdown_and_its_cells_cannot_break_it():
 
 @pytest.fixture
 def root(tmp_path):
-    parts = [{"metric": "fall", "above": 1}, {"metric": "error", "below": 0.1, "exact": True}]
+    parts = [
+        {"metric": "fall", "above": 1},
+        {"metric": "error", "below": 0.1, "exact": True, "primary": True},
+    ]
     facts = {"paper": "X", "place": "eq 1", "statement": "It falls.", "page": "demo"}
     decided = {"id": "X1"} | facts | {"criterion": {"text": "by more than one", "parts": parts}}
     waiting = (
@@ -197,16 +201,34 @@ def test_the_reference_table_sets_paper_reference_and_this_run_side_by_side(root
 
 def test_the_claims_table_shows_the_deciding_reference_and_this_run_beside_it(root):
     run = finished(root, "quick", [0.5, 0.5], 0.2)
-    assert "| not run | **not reproduced** (2 not reproduced of 2)" in plots.claims_table(run).source
+    here = plots.claims_table(run).source
+    assert "| not run | **not reproduced** (criterion first): 2 not reproduced of 2" in here
     finished(root, "paper", [5.0, 5.5], 0.2)
-    source = plots.claims_table(finished(root, "quick", 0.5, 0.01)).source
-    assert "**X1** It falls. | **partly** (1 reproduced, 1 not reproduced of 2)<br>" in source
+    source = plots.claims_table(finished(root, "quick", [0.5], 0.01)).source
     assert (
-        "`fall above 1`: 5.25 [2.07, 8.43], n = 2, reproduced<br>`error below 0.1`: 0.200, not reproduced"
+        "**X1** It falls. | **partly** (criterion first): 1 reproduced, 1 not reproduced of 2<br>" in source
+    )
+    # The primary part stands first.
+    assert (
+        "`error below 0.1`: 0.200; **not reproduced**<br>`fall above 1`: mean 5.25 [2.07, 8.43], n = 2; "
         in source
     )
-    assert "`fall above 1`: 0.500, n = 1, undecided<br>`error below 0.1`: 0.0100, reproduced" in source
+    assert "`error below 0.1`: 0.0100; **reproduced**<br>" in source
+    assert "`fall above 1`: mean 0.500, n = 1; undecided; would have seen none, n = 1 is too small" in source
     assert "Y2" not in source and "\n- **X1:** " in source
+
+
+def test_a_row_says_superseded_twice_played_what_the_papers_effect_needs_and_what_stood_before(root):
+    claim = claims.load(root)[0]
+    part = replace(claim.parts[0], printed=0.1)
+    item = verdicts.Measured(part, 0.9, 0.5, 1.3, 3, 0, "undecided", 0.3, "undecided", 0.95, 0.8, (9, 4, 300))
+    once = verdicts.Verdict(claim, "undecided", "1 undecided of 1", (item,), "re-analysed")
+    then = {"commit": "abcdef0", "why": "another rule", "verdict": "partly", "reason": "1 of 1"}
+    said = plots._outcome(replace(once, superseded=True, plays=(once, once), earlier=(then,)))
+    assert "**undecided** (re-analysed, superseded): 1 undecided of 1<br>" in said
+    assert "would have seen an effect of 0.80; the paper's 0.100 would take 9 trials [4 to 300]" in said
+    assert "Played twice with the same seeds: both times *undecided*." in said
+    assert said.endswith("Before: *partly* (`abcdef0`; another rule)")
 
 
 def test_a_page_without_claims_says_so(root):
@@ -216,19 +238,24 @@ def test_a_page_without_claims_says_so(root):
 
 def test_the_ledger_is_counted_and_listed_by_paper(root):
     finished(root, "paper", [math.nan, math.nan], 0.01)
-    verdicts = claims.ledger(root)
-    lines = plots.ledger_summary(verdicts).source.splitlines()
-    assert lines[0] == "| verdict | paper X | paper Y | all |"
-    assert "| **partly** | 1 | 0 | 1 |" in lines and "| **not run** | 0 | 1 | 1 |" in lines
-    assert "| **reproduced** | 0 | 0 | 0 |" in lines and len(lines) == 7
-    listed = plots.ledger_table(verdicts, "X", root).source
-    assert '<a href="demo.html">demo</a>' in listed and f"`{verdicts[0].claim.hash}`" in listed
-    assert "**partly** (1 reproduced, 1 undecided of 2; 2 values not finite)" in listed
-    assert "`fall above 1`: not finite, n = 2 (2 failed), undecided" in listed and "Y2" not in listed
-    waiting = plots.ledger_table(verdicts, "Y", root).source
-    assert "later (to come)" in waiting and "**not run** (no page decides it yet)" in waiting
-    assert verdicts[1].claim.hash not in waiting
-    assert plots.ledger_table(verdicts, "Z", root).source == "*Not asked for in this run.*\n"
+    ledger = claims.ledger(root)
+    lines = plots.ledger_summary(ledger).source.splitlines()
+    marks = "of them criterion first | of them re-analysed | of them superseded"
+    assert lines[0] == f"| verdict | paper X | paper Y | all | {marks} |"
+    assert "| **partly** | 1 | 0 | 1 | 1 | 0 | 0 |" in lines
+    assert "| **not run** | 0 | 1 | 1 | 0 | 0 | 0 |" in lines
+    assert "| **reproduced** | 0 | 0 | 0 | 0 | 0 | 0 |" in lines and len(lines) == 7
+    listed = plots.ledger_table(ledger, "X", root).source
+    assert '<a href="demo.html">demo</a>' in listed and f"`{ledger[0].claim.hash}`" in listed
+    assert "**partly** (criterion first): 1 reproduced, 1 undecided of 2; 2 values of lost trials" in listed
+    assert (
+        "`fall above 1`: mean not finite, n = 2 (2 lost); undecided; would have seen none, too many" in listed
+    )
+    assert "Y2" not in listed
+    waiting = plots.ledger_table(ledger, "Y", root).source
+    assert "later (to come)" in waiting and "**not run**: no page decides it yet" in waiting
+    assert ledger[1].claim.hash not in waiting
+    assert plots.ledger_table(ledger, "Z", root).source == "*Not asked for in this run.*\n"
 
 
 def test_the_ledgers_own_tables_hold_every_claim_in_one_row_each():

@@ -124,7 +124,8 @@ def test_the_record_is_complete(book: ToyBook, page: str, monkeypatch: pytest.Mo
     assert record["profile"] == "smoke" and record["parameters"] == pages.resolve(page, "smoke")
     if "dataset" in record["parameters"]:
         assert {"train", "test"} <= set(record["provenance"]["data"][record["parameters"]["dataset"]])
-    needed = {part.metric for claim in criteria.of_page(book.root, page) for part in claim.parts}
+    parts = [part for claim in criteria.of_page(book.root, page) for part in claim.parts]
+    needed = {name for part in parts for name in part.metrics}
     assert needed <= set(record["metrics"])
     for entry in record["figures"].values():
         assert len(entry["alt"]) > 40

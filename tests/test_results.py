@@ -72,7 +72,7 @@ def test_the_record_says_what_ran_and_holds_every_value(root):
     record = json.loads((run.out / "record.json").read_text())
     assert record["schema"] == 1 and record["page"] == "demo" and record["profile"] == "quick"
     assert record["parameters"] == {"seed": 3, "device": "cpu"}
-    fall = {"values": [1.0, None], "kind": "per seed", "unit": "nats", "note": "per point"}
+    fall = {"values": [1.0, None], "kind": "mean", "unit": "nats", "note": "per point"}
     assert record["metrics"]["fall"] == fall
     assert record["metrics"]["area"] == {"values": [2.0], "kind": "exact", "unit": "", "note": ""}
     assert record["criteria"] == {"X1": run.claims[0].hash}
@@ -86,6 +86,21 @@ def test_the_record_says_what_ran_and_holds_every_value(root):
     assert made["wall_seconds"] >= 0 and made["started"].endswith("+00:00")
     assert sorted(os.listdir(run.out)) == ["SHA256SUMS", "curve.npz", "curve.png", "curve.svg", "record.json"]
     assert not pyplot.get_fignums()
+
+
+def test_a_metric_declares_its_kind(root):
+    run = make_run(root)
+    for kind in ("mean", "median", "share", "spread", "change", "identity"):
+        run.metric(kind, [1.0, 0.0], kind=kind)
+        assert run.record()["metrics"][kind]["kind"] == kind
+    for wrong in ({"kind": "medium"}, {"kind": "exact"}, {"kind": "median", "exact": True}):
+        with pytest.raises(BridgekitError, match="is no kind"):
+            run.metric("fall", 1.0, **wrong)
+
+
+def test_the_record_holds_criteria_and_analysis_as_they_stood_at_the_start(root):
+    record = make_run(root).record()
+    assert record["criteria"].keys() == record["analysis"].keys()
 
 
 def test_the_same_run_gives_the_same_bytes(root):

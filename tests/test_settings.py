@@ -54,7 +54,23 @@ def test_the_other_pages_use_what_the_plane_uses(page):
     assert ours and ours == {name: planes[name] for name in ours}
 
 
-@pytest.mark.parametrize("page", PAGES)
+def test_the_forty_trials_use_what_the_committed_search_chose():
+    ours = values_of("trials")
+    chosen = dict.fromkeys(ours)
+    for name, method in RATES.items():
+        chosen[name] = SEARCH.metric(f"{slug(method)}_rate").item()
+    for name, (method, what) in KNOBS.items():
+        knob = f"{slug(method)}_knob"
+        assert SEARCH.record["metrics"][knob]["note"] == what
+        chosen[name] = SEARCH.metric(knob).item()
+    assert ours.keys() == {**RATES, **KNOBS}.keys() and ours == chosen
+
+
+def slug(method: str) -> str:
+    return method.lower().replace("-", "_").replace(" ", "_")
+
+
+@pytest.mark.parametrize("page", [*PAGES, "trials"])
 def test_no_profile_sets_what_the_search_is_about(page):
     for profile in pages.profiles():
         text = (REPOSITORY / "profiles" / f"{profile}.yaml").read_text()

@@ -549,7 +549,7 @@ def test_what_other_code_has_made_is_not_resumed(tmp_path, monkeypatch):
     again = start(game, [0])
     next(fit(game, again, "I", at=[20], checkpoint=path), None)
     assert again.played == {"I": 20}
-    monkeypatch.setattr(checkpoints, "_code", lambda: "other")
+    monkeypatch.setattr(checkpoints, "code", lambda: "other")
     with pytest.warns(UserWarning, match="starting anew"):
         assert next(fit(game, start(game, [0]), "I", at=[0], checkpoint=path)).played == {"I": 0}
 

@@ -1,4 +1,4 @@
-"""The twins' exact moments against closed forms and Monte Carlo; eq 15 assembled by hand against eq 16."""
+"""The twins' moments against closed forms and Monte Carlo; which weights win; eq 15 by hand against eq 16."""
 
 import pytest
 import torch
@@ -134,6 +134,90 @@ def test_the_best_gamma_minimises_the_combination_and_survives_infinities():
         assert (tm.combination_variance(forward, reverse, gamma) > least).all()
     infinite = torch.tensor(torch.inf, dtype=DOUBLE)
     assert tm.best_gamma(infinite, reverse).eq(1).all() and tm.best_gamma(forward, infinite).eq(0).all()
+
+
+ALPHAS = torch.arange(1, 20, dtype=DOUBLE) / 20
+
+
+def twin_variances(mu, sigma, alpha):
+    """The exact variances of both twins at one model, each (2, len(alpha))."""
+    mu, sigma = double(mu, sigma)
+    return tm.forward_moments(mu, sigma, alpha)[1], tm.reverse_moments(mu, sigma, alpha)[1]
+
+
+def in_band(mu, sigma, c, d, alpha=ALPHAS):
+    """Where footnote 1's weight makes a combination that is below both twins, (2, len(alpha))."""
+    low, high = tm.winning_band(*twin_variances(mu, sigma, alpha))
+    log_odds = tm.sigmoid_log_odds(alpha, *double(c, d))
+    return (low < log_odds) & (log_odds < high)
+
+
+def test_the_winning_band_is_where_the_combination_is_below_both_twins():
+    gamma = torch.linspace(0.001, 0.999, 999, dtype=DOUBLE)
+    log_odds = gamma.logit()
+    for forward, reverse in ((1.0, 5.0), (1.0, 1.1), (2.0, 2.0), (1.1, 1.0), (300.0, 1.0)):
+        low, high = tm.winning_band(*double(forward, reverse))
+        lowest = tm.combination_variance(forward, reverse, gamma) < min(forward, reverse)
+        assert lowest.any() and torch.equal((low < log_odds) & (log_odds < high), lowest)
+
+
+def test_no_weight_wins_against_a_variance_of_zero_or_infinity():
+    for forward, reverse in ((0.0, 1.0), (1.0, 0.0), (torch.inf, 1.0), (1.0, torch.inf), (0.0, 0.0)):
+        low, high = tm.winning_band(*double(forward, reverse))
+        assert not low < high
+
+
+@pytest.mark.parametrize(("c", "d"), [(0.5, 0.2), (15.0, -1.8), (20.0, -10.0), (6.0, 3.0), (6.0, -9.0)])
+def test_the_log_odds_are_those_of_the_weight_in_footnote_1(c, d):
+    close(tm.sigmoid_log_odds(ALPHAS, *double(c, d)).sigmoid(), sigmoid_gamma(ALPHAS, c, d), 1e-12)
+
+
+def test_members_with_one_c_are_one_curve_moved_and_right_where_the_weight_is_one_in_floating_point():
+    steep = tm.sigmoid_log_odds(ALPHAS, *double(200.0, [[-20.0], [-100.0]]))
+    close(steep[0] - steep[1], (steep[0] - steep[1])[:1].expand(19), 1e-12)
+    rest = torch.tensor(-170.0, dtype=DOUBLE).exp() - torch.tensor(-180.0, dtype=DOUBLE).exp()
+    close(steep[0, -1], -rest.log(), 1e-9)  # at 0.95, without e^-20 beside 1
+    assert sigmoid_gamma(ALPHAS, 200.0, -20.0)[-1] == 1
+
+
+def test_whether_the_combination_is_lowest_at_the_stated_point_depends_on_c_and_d():
+    """The errata say so: (15, -1.8) beats both twins at all nineteen alpha, (20, -10) does not."""
+    assert in_band(1.0, 1.0, 15.0, -1.8).all()
+    assert in_band(1.0, 1.0, 20.0, -10.0).sum(1).tolist() == [2, 12]
+    forward, reverse = twin_variances(1.0, 1.0, ALPHAS)
+    combination = tm.combination_variance(forward, reverse, sigmoid_gamma(ALPHAS, 15.0, -1.8))
+    assert (combination < torch.minimum(forward, reverse)).all()
+
+
+@pytest.mark.parametrize("sigma", [0.75, 1.25])
+@pytest.mark.parametrize(("c", "d"), [(10.0, -5.0), (20.0, -10.0), (15.0, -1.8)])
+def test_close_enough_to_one_no_member_of_the_family_beats_the_reverse_twin(c, d, sigma):
+    """The slope at 1 is not zero, and the forward variance grows like (1 - alpha)^-2."""
+    near = 1 - torch.tensor([1e-2, 1e-5, 1e-6], dtype=DOUBLE)
+    forward, reverse = twin_variances(1.0, sigma, near)
+    low, _ = tm.winning_band(forward, reverse)
+    assert (tm.sigmoid_log_odds(near, *double(c, d)) < low)[:, 1:].all()
+
+
+def test_no_weight_of_any_form_beats_both_twins_for_a_near_and_a_far_model():
+    """The errata say so: at one alpha their bands have no point in common, for either parameter."""
+    near = tm.winning_band(*twin_variances(0.25, 1.0, ALPHAS[:1]))
+    far = tm.winning_band(*twin_variances(2.0, 0.75, ALPHAS[:1]))
+    assert (near[0] < near[1]).all() and (far[0] < far[1]).all()
+    assert (far[1] < near[0]).all()
+
+
+def test_which_twin_is_quieter_as_alpha_goes_to_zero_at_equal_widths():
+    """Closed forms at alpha = 0, sigma = 1: the forward twin is quieter above |mu| = 0.898 and 0.834."""
+    mu = torch.tensor([0.3, 0.8331, 0.8341, 0.8975, 0.8985, 2.0], dtype=DOUBLE)
+    square, zero = mu**2, torch.zeros_like(mu)
+    forward, reverse = (m(mu, zero + 1, zero)[1] for m in (tm.forward_moments, tm.reverse_moments))
+    close(forward, torch.stack([zero + 1, 2 + 4 * square]), 1e-11)
+    reverse_mu = square * torch.expm1(square)
+    reverse_sigma = square * (1 + 4 * square) * square.exp() - square**2
+    close(reverse, torch.stack([reverse_mu, reverse_sigma]), 1e-11)
+    quieter = (forward < reverse).tolist()
+    assert quieter == [[False, False, False, False, True, True], [False, False, True, True, True, True]]
 
 
 class Setting:

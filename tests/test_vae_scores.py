@@ -144,7 +144,11 @@ def test_every_way_of_looking_has_an_oracle():
 
 
 @pytest.mark.parametrize("name", ORACLES)
-def test_what_is_seen_is_what_torch_distributions_say_and_mutants_are_not(name):
+def test_what_is_seen_is_what_torch_distributions_say(name):
+    ORACLES[name](getattr(vae_scores, name))
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_no_mutant_of_what_is_seen_is_what_torch_distributions_say(name):
     function = getattr(vae_scores, name)
-    ORACLES[name](function)
     assert survivors(ORACLES[name], inspect.unwrap(function)) == EQUIVALENT[name].keys()

@@ -401,6 +401,10 @@ ORACLES = {
 
 
 @pytest.mark.parametrize("function", ORACLES, ids=lambda function: function.__name__)
-def test_pure_functions_are_what_they_say_and_their_mutants_are_not(function):
+def test_pure_functions_are_what_they_say(function):
     ORACLES[function](function)
+
+
+@pytest.mark.parametrize("function", ORACLES, ids=lambda function: function.__name__)
+def test_no_mutant_of_a_pure_function_is_what_it_says(function):
     assert survivors(ORACLES[function], function) == set()

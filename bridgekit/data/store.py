@@ -11,14 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bridgekit.files import write_atomically
+from bridgekit.files import read_checked, write_atomically, write_checked
 from bridgekit.folders import DEFAULT_ROOT, data_root
 from bridgekit.layouts import SPLITS, held_out
 
 __all__ = ["DEFAULT_ROOT", "SPLITS", "Pixels", "cache_path", "cached", "data_root", "held_out"]
 __all__ += ["read_checked", "write_atomically", "write_checked"]
-
-_FORMAT = b"bridgekit-cache-1"
 
 
 class Pixels(NamedTuple):
@@ -70,21 +68,3 @@ def _keep(path: Path, pixels: Pixels) -> None:
     # A data root that cannot be written (shared, full) costs time, not the result.
     with contextlib.suppress(OSError):
         write_checked(path, body.getvalue())
-
-
-def read_checked(path: Path) -> bytes | None:
-    """What ``write_checked`` wrote; None where there is nothing, or not the whole of it."""
-    try:
-        head, _, body = path.read_bytes().partition(b"\n")
-    except OSError:
-        return None
-    return body if head == _head(body) else None
-
-
-def write_checked(path: Path, body: bytes) -> None:
-    """Write ``body`` after a line with format and SHA-256, whole or not at all. Raises OSError."""
-    write_atomically(path, _head(body) + b"\n" + body)
-
-
-def _head(body: bytes) -> bytes:
-    return _FORMAT + b" " + hashlib.sha256(body).hexdigest().encode()

@@ -1,4 +1,4 @@
-r"""Oracles of the twins: exact moments between Gaussians (paper A, Figure 2), and eq 15 from Jacobians.
+r"""Oracles of the twins: exact moments between Gaussians (paper A, Figure 2), which weights win, eq 15.
 
 In the Gaussian case the model is :math:`p = N(\mu, \sigma^2)`, the data :math:`q = N(0, 1)`, the parameters
 :math:`\theta = (\mu, \sigma)` and :math:`L = \log p - \log q`. The one-sample estimators are what autograd
@@ -151,6 +151,40 @@ def best_gamma(forward: Tensor, reverse: Tensor) -> Tensor:
     It is 1 where only ``forward`` is infinite and 0 where only ``reverse`` is; NaN where both are.
     """
     return 1 / (1 + reverse / forward)
+
+
+def winning_band(forward: Tensor, reverse: Tensor) -> tuple[Tensor, Tensor]:
+    r"""The log odds ``(low, high)`` between which :func:`combination_variance` is below both twins.
+
+    .. math:: \log\frac{V_F-V_R}{2V_R} < \log\frac{\gamma}{1-\gamma} < \log\frac{2V_F}{V_R-V_F}
+
+    It is lower than :math:`V_F` up to :math:`\gamma = 2\gamma^*` and lower than :math:`V_R` from
+    :math:`2\gamma^*-1` on (:func:`best_gamma`). ``-inf`` and ``inf`` where that side has no limit in
+    (0, 1). The band is empty (``low >= high``, or NaN) where a variance is 0 or infinite.
+    """
+    ratio = forward / reverse
+    return ((ratio - 1) / 2).clamp(min=0).log(), (2 * ratio / (1 - ratio).clamp(min=0)).log()
+
+
+def sigmoid_log_odds(alpha: Tensor, c: Tensor, d: Tensor) -> Tensor:
+    r"""The log odds of footnote 1's weight, :func:`bridgekit.objectives.bridge.sigmoid_gamma`, for ``c > 0``.
+
+    .. math:: \log\frac{\gamma_\alpha}{1-\gamma_\alpha} = \log\frac{\sinh(c\alpha/2)}{\sinh(c(1-\alpha)/2)}
+       + \log\frac{\cosh((c+d)/2)}{\cosh(d/2)}
+
+    Only the second term has :math:`d` in it: members with the same :math:`c` are one curve, moved up or down.
+    Nothing cancels here, so that it is right also where the weight is 1 in floating point. The arguments
+    broadcast; ``(-c, -d)`` is the same weight as ``(c, d)``.
+    """
+
+    def log_sinh(x: Tensor) -> Tensor:  # this and the next up to log 2, which drops out
+        return x + (-torch.expm1(-2 * x)).log()
+
+    def log_cosh(x: Tensor) -> Tensor:
+        return torch.logaddexp(x, -x)
+
+    shift = log_cosh((c + d) / 2) - log_cosh(d / 2)
+    return log_sinh(c * alpha / 2) - log_sinh(c * (1 - alpha) / 2) + shift
 
 
 def parameter_jacobian(net: nn.Module, z: Tensor) -> Tensor:

@@ -27,9 +27,9 @@ import numpy as np
 import torch
 
 from bridgekit import data
-from bridgekit.claims import interval
 from bridgekit.game import Game
 from bridgekit.games import arenas, baselines, importance
+from bridgekit.intervals import estimate
 from bridgekit.objectives import adversarial
 from bridgekit.training import State, play, start
 
@@ -93,10 +93,10 @@ def main() -> None:
         times = measure({"weighted": weighted, "plain": unweighted}, trials, rounds, options)
         ratios = [each["weighted"] / each["plain"] for each in times]
         step = 1e3 * statistics.median(each["plain"] for each in times) / rounds
-        mean, low, high = interval(np.array(ratios))
+        middle, low, high = estimate("median", [np.array(ratios)])
         print(
             f"  {name:11s} {step:8.2f} ms a round; weighted over plain {statistics.median(ratios):.3f} "
-            f"({min(ratios):.3f} … {max(ratios):.3f}); mean {mean:.3f} [{low:.3f}, {high:.3f}]",
+            f"({min(ratios):.3f} … {max(ratios):.3f}); median {middle:.3f} [{low:.3f}, {high:.3f}]",
             flush=True,
         )
 

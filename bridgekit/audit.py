@@ -1,0 +1,180 @@
+"""The ledger held against git: was each criterion there before its run, and what was said before it changed?
+
+Everything is worked out from a full clone, nothing is believed: the commit that a record names, the criteria
+of that commit, the order of both in history, and the verdicts of earlier commits, by running their own code.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from . import claims, criteria
+from .criteria import Claim
+from .errors import BridgekitError
+from .files import write_atomically
+from .records import read_record
+from .verdicts import CRITERION_FIRST, NOT_RUN, REANALYSED, Verdict
+from .yaml_reader import read_yaml
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What history says of one row: its mark, and what is wrong with the row, if anything is."""
+
+    id: str
+    mark: str
+    detail: str
+    fault: str = ""
+
+
+def audit(root: Path) -> list[Finding]:
+    """A finding for every claim that a reference run decides; BridgekitError where history is not whole."""
+    root = Path(root)
+    whole(root)
+    return [_finding(root, verdict) for verdict in claims.ledger(root) if verdict.verdict != NOT_RUN]
+
+
+def whole(root: Path) -> None:
+    """Raise BridgekitError unless ``root`` is a full clone."""
+    if _git(root, "rev-parse", "--show-toplevel") is None:
+        raise BridgekitError(f"{root} is no git repository: history can be audited in a clone only.")
+    if _git(root, "rev-parse", "--is-shallow-repository") != "false":
+        raise BridgekitError("this clone is shallow, its history cannot be audited: git fetch --unshallow.")
+
+
+def _finding(root: Path, verdict: Verdict) -> Finding:
+    claim = verdict.claim
+    path = Path("figures") / "paper" / claim.page / "record.json"
+    record = read_record(root / path)
+    commit = record["provenance"]["commit"]
+    try:
+        placed = _text(root, "log", "-1", "--format=%H", "--", str(path))
+        _check_order(root, commit, placed)
+        then = _claim_at(root, commit, claim)
+        mark = _mark(root, commit, claim, then)
+    except BridgekitError as error:
+        return Finding(claim.id, "", "", str(error))
+    wrong = f"the ledger says {verdict.mark}, history says {mark}" if mark != verdict.mark else ""
+    return Finding(claim.id, mark, f"criterion at {commit[:7]}, its record at {placed[:7]}", wrong)
+
+
+def _check_order(root: Path, commit: str, placed: str) -> None:
+    if _git(root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
+        raise BridgekitError(f"the record names commit {commit[:7]}, which this history does not have")
+    if not placed:
+        raise BridgekitError("the record is not committed")
+    for older, newer in ((commit, placed), (placed, "HEAD")):
+        if _git(root, "merge-base", "--is-ancestor", older, newer) is None:
+            raise BridgekitError(f"commit {older[:7]} does not come before {newer[:7]}")
+
+
+def _claim_at(root: Path, commit: str, claim: Claim) -> Claim:
+    """The criterion under which the run was made, as the run's own commit has it."""
+    known = {each.id: each for each in _criteria_at(root, commit)}
+    name, digest = (claim.id, claim.hash)
+    if claim.made_under and (name not in known or known[name].hash != digest):
+        name, digest = claim.made_under
+    if name not in known:
+        raise BridgekitError(f"claims.yml at {commit[:7]} has no claim {name}")
+    if known[name].hash != digest:
+        raise BridgekitError(f"claims.yml at {commit[:7]} has another criterion for {name}")
+    return known[name]
+
+
+def _criteria_at(root: Path, commit: str) -> list[Claim]:
+    text = _text(root, "show", f"{commit}:claims.yml")
+    return criteria.parse(read_yaml(text, f"claims.yml at {commit[:7]}"))
+
+
+def _mark(root: Path, commit: str, claim: Claim, then: Claim) -> str:
+    """*Criterion first* where criterion and analysis are those of the run's commit."""
+    asked = {(part.metric, part.bound, part.target) for part in then.parts}
+    if not {(part.metric, part.bound, part.target) for part in claim.parts} <= asked:
+        raise BridgekitError(f"{claim.id} asks for numbers that its run's criterion did not ask for")
+    if claim.hash != then.hash:
+        return REANALYSED
+    if claim.analysis == criteria.EXACT:
+        return CRITERION_FIRST
+    rule = re.search(r"^RULE = (\d+)", _git(root, "show", f"{commit}:bridgekit/criteria.py") or "", re.M)
+    same = rule and int(rule[1]) == criteria.RULE and claim.analysis == then.analysis
+    return CRITERION_FIRST if same else REANALYSED
+
+
+# --------------------------------------------------------------------------------------- what was said before
+
+
+def snapshots(root: Path) -> Iterator[tuple[Path, bytes]]:
+    """File and content for each earlier commit that ``claims.yml`` names: that commit's own ledger."""
+    whole(root)
+    asked: dict[str, set[str]] = {}
+    for claim in criteria.load(root):
+        for commit, _ in claim.earlier:
+            asked.setdefault(commit, set()).update({claim.id, (claim.made_under or (claim.id,))[0]})
+    for commit, ids in sorted(asked.items()):
+        said = [_said(each) for each in ledger_of(root, commit) if each["id"] in ids]
+        body = json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        yield Path(root) / claims.EARLIER / f"{commit}.json", body.encode()
+
+
+def _said(verdict: dict) -> dict:
+    """What is kept of an earlier verdict."""
+    return {key: verdict[key] for key in ("id", "hash", "verdict", "reason", "criterion", "parts")}
+
+
+def ledger_of(root: Path, commit: str) -> list[dict]:
+    """The ledger of another commit, by its own code and records; BridgekitError where it does not run."""
+    done = subprocess.run(["git", "-C", str(root), "archive", commit], capture_output=True)
+    if done.returncode:
+        raise BridgekitError(f"this history has no commit {commit}: {done.stderr.decode().strip()}")
+    with tempfile.TemporaryDirectory(prefix="bridgekit-") as folder:
+        with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
+            archive.extractall(folder, filter="data")
+        command = [sys.executable, "-m", "bridgekit", "claims", "--json"]
+        env = os.environ | {"PYTHONPATH": folder}
+        ran = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    if ran.returncode:
+        raise BridgekitError(f"the ledger of {commit} does not run: {ran.stderr.strip().splitlines()[-1]}")
+    return json.loads(ran.stdout)
+
+
+def check(root: Path) -> list[str]:
+    """What is wrong with the committed earlier verdicts; nothing where they are what those commits say."""
+    wrong = []
+    for path, body in snapshots(root):
+        if not path.exists():
+            wrong.append(f"{path.name} is missing")
+        elif path.read_bytes() != body:
+            wrong.append(f"{path.name} is not what the ledger of that commit says")
+    return wrong
+
+
+def write(root: Path) -> list[Path]:
+    """Write the earlier verdicts anew; their files."""
+    written = []
+    for path, body in snapshots(root):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, body)
+        written.append(path)
+    return written
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git says; None where it fails. Without its own variables: a hook would name another repository."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, env=env)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _text(root: Path, *arguments: str) -> str:
+    found = _git(root, *arguments)
+    if found is None:
+        raise BridgekitError(f"git {' '.join(arguments)} fails in {root}")
+    return found

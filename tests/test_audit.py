@@ -1,0 +1,198 @@
+"""The audit works a row's mark out from history, and finds what a changed or shallow history hides."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bridgekit import audit, claims, criteria, results, verdicts
+from bridgekit.errors import BridgekitError
+
+HOME = Path(__file__).resolve().parent.parent
+
+
+def git(root, *arguments):
+    who = ["-c", "user.name=n", "-c", "user.email=e@x", "-c", "commit.gpgsign=false"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(["git", "-C", str(root), *who, *arguments], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def commit(root, message="x"):
+    git(root, "add", "-A", "-f")
+    git(root, "commit", "-q", "--allow-empty", "-m", message)
+    return git(root, "rev-parse", "HEAD")
+
+
+def entry(name="X1", text="it does", kind="median", **more):
+    part = {"metric": "fall", "above": 0} | ({"exact": True} if kind == "exact" else {"kind": kind})
+    return {
+        "id": name,
+        "paper": "X",
+        "place": "eq 1",
+        "statement": "It falls.",
+        "page": "demo",
+        "criterion": {"text": text, "parts": [part]},
+    } | more
+
+
+def ledger(root, *entries):
+    (root / "claims.yml").write_text(json.dumps(list(entries)))
+
+
+def run_page(root, monkeypatch, values, at=None):
+    """A reference run of the page demo at commit ``at``, this one unless given."""
+    at = at or git(root, "rev-parse", "HEAD")
+    monkeypatch.setattr(results.records, "git_state", lambda root: (at, False))
+    run = results.Run("demo", "paper", {}, root / "figures" / "paper" / "demo", root)
+    run.metric(
+        "fall", values, exact=isinstance(values, float), kind="" if isinstance(values, float) else "median"
+    )
+    run.finish()
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository with one claim, its analysis of today's rule, committed before any run."""
+    git(tmp_path, "init", "-q")
+    (tmp_path / "bridgekit").mkdir()
+    (tmp_path / "bridgekit" / "criteria.py").write_text(f"RULE = {criteria.RULE}\n")
+    ledger(tmp_path, entry())
+    commit(tmp_path, "criterion")
+    return tmp_path
+
+
+RISES = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5]
+
+
+def found(root):
+    (finding,) = audit.audit(root)
+    return finding
+
+
+def test_a_criterion_committed_before_its_run_is_first(repository, monkeypatch):
+    run_page(repository, monkeypatch, RISES)
+    commit(repository, "run")
+    assert (found(repository).mark, found(repository).fault) == (verdicts.CRITERION_FIRST, "")
+    assert claims.ledger(repository)[0].mark == verdicts.CRITERION_FIRST
+
+
+def test_a_rule_changed_after_the_run_is_a_new_analysis(repository, monkeypatch):
+    run_page(repository, monkeypatch, RISES)
+    commit(repository, "run")
+    monkeypatch.setattr(criteria, "RULE", criteria.RULE + 1)
+    assert (found(repository).mark, found(repository).fault) == (verdicts.REANALYSED, "")
+    assert claims.ledger(repository)[0].mark == verdicts.REANALYSED
+
+
+def test_a_criterion_written_after_the_run_is_found(repository, monkeypatch):
+    """The record says it was made under this criterion at a commit that had another one."""
+    before = git(repository, "rev-parse", "HEAD")
+    ledger(repository, entry(text="it does now"))
+    commit(repository, "fitted")
+    run_page(repository, monkeypatch, RISES, at=before)
+    commit(repository, "run")
+    assert claims.ledger(repository)[0].verdict == verdicts.REPRODUCED
+    assert "has another criterion for X1" in found(repository).fault
+
+
+def test_a_claim_that_the_runs_commit_did_not_have_is_found(repository, monkeypatch):
+    before = git(repository, "rev-parse", "HEAD")
+    ledger(repository, entry("X2"))
+    commit(repository)
+    run_page(repository, monkeypatch, RISES, at=before)
+    commit(repository, "run")
+    assert "has no claim X2" in found(repository).fault
+
+
+def test_a_commit_that_is_not_in_history_is_found(repository, monkeypatch):
+    run_page(repository, monkeypatch, RISES, at="0" * 40)
+    commit(repository, "run")
+    assert "which this history does not have" in found(repository).fault
+
+
+def test_a_commit_that_does_not_come_before_its_record_is_found(repository, monkeypatch):
+    git(repository, "checkout", "-q", "-b", "elsewhere")
+    side = commit(repository, "side")
+    git(repository, "checkout", "-q", "-")
+    run_page(repository, monkeypatch, RISES, at=side)
+    commit(repository, "run")
+    assert "does not come before" in found(repository).fault
+
+
+def test_a_record_that_is_not_committed_is_found(repository, monkeypatch):
+    run_page(repository, monkeypatch, RISES)
+    assert "the record is not committed" in found(repository).fault
+
+
+def test_a_mark_that_history_contradicts_is_found(repository, monkeypatch):
+    """A record that claims today's analysis, from a commit with an older rule."""
+    (repository / "bridgekit" / "criteria.py").write_text(f"RULE = {criteria.RULE - 1}\n")
+    commit(repository)
+    run_page(repository, monkeypatch, RISES)
+    commit(repository, "run")
+    assert "the ledger says criterion first, history says re-analysed" in found(repository).fault
+
+
+def test_parts_regrouped_after_the_run_may_ask_for_no_new_number(repository, monkeypatch):
+    run_page(repository, monkeypatch, RISES)
+    commit(repository, "run")
+    (old,) = criteria.load(repository)
+    under = {"id": "X1", "hash": old.hash}
+    ledger(repository, entry("X2", text="half of it", made_under=under))
+    commit(repository)
+    assert (found(repository).mark, found(repository).fault) == (verdicts.REANALYSED, "")
+    harder = entry("X2", text="half of it", made_under=under)
+    harder["criterion"]["parts"][0]["above"] = 0.5
+    ledger(repository, harder)
+    commit(repository)
+    assert "X2 asks for numbers that its run's criterion did not ask for" in found(repository).fault
+
+
+def test_a_shallow_clone_is_an_error(repository, tmp_path_factory, monkeypatch):
+    run_page(repository, monkeypatch, RISES)
+    commit(repository, "run")
+    shallow = tmp_path_factory.mktemp("shallow") / "clone"
+    git(repository, "clone", "-q", "--depth", "1", repository.as_uri(), str(shallow))
+    with pytest.raises(BridgekitError, match="this clone is shallow.*git fetch --unshallow"):
+        audit.audit(shallow)
+    with pytest.raises(BridgekitError, match="no git repository"):
+        audit.audit(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def history():
+    """Our own repository, where it is a full clone."""
+    if (audit._git(HOME, "rev-parse", "--is-shallow-repository") or "true") != "false":
+        pytest.skip("the audit needs a full clone")
+    return HOME
+
+
+def test_an_earlier_verdict_that_was_touched_is_found(history, monkeypatch):
+    said = {"id": "X", "hash": "h", "verdict": "partly", "reason": "r", "criterion": "c", "parts": []}
+    monkeypatch.setattr(
+        audit, "ledger_of", lambda root, commit: [said | {"id": c.id} for c in criteria.load(root)]
+    )
+    wrong = audit.check(history)
+    assert wrong and all(
+        re.search(r"[0-9a-f]{7}\.json is not what the ledger of that commit says", w) for w in wrong
+    )
+
+
+def test_our_ledger_and_our_earlier_verdicts_are_what_history_says(history):
+    """By the command, which prints every row and both counts."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bridgekit", "claims", "--audit"], cwd=history, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for verdict in claims.ledger(history):
+        if verdict.mark:
+            assert re.search(f"^{verdict.claim.id} +{verdict.mark}", done.stdout, re.M)
+    for mark in verdicts.MARKS:
+        assert re.search(f"^[1-9][0-9]* rows {mark}", done.stdout, re.M)
+    assert "the earlier verdicts are what their commits say" in done.stdout
