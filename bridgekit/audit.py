@@ -53,17 +53,21 @@ def whole(root: Path) -> None:
 def _finding(root: Path, verdict: Verdict) -> Finding:
     claim = verdict.claim
     path = Path("figures") / "paper" / claim.page / "record.json"
-    record = read_record(root / path)
-    commit = record["provenance"]["commit"]
+    made = read_record(root / path)["provenance"]
+    # A record made of pieces has as many beginnings as there were stretches.
+    commits = [made["commit"], *(piece["commit"] for piece in made.get("pieces", {}).values())]
     try:
         placed = _text(root, "log", "-1", "--format=%H", "--", str(path))
-        _check_order(root, commit, placed)
-        then = _claim_at(root, commit, claim)
-        mark = _mark(root, commit, claim, then)
+        marks = set()
+        for commit in dict.fromkeys(commits):
+            _check_order(root, commit, placed)
+            marks.add(_mark(root, commit, claim, _claim_at(root, commit, claim)))
     except BridgekitError as error:
         return Finding(claim.id, "", "", str(error))
+    mark = REANALYSED if REANALYSED in marks else CRITERION_FIRST
     wrong = f"the ledger says {verdict.mark}, history says {mark}" if mark != verdict.mark else ""
-    return Finding(claim.id, mark, f"criterion at {commit[:7]}, its record at {placed[:7]}", wrong)
+    said = ", ".join(commit[:7] for commit in dict.fromkeys(commits))
+    return Finding(claim.id, mark, f"criterion at {said}, its record at {placed[:7]}", wrong)
 
 
 def _check_order(root: Path, commit: str, placed: str) -> None:

@@ -104,7 +104,8 @@ def _earlier(root: Path, claim: Claim) -> list[dict]:
             raise BridgekitError(
                 f"{EARLIER / commit}.json says nothing of {claim.id}: run bridgekit claims --audit."
             )
-        found.append({"commit": commit, "why": why} | {key: was[key] for key in ("verdict", "reason")})
+        said = {key: was.get(key) for key in ("verdict", "reason", "parts")}
+        found.append({"commit": commit, "why": why} | said)
     return found
 
 

@@ -257,8 +257,24 @@ def _outcome(verdict: Verdict) -> str:
     lines += [_measured(item) for item in sorted(verdict.measured, key=lambda item: not item.part.primary)]
     if len({play.verdict for play in verdict.plays}) == 1:
         lines.append(f"Played twice with the same seeds: both times *{verdict.plays[0].verdict}*.")
-    lines += [f"Before: *{then['verdict']}* (`{then['commit']}`; {then['why']})" for then in verdict.earlier]
+    parts = sorted(verdict.claim.parts, key=lambda part: not part.primary)
+    first = parts[0].metric if parts else None
+    lines += [_before(then, first) for then in verdict.earlier]
     return "<br>".join(lines)
+
+
+def _before(then: dict, metric: str | None) -> str:
+    """What the ledger said at an earlier commit, with the number that it said most about."""
+    said = f"Before: *{then['verdict']}* (`{then['commit']}`; {then['why']})"
+    parts = then.get("parts") or []
+    part = next((each for each in parts if each["metric"] == metric), parts[0] if parts else None)
+    value = part and part.get("value", part.get("mean"))
+    if value is None:
+        return said
+    low, high = part["interval"]
+    inside = f" [{number(low)}, {number(high)}]" if None not in (low, high) and low != high else ""
+    n = "" if part.get("exact") or part.get("kind") == "exact" else f", n = {part['n']}"
+    return f"{said}: `{part['criterion']}`: {number(value)}{inside}{n}, {part['verdict']}"
 
 
 def _measured(item: Measured) -> str:

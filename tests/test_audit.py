@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import rewrite
 
 from bridgekit import audit, claims, criteria, results, verdicts
 from bridgekit.errors import BridgekitError
@@ -137,6 +138,19 @@ def test_a_mark_that_history_contradicts_is_found(repository, monkeypatch):
     run_page(repository, monkeypatch, RISES)
     commit(repository, "run")
     assert "the ledger says criterion first, history says re-analysed" in found(repository).fault
+
+
+def test_a_piece_older_than_the_criterion_is_found(repository, monkeypatch):
+    before = git(repository, "rev-parse", "HEAD")
+    ledger(repository, entry(text="it does now"))
+    commit(repository)
+    run_page(repository, monkeypatch, RISES)
+    path = repository / "figures" / "paper" / "demo" / "record.json"
+    record = json.loads(path.read_text())
+    record["provenance"]["pieces"] = {"one": {"commit": before, "dirty": False}}
+    rewrite(path, record)
+    commit(repository, "run")
+    assert "has another criterion for X1" in found(repository).fault
 
 
 def test_parts_regrouped_after_the_run_may_ask_for_no_new_number(repository, monkeypatch):

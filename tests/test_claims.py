@@ -174,7 +174,7 @@ def test_what_the_ledger_said_before_stands_beside_the_verdict(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps([{"id": "X1", "verdict": "partly", "reason": "1 of 2"}]))
     (found,) = claims.ledger(tmp_path)
-    assert found.earlier == ({**then[0], "verdict": "partly", "reason": "1 of 2"},)
+    assert found.earlier == ({**then[0], "verdict": "partly", "reason": "1 of 2", "parts": None},)
     claims.snapshot.cache_clear()
     path.write_text(json.dumps([{"id": "X2"}]))
     with pytest.raises(BridgekitError, match="says nothing of X1: run bridgekit claims --audit"):

@@ -224,11 +224,15 @@ def test_a_row_says_superseded_twice_played_what_the_papers_effect_needs_and_wha
     item = verdicts.Measured(part, 0.9, 0.5, 1.3, 3, 0, "undecided", 0.3, "undecided", 0.95, 0.8, (9, 4, 300))
     once = verdicts.Verdict(claim, "undecided", "1 undecided of 1", (item,), "re-analysed")
     then = {"commit": "abcdef0", "why": "another rule", "verdict": "partly", "reason": "1 of 1"}
+    number = {"metric": "fall", "criterion": "fall above 1", "verdict": "undecided", "mean": 0.5, "n": 3}
+    with_number = then | {"parts": [number | {"interval": [0.1, 1.2]}]}
     said = plots._outcome(replace(once, superseded=True, plays=(once, once), earlier=(then,)))
     assert "**undecided** (re-analysed, superseded): 1 undecided of 1<br>" in said
     assert "would have seen an effect of 0.80; the paper's 0.100 would take 9 trials [4 to 300]" in said
     assert "Played twice with the same seeds: both times *undecided*." in said
     assert said.endswith("Before: *partly* (`abcdef0`; another rule)")
+    said = plots._outcome(replace(once, earlier=(with_number,)))
+    assert said.endswith("another rule): `fall above 1`: 0.500 [0.100, 1.20], n = 3, undecided")
 
 
 def test_a_page_without_claims_says_so(root):
