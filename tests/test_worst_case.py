@@ -39,6 +39,12 @@ def test_a_place_that_random_draws_miss_is_found():
     torch.testing.assert_close(rare(points), values)
 
 
+def test_steps_grow_shorter():
+    kink = lambda t: (t - CENTRE).abs().sum(-1)  # noqa: E731  steps of one length would cross it back and forth
+    _, values = worst_case.search(kink, *CUBE, 4, 150, stream(0, "s"))
+    assert values.max() < 0.01
+
+
 def test_the_lowest_point_of_a_box_may_be_its_corner_and_sides_are_units():
     low, high = box((-1.0, 1.0), (100.0, 5000.0))
     points, values = worst_case.search(lambda t: t[:, 0] + 1e-3 * t[:, 1], low, high, 3, 100, stream(0, "s"))
