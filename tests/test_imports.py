@@ -16,6 +16,7 @@ FLOORS = [
     # 0: mathematics
     "divergences",
     "distributions",
+    "worst_case",
     # 1: equations, networks, data
     "objectives",
     "networks",
