@@ -150,7 +150,7 @@ def show_audit(root: Path, write: bool = False) -> None:
 
     for path in audit.write(root) if write else ():
         print(f"written: {path.relative_to(root)}")
-    findings, wrong = audit.audit(root), audit.check(root)
+    findings, wrong = audit.audit(root), audit.changed(root) + audit.check(root)
     for found in findings:
         print(f"{found.id:5}{found.mark or 'fault':17}{found.fault or found.detail}")
     for mark in verdicts.MARKS:

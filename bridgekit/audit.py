@@ -20,6 +20,7 @@ from . import claims, criteria
 from .criteria import Claim
 from .errors import BridgekitError
 from .files import write_atomically
+from .parameters import declared_in
 from .records import read_record
 from .verdicts import CRITERION_FIRST, NOT_RUN, REANALYSED, Verdict
 from .yaml_reader import read_yaml
@@ -50,24 +51,91 @@ def whole(root: Path) -> None:
         raise BridgekitError("this clone is shallow, its history cannot be audited: git fetch --unshallow.")
 
 
+def changed(root: Path) -> list[str]:
+    """What the ledger reads and the last commit does not have: history says nothing of it."""
+    said = _text(
+        root, "status", "--porcelain", "--", "figures", "claims.yml", "bridgekit", "profiles", "book"
+    )
+    return [f"{line[3:]} is not as committed" for line in said.splitlines()]
+
+
 def _finding(root: Path, verdict: Verdict) -> Finding:
     claim = verdict.claim
     path = Path("figures") / "paper" / claim.page / "record.json"
-    made = read_record(root / path)["provenance"]
+    record = read_record(root / path)
+    made = record["provenance"]
     # A record made of pieces has as many beginnings as there were stretches.
     commits = [made["commit"], *(piece["commit"] for piece in made.get("pieces", {}).values())]
     try:
-        placed = _text(root, "log", "-1", "--format=%H", "--", str(path))
+        placed, *before = _text(root, "log", "--format=%H", "--", str(path)).split() or [""]
         marks = set()
         for commit in dict.fromkeys(commits):
             _check_order(root, commit, placed)
+            _check_parameters(root, commit, record)
             marks.add(_mark(root, commit, claim, _claim_at(root, commit, claim)))
+        older = [_record_at(root, commit, path) for commit in before]
+        _check_untouched(record, older)
+        marks |= {REANALYSED for each in older if _another(claim, record, each)}
+        _check_repetition(root, claim, placed)
     except BridgekitError as error:
         return Finding(claim.id, "", "", str(error))
     mark = REANALYSED if REANALYSED in marks else CRITERION_FIRST
     wrong = f"the ledger says {verdict.mark}, history says {mark}" if mark != verdict.mark else ""
     said = ", ".join(commit[:7] for commit in dict.fromkeys(commits))
     return Finding(claim.id, mark, f"criterion at {said}, its record at {placed[:7]}", wrong)
+
+
+def _record_at(root: Path, commit: str, path: Path) -> dict | None:
+    """The record of an earlier run; None where that commit removed it, or it is of another schema."""
+    try:
+        record = json.loads(_git(root, "show", f"{commit}:{path}") or "null")
+    except ValueError:
+        return None
+    return (
+        record
+        if isinstance(record, dict) and {"criteria", "metrics", "provenance"} <= record.keys()
+        else None
+    )
+
+
+def _check_untouched(record: dict, older: list[dict | None]) -> None:
+    """Two records of one run have the same numbers."""
+    began = record["provenance"].get("started")
+    for each in filter(None, older):
+        same = each["provenance"].get("started") == began
+        moved = [name for name in each["metrics"] if name in record["metrics"]]
+        moved = [n for n in moved if each["metrics"][n]["values"] != record["metrics"][n]["values"]]
+        if same and moved:
+            raise BridgekitError(
+                f"the record of the run of {began} was changed afterwards: {', '.join(moved)}"
+            )
+
+
+def _another(claim: Claim, record: dict, older: dict | None) -> bool:
+    """Whether an earlier run of these seeds said something of the claim, by another criterion or analysis."""
+    if older is None or older["parameters"].get("first_seed") != record["parameters"].get("first_seed"):
+        return False
+    name = claim.id if claim.id in older["criteria"] else (claim.made_under or ("",))[0]
+    if name not in older["criteria"]:
+        return False
+    analysed = older.get("analysis", {}).get(name) == claim.analysis or claim.analysis == criteria.EXACT
+    return older["criteria"][name] != claim.hash or not analysed
+
+
+def _check_parameters(root: Path, commit: str, record: dict) -> None:
+    """The record has the parameters that its page had when it ran, no fewer."""
+    text = _git(root, "show", f"{commit}:book/{record['page']}.md")
+    lacking = set(declared_in(text, record["page"])) - set(record["parameters"]) if text else set()
+    if lacking:
+        raise BridgekitError(f"the record lacks the parameters {', '.join(sorted(lacking))}")
+
+
+def _check_repetition(root: Path, claim: Claim, placed: str) -> None:
+    """A second run of the same seeds comes from a commit of this history, too."""
+    path = root / "figures" / "repeated" / claim.page / "record.json"
+    if path.exists():
+        commit = read_record(path)["provenance"]["commit"] or "none"
+        _check_order(root, commit, _text(root, "log", "-1", "--format=%H", "--", str(path.relative_to(root))))
 
 
 def _check_order(root: Path, commit: str, placed: str) -> None:
@@ -101,8 +169,11 @@ def _criteria_at(root: Path, commit: str) -> list[Claim]:
 def _mark(root: Path, commit: str, claim: Claim, then: Claim) -> str:
     """*Criterion first* where criterion and analysis are those of the run's commit."""
     asked = {(part.metric, part.bound, part.target) for part in then.parts}
-    if not {(part.metric, part.bound, part.target) for part in claim.parts} <= asked:
-        raise BridgekitError(f"{claim.id} asks for numbers that its run's criterion did not ask for")
+    # What was one criterion may be several now, but none of its parts may be gone.
+    heirs = [each for each in criteria.load(root) if each.made_under == claim.made_under] or [claim]
+    heirs = heirs if claim.made_under and claim.hash != then.hash else [claim]
+    if {(part.metric, part.bound, part.target) for each in heirs for part in each.parts} != asked:
+        raise BridgekitError(f"{claim.id} does not ask for what its run's criterion asked for")
     if claim.hash != then.hash:
         return REANALYSED
     if claim.analysis == criteria.EXACT:
@@ -130,7 +201,7 @@ def snapshots(root: Path) -> Iterator[tuple[Path, bytes]]:
 
 def _said(verdict: dict) -> dict:
     """What is kept of an earlier verdict."""
-    return {key: verdict[key] for key in ("id", "hash", "verdict", "reason", "criterion", "parts")}
+    return {key: verdict[key] for key in ("id", "page", "hash", "verdict", "reason", "criterion", "parts")}
 
 
 def ledger_of(root: Path, commit: str) -> list[dict]:

@@ -8,7 +8,6 @@ the hash of every criterion it was made under: one that changed afterwards shows
 """
 
 import json
-import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,7 +17,7 @@ from .criteria import Claim, load
 from .errors import BridgekitError
 from .parameters import declared_in
 from .records import intact, portable, read_record
-from .verdicts import NOT_RUN, Verdict, judge
+from .verdicts import NOT_RUN, REANALYSED, Verdict, judge
 from .yaml_reader import read_yaml
 
 EARLIER = Path("figures", "earlier")  # <commit>.json: what the ledger said at that commit
@@ -56,7 +55,10 @@ def decided(root: Path, claim: Claim) -> Verdict:
         before = _decided(root, claim.superseded)
         if before.verdict != NOT_RUN:
             found = replace(before, superseded=True)
-    return replace(found, earlier=tuple(_earlier(root, claim)))
+    found = replace(found, earlier=tuple(_earlier(root, claim)))
+    # Whoever knew the numbers of an earlier run of these seeds has not put the criterion first.
+    known = any(then["page"] == found.claim.page for then in found.earlier)
+    return replace(found, mark=REANALYSED) if known and found.mark else found
 
 
 def _decided(root: Path, claim: Claim) -> Verdict:
@@ -104,7 +106,7 @@ def _earlier(root: Path, claim: Claim) -> list[dict]:
             raise BridgekitError(
                 f"{EARLIER / commit}.json says nothing of {claim.id}: run bridgekit claims --audit."
             )
-        said = {key: was.get(key) for key in ("verdict", "reason", "parts")}
+        said = {key: was.get(key) for key in ("page", "verdict", "reason", "parts")}
         found.append({"commit": commit, "why": why} | said)
     return found
 
@@ -133,16 +135,19 @@ def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
             return f"the record of {page} holds a piece, {name}, that is not from a clean tree: make it again"
     says, ran = reference_parameters(root, page), record["parameters"]
     # A parameter that the page has gained since the run is in no older record.
-    other = sorted(name for name, value in ran.items() if name not in says or says[name] != value)
+    other = sorted(
+        name for name, value in ran.items() if name != "workers" and (name not in says or says[name] != value)
+    )
     if other:
         named = ", ".join(f"{name} is {ran.get(name)!r}, not {says.get(name)!r}" for name in other)
         return f"the record of {page} has not the parameters of profile paper ({named}): run it again"
-    # A page may have several numbers of seeds; only it knows which a metric is over: the fewest are wanted.
-    seeds = min((n for name, n in says.items() if re.fullmatch(r"(\w+_)?seeds", name)), default=1)
+    # A page may have several numbers of trials; only it knows which a metric is over.
+    numbers = {n for name, n in says.items() if isinstance(n, int) and name != "workers"}
     asked = [name for part in claim.parts if part.kind != "exact" for name in part.metrics]
     counts = {name: len(record["metrics"].get(name, {}).get("values", ())) for name in asked}
-    few = [name for name, count in counts.items() if 0 < count < seeds]
-    return f"the record of {page} has fewer values than seeds: {', '.join(few)}" if few else None
+    few = [name for name, count in counts.items() if count and numbers and count not in numbers]
+    named = ", ".join(f"{name} has {counts[name]}" for name in few)
+    return f"the record of {page} has not as many values as a parameter says: {named}" if few else None
 
 
 def reference_parameters(root: Path, page: str) -> dict:

@@ -56,7 +56,7 @@ class Part:
     @property
     def worst(self) -> float:
         """What a lost trial counts as: the far end of the wrong side."""
-        return intervals.HIGH if self.bound == "below" else intervals.LOW
+        return {"above": intervals.LOW, "below": intervals.HIGH, "within": intervals.EITHER}[self.bound]
 
     def __str__(self) -> str:
         low, high = self.target
@@ -234,6 +234,8 @@ def _check_kind(part: Part, where: str) -> None:
         known = (*CERTAIN, *intervals.KINDS)
         raise BridgekitError(f"{where}: unknown kind {part.kind!r}: {nearest(part.kind, known)}")
     vectors = (1,) if part.certain else intervals.KINDS[part.kind].vectors
+    if part.certain and part.of:
+        raise BridgekitError(f"{where}: kind {part.kind} is the metric itself, made of no others.")
     if len(part.metrics) not in vectors:
         wanted = " or ".join(map(str, vectors))
         raise BridgekitError(

@@ -5,7 +5,9 @@ is a test turned inside out: a bound lies outside the interval of level :math:`1
 two-sided test of that bound has :math:`p\le\alpha`, and each side's error is at most :math:`\alpha/2`.
 
 A trial that is lost (its value is NaN) is never left out. It counts as the worst that its method can do:
-:data:`LOW` or :data:`HIGH`, whichever that is for the metric.
+:data:`LOW` or :data:`HIGH`, whichever that is for the metric, and :data:`EITHER` where a bound has two sides.
+What cannot be known, the difference of two lost trials for instance, is taken at both ends of the line: it
+lies on the wrong side of every bound.
 """
 
 import math
@@ -18,7 +20,7 @@ from .errors import BridgekitError, nearest
 from .paired import smallest_mean, special
 
 LEVEL = 0.95
-LOW, HIGH = -math.inf, math.inf  # what a lost trial counts as
+LOW, HIGH, EITHER = -math.inf, math.inf, math.nan  # what a lost trial counts as
 
 Interval = tuple[float, float, float]  # estimate, low end, high end
 
@@ -103,7 +105,7 @@ def _aligned(kind: Kind, vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def _mean(vectors, level, worst) -> Interval:
     """Student's t. A lost trial has no place in a mean: the interval is infinite then."""
-    values = _difference(vectors, math.nan)
+    values = _difference(vectors)
     left = values[np.isfinite(values)]
     mean = float(left.mean()) if left.size else math.nan
     if left.size < values.size or left.size < 2:
@@ -114,7 +116,7 @@ def _mean(vectors, level, worst) -> Interval:
 
 
 def _mean_effect(vectors, level, worst) -> float:
-    values = _difference(vectors, math.nan)
+    values = _difference(vectors)
     if not np.isfinite(values).all():
         return math.inf
     return smallest_mean(float(values.std(ddof=1)), values.size, level=level)
@@ -125,18 +127,19 @@ def _mean_effect(vectors, level, worst) -> float:
 
 def _median(vectors, level, worst) -> Interval:
     """The sign test's interval: two order statistics. No shape is presumed."""
-    return _signs(_difference(vectors, worst), level)
+    return _signs(*_ends(vectors, worst), level)
 
 
 def _median_effect(vectors, level, worst) -> float:
-    return _signs_effect(_difference(vectors, worst), level)
+    return _signs_effect(*_ends(vectors, worst), level)
 
 
-def _signs(values: np.ndarray, level: float) -> Interval:
-    values = np.sort(values)
-    k = _rank(values.size, level)
-    ends = (values[k - 1], values[-k]) if k else (-math.inf, math.inf)
-    return _middle(values), float(ends[0]), float(ends[1])
+def _signs(lower: np.ndarray, upper: np.ndarray, level: float) -> Interval:
+    """Of values that are known to lie in [lower, upper], which differ only where a value is unknown."""
+    lower, upper = np.sort(lower), np.sort(upper)
+    k = _rank(lower.size, level)
+    ends = (lower[k - 1], upper[-k]) if k else (-math.inf, math.inf)
+    return _middle(lower, upper), float(ends[0]), float(ends[1])
 
 
 def _rank(n: int, level: float) -> int:
@@ -145,24 +148,27 @@ def _rank(n: int, level: float) -> int:
     return int((tails <= (1 - level) / 2 * (1 + 1e-9)).sum())
 
 
-def _middle(ordered: np.ndarray) -> float:
-    pair = ordered[(ordered.size - 1) // 2], ordered[ordered.size // 2]
-    return float(pair[0]) if pair[0] == pair[1] else float(sum(pair) / 2)
+def _middle(lower: np.ndarray, upper: np.ndarray) -> float:
+    """The median of ordered values; NaN where it hangs on an unknown one."""
+    pair = [values[i] for values in (lower, upper) for i in ((values.size - 1) // 2, values.size // 2)]
+    if math.isinf(pair[0]):
+        return float(pair[0]) if len(set(pair)) == 1 else math.nan
+    return float(np.mean(pair))
 
 
-def _signs_effect(values: np.ndarray, level: float) -> float:
+def _signs_effect(lower: np.ndarray, upper: np.ndarray, level: float) -> float:
     """How far the values would have to move for the sign test to see them in four of five experiments."""
-    n = values.size
+    n = lower.size
     k = _rank(n, level)
     # The test sees at most k - 1 values on the wrong side; each lies there with probability `wrong`.
     wrong = float(special().bdtri(k - 1.0, n, 0.8))
-    ordered = np.sort(values)
+    lower, upper = np.sort(lower), np.sort(upper)
     # Towards either side; the one that needs more counts.
-    below = ordered[max(0, math.ceil(wrong * n) - 1)]
-    above = ordered[min(n - 1, math.floor((1 - wrong) * n))]
-    middle = _middle(ordered)
-    found = max(abs(middle - below), abs(above - middle))
-    return found if math.isfinite(found) else math.inf
+    below = lower[max(0, math.ceil(wrong * n) - 1)]
+    above = upper[min(n - 1, math.floor((1 - wrong) * n))]
+    middle = _middle(lower, upper)
+    found = [abs(middle - end) for end in (below, above) if math.isfinite(middle) and math.isfinite(end)]
+    return max(found) if len(found) == 2 else math.inf
 
 
 # ---------------------------------------------------------------------------------------------------- share
@@ -170,7 +176,7 @@ def _signs_effect(values: np.ndarray, level: float) -> float:
 
 def _share(vectors, level, worst) -> Interval:
     """Clopper and Pearson's exact interval for k of n trials. A lost trial counts as the worst."""
-    values = np.where(np.isnan(vectors[0]), float(worst > 0), vectors[0])
+    values = np.where(np.isnan(vectors[0]), float(worst > 0), vectors[0])  # a lost trial had it, or had not
     if not np.isin(values, (0.0, 1.0)).all():
         raise BridgekitError("a share is of trials: each value is 0 or 1.")
     n, k, tail = values.size, float(values.sum()), (1 - level) / 2
@@ -195,15 +201,15 @@ def _spread(vectors, level, worst) -> Interval:
     A pair of seeds gives each method one distance; seeds are paired once, so that the distances are
     independent. No centre is estimated, which a test of deviations from it would have to pay for.
     """
-    return _signs(_distances(vectors), level)
+    return _signs(*_distances(vectors), level)
 
 
 def _spread_effect(vectors, level, worst) -> float:
-    return _signs_effect(_distances(vectors), level)
+    return _signs_effect(*_distances(vectors), level)
 
 
-def _distances(vectors) -> np.ndarray:
-    """|a₁ - a₂| - |b₁ - b₂|, (n // 2,). With a lost trial a pair is infinitely far apart."""
+def _distances(vectors) -> tuple[np.ndarray, np.ndarray]:
+    """|a₁ - a₂| - |b₁ - b₂|, two times (n // 2,). With a lost trial a pair is infinitely far apart."""
     n = vectors[0].size // 2 * 2
     apart = [np.abs(vector[:n:2] - vector[1:n:2]) for vector in vectors]
     return _minus(*(np.where(np.isnan(each), math.inf, each) for each in apart))
@@ -218,13 +224,31 @@ def _change(vectors, level, worst) -> Interval:
     Each median has an interval of half the error, so that both hold together with at least ``level``.
     """
     half = (1 + level) / 2
-    (a, *ends_a), (b, *ends_b) = (
-        _signs(_difference(pair, worst), half) for pair in (vectors[:2], vectors[2:])
-    )
+    (a, *ends_a), (b, *ends_b) = (_disturbed(pair, half) for pair in (vectors[:2], vectors[2:]))
     (near_a, far_a), (near_b, far_b) = _sizes(*ends_a), _sizes(*ends_b)
     low = near_a - far_b if math.isfinite(far_b) else -math.inf
     high = far_a - near_b if math.isfinite(far_a) else math.inf
-    return abs(a) - abs(b), low, high
+    with np.errstate(invalid="ignore"):
+        return float(np.abs(a) - np.abs(b)), low, high
+
+
+def _disturbed(pair, level: float) -> Interval:
+    """The median difference where what is lost at one end alone has moved to the side that moves it most.
+
+    Counted as the worst score such trials would cancel, some lost here and others there, and a method that
+    loses trials would look undisturbed.
+    """
+    moved = [_signs(*_ends_of_change(pair, side), level) for side in (LOW, HIGH)]
+    return max(
+        moved, key=lambda found: (abs(found[0]) if found[0] == found[0] else math.inf, _sizes(*found[1:])[1])
+    )
+
+
+def _ends_of_change(pair, side: float) -> tuple[np.ndarray, np.ndarray]:
+    first, second = pair
+    lost = np.isnan(first), np.isnan(second)
+    moved = np.where(lost[0] ^ lost[1], side, first - second)
+    return np.where(lost[0] & lost[1], LOW, moved), np.where(lost[0] & lost[1], HIGH, moved)
 
 
 def _sizes(low: float, high: float) -> tuple[float, float]:
@@ -235,22 +259,37 @@ def _sizes(low: float, high: float) -> tuple[float, float]:
 
 def _change_effect(vectors, level, worst) -> float:
     half = (1 + level) / 2
-    return sum(_signs_effect(_difference(pair, worst), half) for pair in (vectors[:2], vectors[2:]))
+    return sum(
+        max(_signs_effect(*_ends_of_change(pair, side), half) for side in (LOW, HIGH))
+        for pair in (vectors[:2], vectors[2:])
+    )
 
 
 # ------------------------------------------------------------------------------------------------ lost trials
 
 
-def _difference(vectors, worst: float) -> np.ndarray:
-    """One vector with its lost trials counted as ``worst``, or the difference of two: (n,)."""
-    counted = [np.where(np.isnan(vector), worst, vector) for vector in vectors]
-    return counted[0] if len(counted) == 1 else _minus(*counted)
+def _difference(vectors) -> np.ndarray:
+    """One vector, or the difference of two: (n,); NaN where a trial is lost."""
+    return vectors[0] if len(vectors) == 1 else vectors[0] - vectors[1]
 
 
-def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a - b, where two equal infinities (both trials are lost) are a tie."""
+def _ends(vectors, worst: float) -> tuple[np.ndarray, np.ndarray]:
+    """The same with lost trials counted as ``worst``, and what is unknown at both ends: two times (n,)."""
+    low, high = (LOW, HIGH) if math.isnan(worst) else (worst, worst)
+    counted = [[np.where(np.isnan(vector), end, vector) for vector in vectors] for end in (low, high)]
+    if len(vectors) == 1:
+        return counted[0][0], counted[1][0]
+    if math.isnan(worst):  # the first lowest and the second highest, and the other way round
+        counted = [[counted[0][0], counted[1][1]], [counted[1][0], counted[0][1]]]
+    lower, upper = _minus(*counted[0])[0], _minus(*counted[1])[1]
+    return lower, upper
+
+
+def _minus(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """a - b; of two equal infinities, both trials lost, nothing is known: the lower and the upper end."""
     with np.errstate(invalid="ignore"):
-        return np.where(np.isinf(a) & (a == b), 0.0, a - b)
+        unknown, found = np.isinf(a) & (a == b), a - b
+    return np.where(unknown, LOW, found), np.where(unknown, HIGH, found)
 
 
 def _halves(n: int) -> float:

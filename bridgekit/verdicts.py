@@ -111,13 +111,17 @@ def judge(claim: Claim, records: Sequence[dict] | dict) -> Verdict:
         if why_not:
             return Verdict(claim, NOT_RUN, why_not)
     plays = [[_vectors(part, record) for part in claim.parts] for record in records]
-    found = _verdict(claim, _averaged(plays), _mark(claim, records[0]))
+    found = _verdict(claim, _averaged(claim, plays), _mark(claim, records[0]))
     if len(records) == 1:
         return found
     each = tuple(_verdict(claim, play, found.mark) for play in plays)
+    why = "; then ".join(f"{play.verdict} ({play.reason})" for play in each)
     if len({play.verdict for play in each}) > 1:
-        why = "; then ".join(f"{play.verdict} ({play.reason})" for play in each)
         found = replace(found, verdict=UNDECIDED, reason=f"two runs of the same seeds disagree: {why}")
+    elif found.verdict != each[0].verdict:
+        found = replace(
+            found, verdict=UNDECIDED, reason=f"neither of two runs of the same seeds says more: {why}"
+        )
     return replace(found, plays=each)
 
 
@@ -157,15 +161,15 @@ def _vectors(part: Part, record: dict) -> list[np.ndarray]:
     return [metric_values(record, name) for name in part.metrics]
 
 
-def _averaged(plays: list[list[list[np.ndarray]]]) -> list[list[np.ndarray]]:
-    """For each part its vectors, averaged trial by trial over the plays; lost in one, lost."""
-    return [
-        [
-            np.mean([vector[: min(map(len, same))] for vector in same], axis=0)
-            for same in zip(*parts, strict=True)
-        ]
-        for parts in zip(*plays, strict=True)
-    ]
+def _averaged(claim: Claim, plays: list[list[list[np.ndarray]]]) -> list[list[np.ndarray]]:
+    """For each part its vectors, averaged trial by trial over the plays; lost in one play, lost."""
+    found = []
+    for part, several in zip(claim.parts, zip(*plays, strict=True), strict=True):
+        together = np.max if part.kind == "share" else np.mean  # zeros and ones: lost in one play counts
+        n = [min(map(len, same)) for same in zip(*several, strict=True)]
+        vectors = zip(*several, strict=True)
+        found.append([together([v[:k] for v in same], axis=0) for same, k in zip(vectors, n, strict=True)])
+    return found
 
 
 def _verdict(claim: Claim, vectors: list[list[np.ndarray]], mark: str) -> Verdict:
@@ -181,27 +185,28 @@ def measure(part: Part, vectors: Sequence[np.ndarray]) -> Measured:
     lost = max(int(np.isnan(np.asarray(vector, dtype=float)).sum()) for vector in vectors)
     n = min(len(vector) for vector in vectors)
     if part.certain:
-        value, low, high = _certain(part, np.asarray(vectors[0], dtype=float))
-        p = 1.0 if math.isnan(value) else 0.0
-    else:
-        value, low, high = intervals.estimate(part.kind, vectors, worst=part.worst)
+        value, low, high, alone = _certain(part, np.asarray(vectors[0], dtype=float))
+        return Measured(part, value, low, high, n, lost, alone, 0.0 if alone != UNDECIDED else 1.0, alone)
+    value, low, high = intervals.estimate(part.kind, vectors, worst=part.worst)
 
-        def decided(low: float, high: float) -> bool:
-            return part.holds(low, high) or part.fails(low, high)
+    def decided(low: float, high: float) -> bool:
+        return part.holds(low, high) or part.fails(low, high)
 
-        p = intervals.p_value(part.kind, vectors, decided, part.worst)
+    p = intervals.p_value(part.kind, vectors, decided, part.worst)
     alone = REPRODUCED if part.holds(low, high) else NOT if part.fails(low, high) else UNDECIDED
     return Measured(part, value, low, high, n, lost, alone, p, alone)
 
 
-def _certain(part: Part, values: np.ndarray) -> tuple[float, float, float]:
-    """The exact number; of an identity's errors the interval from the smallest to the largest."""
-    if part.kind == IDENTITY:
-        low, high = float(values.min()), float(values.max())
-        return (low if part.bound == "above" else high), low, high
-    if values.size > 1:
+def _certain(part: Part, values: np.ndarray) -> tuple[float, float, float, str]:
+    """Value, ends and word of an exact number, or of an identity's errors, of which the worst counts."""
+    if part.kind != IDENTITY and values.size > 1:
         raise BridgekitError(f"{part.metric} is exact and has {values.size} values.")
-    return (float(values[0]),) * 3
+    words = {REPRODUCED if part.holds(v, v) else NOT for v in values[~np.isnan(values)]}
+    low, high = (float(np.nanmin(values)), float(np.nanmax(values))) if words else (math.nan, math.nan)
+    worst = low if part.bound == "above" else high
+    if NOT in words:
+        return worst, low, high, NOT
+    return worst, low, high, UNDECIDED if np.isnan(values).any() else REPRODUCED
 
 
 def adjusted(alone: Sequence[Measured]) -> list[Measured]:
@@ -226,7 +231,8 @@ def _with_power(item: Measured, vectors: Sequence[np.ndarray]) -> Measured:
         return item
     effect = intervals.smallest_effect(part.kind, vectors, item.level, part.worst)
     needed = None
-    if part.printed and part.kind == "mean" and not item.lost and item.n > 1:
+    # By the t-test, whichever kind decides: what it would take if the differences scatter evenly.
+    if part.printed and part.kind in ("mean", "median") and not item.lost and item.n > 1:
         values = vectors[0] if len(vectors) == 1 else vectors[0] - vectors[1]
         needed = paired.pairs_needed_between(part.printed, values) if np.ptp(values) else None
     return replace(item, effect=effect, needed=needed)
