@@ -43,9 +43,9 @@ STRATA = {
     "objectives": ("divergences", "distributions", "objectives/*"),
     "games": ("games/*",),
     "loop": ("game", "state", "streams", "training", "checkpoints", "contest"),
-    "metrics": ("metrics", "classifiers"),
-    "claims": ("criteria", "claims", "records"),
-    "statistics": ("paired",),
+    "metrics": ("metrics", "classifiers", "pieces"),
+    "claims": ("criteria", "claims", "verdicts", "audit", "records"),
+    "statistics": ("paired", "intervals"),
 }
 ENOUGH = 0.95
 PATIENCE = 180  # seconds that the tests of one mutant may take

@@ -198,6 +198,7 @@ def test_an_earlier_verdict_that_was_touched_is_found(history, monkeypatch):
     )
 
 
+@pytest.mark.pipeline  # runs the code of four other commits
 def test_our_ledger_and_our_earlier_verdicts_are_what_history_says(history):
     """By the command, which prints every row and both counts."""
     done = subprocess.run(

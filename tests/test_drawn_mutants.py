@@ -61,7 +61,7 @@ def test_a_test_imports_the_mutant_and_nothing_else_changes():
     source = file.read_text().replace("return np.stack(values)", "return 'mutant'")
     code = "import sys; sys.path[:0] = ['tests', '.']; import drawn_mutants as d\n"
     code += f"sys.meta_path.insert(0, d.Instead('bridgekit.paired', {source!r}))\n"
-    code += "from bridgekit import claims, paired\nprint(paired._pairs('', [1], [2]), claims.combine([]))"
+    code += "from bridgekit import paired, verdicts\nprint(paired._pairs('', [1], [2]), verdicts.combine([]))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=drawn_mutants.ROOT, capture_output=True, text=True
     )
