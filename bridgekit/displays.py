@@ -150,7 +150,8 @@ def film(sprite: bytes, entry: dict, caption: str | None = None) -> Html:
     image = (
         f'<img alt="{escape(entry["alt"])}" src="{_data_uri(sprite, ".webp")}" '
         f'style="position: absolute; top: 0; left: 0; width: {100 * columns}%; height: {100 * rows}%; '
-        'max-width: none; max-height: none">'
+        # The theme's padding for images of a cell, in its dark mode, would shift the frames.
+        'max-width: none; max-height: none; padding: 0; border-radius: 0">'
     )
     window = (
         f'<div class="bk-film-window" style="position: relative; overflow: hidden; width: 100%; '
@@ -192,7 +193,9 @@ def _read(path: Path) -> bytes:
 
 def _caption(entry: dict, caption: str | None) -> str:
     text = entry["caption"] if caption is None else caption
-    return f"<figcaption>{escape(text)}</figcaption>" if text else ""
+    # The theme's own colour for captions is hardly seen in its dark mode.
+    style = "color: inherit; font-weight: 400"
+    return f'<figcaption style="{style}">{escape(text)}</figcaption>' if text else ""
 
 
 def _data_uri(content: bytes, suffix: str) -> str:

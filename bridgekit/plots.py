@@ -179,7 +179,8 @@ def reference_table(run: Run, rows: Iterable[tuple], caption: str = "") -> Markd
     here, there = run.record(), run.reference and run.reference.record
     lines = []
     for what, metric, paper in rows:
-        unit = here["metrics"].get(metric, {}).get("unit")
+        known = [record["metrics"].get(metric, {}).get("unit") for record in (here, there) if record]
+        unit = next(filter(None, known), None)
         exact = metric in here["metrics"] and is_exact(here, metric)
         lines.append(
             {
