@@ -133,26 +133,57 @@ def line(t, moved):
     return start, normal(m, 1.0), f, now
 
 
-def searched(moved):
-    """The gaps where the search has ended and D is better than guessing, by the library's KL."""
+def ratings(t, moved):
+    """D's means over the old model, the data and the new model: (n,) each."""
+    start, data, f, now = line(t, moved)
+    return [divergences.integrate(log_p.exp() * f.sigmoid(), X) for log_p in (start, data, now)]
+
+
+def better(start, data, now):
+    """What D lacks to rate data above old samples, in units of its label's variance; negative if nothing."""
+    mean = (start + data) / 2
+    return (start - data) / (mean * (1 - mean))
+
+
+def settled(start, data, now):
+    """What it lacks not to rate new samples above both together."""
+    return 2 * now / (start + data) - 1
+
+
+def good(start, data, now):
+    """What it lacks to be good: its variance is at least its mean error on data."""
+    mean = (start + data) / 2
+    return 1 - data - mean * (1 - mean)
+
+
+def searched(moved, *conditions, weight=3):
+    """Gaps and D's means where the search has ended and D meets the conditions; `weight` keeps it there."""
 
     def objective(t):
         start, data, f, now = line(t, moved)
-        seen = [divergences.integrate(log.exp() * f.sigmoid(), X) for log in (start, data)]
-        mean = (seen[0] + seen[1]) / 2
-        wanted = (1e-3 - (seen[1] - seen[0]) / (mean * (1 - mean))).relu()
-        return gap(start, data, f, now, divergences.reverse_kl) + 3 * wanted
+        value = gap(start, data, f, now, divergences.reverse_kl)
+        return value + weight * sum((lacks(*ratings(t, moved)) + 1e-3).relu() for lacks in conditions)
 
     points, _ = worst_case.search(objective, *SIDES, 8, 100, stream(0, "bound"))
+    means = torch.stack(ratings(points, moved))
+    kept = torch.stack([lacks(*means) < 0 for lacks in conditions]).all(0)
     start, data, f, now = line(points, moved)
-    return gap(start, data, f, now)[advantage(start, data, f) > 0]
+    return gap(start, data, f, now)[kept], means[:, kept]
 
 
 def test_search_breaks_the_bound_off_theta_0_and_not_at_theta_0():
-    at, off = searched(False), searched(True)
+    at, means = searched(False, better)
+    off, _ = searched(True, better)
     assert len(at) > 4 and len(off) > 4
-    assert 0 <= at.min() < 0.01  # down to the condition's edge, where nothing is left of the gap
+    assert (at >= -better(*means) / 4).all()  # the page's proof says so
+    assert at.min() < 1e-3  # down to the condition's edge, where nothing is left of the gap
     assert off.min() < -0.3
+
+
+@pytest.mark.parametrize("conditions, weight", [((better, settled), 3), ((good,), 30)])
+def test_the_bound_holds_off_theta_0_where_new_samples_are_rated_no_higher_or_d_is_good(conditions, weight):
+    off, _ = searched(True, *conditions, weight=weight)
+    assert len(off) > 3 and 0 <= off.min() < 0.1
 
 
 # ---- Lemma 1 with a mistake in it, and the weights of eqs 42 and 44
