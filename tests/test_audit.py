@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -165,7 +166,75 @@ def test_parts_regrouped_after_the_run_may_ask_for_no_new_number(repository, mon
     harder["criterion"]["parts"][0]["above"] = 0.5
     ledger(repository, harder)
     commit(repository)
-    assert "X2 asks for numbers that its run's criterion did not ask for" in found(repository).fault
+    assert "X2 does not ask for what its run's criterion asked for" in found(repository).fault
+
+
+def two_parts(*parts, **changed):
+    made = entry(**changed)
+    made["criterion"]["parts"] = [{"metric": "fall", "above": bound, "kind": "median"} for bound in parts]
+    return made
+
+
+def test_regrouping_may_not_drop_a_part(repository, monkeypatch):
+    ledger(repository, two_parts(0, 5))
+    commit(repository)
+    run_page(repository, monkeypatch, RISES)
+    commit(repository, "run")
+    under = {"id": "X1", "hash": criteria.load(repository)[0].hash}
+    ledger(repository, two_parts(0, text="half", name="X2", made_under=under))
+    commit(repository)
+    assert "X2 does not ask for what" in found(repository).fault
+    halves = [two_parts(bound, text="half", name=f"X{bound}", made_under=under) for bound in (0, 5)]
+    ledger(repository, *halves)
+    commit(repository)
+    assert [(each.mark, each.fault) for each in audit.audit(repository)] == [(verdicts.REANALYSED, "")] * 2
+
+
+def test_a_number_changed_in_a_committed_record_is_found(repository, monkeypatch):
+    run_page(repository, monkeypatch, [-1.0] * 6)
+    commit(repository, "run")
+    path = repository / "figures" / "paper" / "demo" / "record.json"
+    record = json.loads(path.read_text())
+    record["metrics"]["fall"]["values"] = RISES
+    rewrite(path, record)
+    assert "figures/paper/demo/record.json is not as committed" in audit.changed(repository)
+    commit(repository, "better")
+    assert audit.changed(repository) == []
+    assert "was changed afterwards: fall" in found(repository).fault
+
+
+def test_a_second_run_of_the_same_seeds_under_another_criterion_is_not_criterion_first(
+    repository, monkeypatch
+):
+    run_page(repository, monkeypatch, RISES)
+    commit(repository, "run")
+    ledger(repository, entry(text="it does so"))
+    commit(repository, "another criterion, its outcome known")
+    run_page(repository, monkeypatch, RISES)
+    commit(repository, "run again")
+    assert "the ledger says criterion first, history says re-analysed" in found(repository).fault
+
+
+def test_a_record_that_lacks_a_parameter_of_its_page_is_found(repository, monkeypatch):
+    (repository / "book").mkdir()
+    cell = "```{code-cell} ipython3\n:tags: [parameters]\nrounds: int = 5  # from 1\n```\n"
+    (repository / "book" / "demo.md").write_text(f"---\nkernelspec: {{name: python3}}\n---\n{cell}")
+    commit(repository)
+    run_page(repository, monkeypatch, RISES)
+    commit(repository, "run")
+    assert "the record lacks the parameters rounds" in found(repository).fault
+
+
+def test_a_repetition_from_nowhere_is_found(repository, monkeypatch):
+    run_page(repository, monkeypatch, RISES)
+    commit(repository, "run")
+    here, there = (repository / "figures" / kind / "demo" for kind in ("paper", "repeated"))
+    shutil.copytree(here, there)
+    record = json.loads((there / "record.json").read_text())
+    record["provenance"]["commit"] = "0" * 40
+    rewrite(there / "record.json", record)
+    commit(repository, "again")
+    assert "which this history does not have" in found(repository).fault
 
 
 def test_a_shallow_clone_is_an_error(repository, tmp_path_factory, monkeypatch):
@@ -188,7 +257,15 @@ def history():
 
 
 def test_an_earlier_verdict_that_was_touched_is_found(history, monkeypatch):
-    said = {"id": "X", "hash": "h", "verdict": "partly", "reason": "r", "criterion": "c", "parts": []}
+    said = {
+        "id": "X",
+        "page": "p",
+        "hash": "h",
+        "verdict": "partly",
+        "reason": "r",
+        "criterion": "c",
+        "parts": [],
+    }
     monkeypatch.setattr(
         audit, "ledger_of", lambda root, commit: [said | {"id": c.id} for c in criteria.load(root)]
     )

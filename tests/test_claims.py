@@ -172,9 +172,14 @@ def test_what_the_ledger_said_before_stands_beside_the_verdict(tmp_path):
         claims.ledger(tmp_path)
     path = tmp_path / claims.EARLIER / "abcdef0.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps([{"id": "X1", "verdict": "partly", "reason": "1 of 2"}]))
+    path.write_text(json.dumps([{"id": "X1", "page": "demo", "verdict": "partly", "reason": "1 of 2"}]))
     (found,) = claims.ledger(tmp_path)
-    assert found.earlier == ({**then[0], "verdict": "partly", "reason": "1 of 2", "parts": None},)
+    before = {"page": "demo", "verdict": "partly", "reason": "1 of 2", "parts": None}
+    assert found.earlier == (then[0] | before,)
+    assert found.mark == verdicts.REANALYSED, "its numbers were known when the criterion was written"
+    claims.snapshot.cache_clear()
+    path.write_text(json.dumps([{"id": "X1", "page": "old", "verdict": "partly", "reason": "1 of 2"}]))
+    assert claims.ledger(tmp_path)[0].mark == verdicts.CRITERION_FIRST, "of another page: of other seeds"
     claims.snapshot.cache_clear()
     path.write_text(json.dumps([{"id": "X2"}]))
     with pytest.raises(BridgekitError, match="says nothing of X1: run bridgekit claims --audit"):
@@ -217,7 +222,9 @@ def test_a_profile_that_sets_nothing_leaves_the_pages_own_values(tmp_path):
         ({"parameters": {"seeds": 3}}, None),  # made before the page had `rounds`
         ({"parameters": {"rounds": 4, "seeds": 3}}, "rounds is 4, not 40"),
         ({"parameters": {"rounds": 40, "seeds": 3, "old": 1}}, "old is 1, not None"),
-        ({"fall": [1.0, 1.1]}, "fewer values than seeds: fall"),
+        ({"fall": [1.0, 1.1]}, "has not as many values as a parameter says: fall has 2"),
+        ({"fall": [1.0] * 12}, "has not as many values as a parameter says: fall has 12"),
+        ({"parameters": {"rounds": 40, "seeds": 3, "workers": 9}}, None),
         ({"profile": "custom"}, "is no reference run, but demo at profile custom"),
         ({"page": "other"}, "no reference run, but other at"),
         ({"dirty": True}, "not from a clean tree"),
@@ -268,7 +275,7 @@ def test_a_damaged_reference_is_an_error_and_not_a_verdict(tmp_path):
         ([entry({"metric": "fall", "above": 0, "kind": "change"})], "is made of 4 metrics, not 1"),
         (
             [entry({"metric": "fall", "above": 0, "of": ["a", "b"], "exact": True})],
-            "is made of 1 metrics, not 2",
+            "kind exact is the metric itself",
         ),
         ([entry({"metric": "fall", "above": 0, "of": ["A"]})], "'A' is not snake_case"),
         ([entry({"metric": "fall", "above": 0, "of": "a"})], "of must be a list"),

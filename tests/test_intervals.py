@@ -120,8 +120,26 @@ def test_a_lost_trial_of_the_first_counts_against_it_and_of_the_second_for_it():
     ours, theirs = np.zeros(8), np.ones(8)
     ours[0], theirs[1], ours[2], theirs[2] = NAN, NAN, NAN, NAN
     low, high = intervals.LOW, intervals.HIGH
-    assert intervals._difference([ours, theirs], low).tolist() == [low, high, 0, -1, -1, -1, -1, -1]
-    assert intervals._difference([ours, theirs], high).tolist() == [high, low, 0, -1, -1, -1, -1, -1]
+    found = [ends.tolist() for ends in intervals._ends([ours, theirs], low)]
+    assert found == [[low, high, low, *[-1] * 5], [low, high, high, *[-1] * 5]]
+    found = [ends.tolist() for ends in intervals._ends([ours, theirs], high)]
+    assert found == [[high, low, low, *[-1] * 5], [high, low, high, *[-1] * 5]]
+
+
+@pytest.mark.parametrize("kind", ["median", "spread"])
+def test_trials_that_both_methods_lost_say_nothing(kind):
+    """As ties they would decide: every trial lost, and 'above -0.5' would hold."""
+    lost = np.full(14, NAN)
+    assert intervals.estimate(kind, [lost, lost])[1:] == (-math.inf, math.inf)
+    most = np.where(np.arange(14) < 13, NAN, 1.0)
+    assert intervals.estimate(kind, [most, most])[1:] == (-math.inf, math.inf)
+
+
+def test_where_a_bound_has_two_sides_a_lost_trial_lies_beyond_either():
+    values = [1.0, 2.0, 3.0, NAN, 5.0, 6.0]
+    assert intervals.estimate("median", [values], worst=intervals.EITHER)[1:] == (-math.inf, math.inf)
+    found = intervals._ends([np.array([NAN, 1.0]), np.array([1.0, NAN])], intervals.EITHER)
+    assert [ends.tolist() for ends in found] == [[-math.inf, -math.inf], [math.inf, math.inf]]
 
 
 def test_a_share_is_clopper_and_pearsons():
@@ -145,6 +163,9 @@ def test_the_spread_compares_trials_of_the_same_two_seeds():
     b[0] = NAN
     value, low, high = intervals.estimate("spread", [a, b])
     assert (value, low, high) == (-2, -math.inf, -2)
+    assert intervals.estimate("spread", [b, a])[1:] == (2, math.inf), (
+        "the first method's loss counts against it"
+    )
     assert intervals.estimate("spread", [a[:10], b[:10]])[1:] == (-math.inf, math.inf)  # five pairs
 
 
@@ -155,6 +176,25 @@ def test_a_change_is_of_sizes_and_not_of_signs():
     around = np.arange(10) - 4.5  # its median's interval holds 0, at most 4.5 away
     value, low, high = intervals.estimate("change", [around, np.zeros(10), at_one, at_other])
     assert value == -2 and low == -2 and high == pytest.approx(1.5)
+
+
+def test_a_method_that_loses_trials_is_not_undisturbed():
+    """Some lost at one end and others at the other would cancel, were each the worst score there is."""
+    here, there = np.zeros(40), np.zeros(40)
+    here[:8], there[8:16] = NAN, NAN
+    calm = [np.full(40, 1.0), np.full(40, 0.0)]
+    before = intervals.estimate("change", [np.zeros(40), np.zeros(40), *calm])
+    value, low, high = intervals.estimate("change", [here, there, *calm])
+    assert before == (-1, -1, -1) and high == math.inf > before[2], "it no longer holds"
+    # Falling by 4 with some lost on one side: disturbed by 4 or more, not by less.
+    fallen = np.full(40, -4.0)
+    fallen[:12] = NAN
+    assert intervals.estimate("change", [fallen, np.zeros(40), *calm])[1] >= 3
+
+
+def test_what_was_lost_at_both_ends_of_a_change_says_nothing():
+    lost = np.full(40, NAN)
+    assert intervals.estimate("change", [lost, lost, np.ones(40), np.zeros(40)])[1:] == (-1, math.inf)
 
 
 def test_a_noisy_method_is_not_disturbed_by_being_noisy():

@@ -1,13 +1,17 @@
 """From values to a verdict: one part, several, two plays of the same seeds, and what is said beside it."""
 
+import ast
+import hashlib
+import inspect
 import json
 import math
+import textwrap
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bridgekit import intervals, verdicts
+from bridgekit import criteria, intervals, verdicts
 from bridgekit.criteria import Claim, Part
 from bridgekit.errors import BridgekitError
 from bridgekit.verdicts import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED
@@ -68,7 +72,11 @@ def spread_around(mean, half_width, n=5):
         (typically_below, [NAN] * 6, NOT),
         (typically_below, [0.0] * 8 + [NAN], REPRODUCED),
         (replace(below, kind="identity"), [0.9, 0.1], REPRODUCED),
-        (replace(below, kind="identity"), [0.9, 1.1], UNDECIDED),  # the worst is on the other side
+        (replace(below, kind="identity"), [1e-16, 1e-16, 1.1], NOT),  # the worst decides
+        (replace(below, kind="identity"), [NAN, 1.1], NOT),
+        (replace(below, kind="identity"), [NAN, NAN], UNDECIDED),
+        (replace(within, kind="median"), [1.5] * 8, REPRODUCED),
+        (replace(within, kind="median"), [1.5] * 7 + [NAN], UNDECIDED),  # beyond either end
         (replace(below, kind="identity"), [1.2, 1.1], NOT),
         (replace(below, kind="identity"), [0.9, NAN], UNDECIDED),
     ],
@@ -252,6 +260,26 @@ def test_two_plays_that_contradict_each_other_decide_nothing():
     assert verdicts.judge(of, [record(of, m0=up), record(of, m0=up)]).verdict == REPRODUCED
 
 
+def test_two_plays_say_no_more_together_than_each():
+    """The baseline loses other trials in each play: averaged, it would have lost them all."""
+    of = claim(Part("gain", "above", (0.0, INF), "median", ("ours", "theirs")))
+    ours, plays = np.full(10, 20.0), []
+    for lost in (slice(0, 5), slice(5, 10)):
+        theirs = np.full(10, 24.0)
+        theirs[lost] = NAN
+        plays.append(record(of, ours=ours, theirs=theirs))
+    assert [verdicts.judge(of, play).verdict for play in plays] == [UNDECIDED, UNDECIDED]
+    found = verdicts.judge(of, plays)
+    assert found.measured[0].alone == REPRODUCED and found.verdict == UNDECIDED
+    assert "neither of two runs of the same seeds says more" in found.reason
+
+
+def test_a_share_played_twice_counts_what_was_lost_in_either():
+    of = claim(Part("m0", "below", (-INF, 0.9), "share"))
+    found = verdicts.judge(of, [record(of, m0=[1.0, 0.0, 0.0]), record(of, m0=[0.0, 1.0, 0.0])])
+    assert found.measured[0].value == pytest.approx(2 / 3)
+
+
 def test_a_trial_lost_in_one_play_is_lost():
     of = claim("median")
     once = np.full(6, 1.0)
@@ -292,3 +320,24 @@ def test_a_verdict_for_machines_is_strict_json():
     assert part["criterion"] == "m0 above 0" and part["kind"] == "median" and part["n"] == 4
     assert facts["id"] == "X1" and facts["criterion"] == "it does" and len(facts["hash"]) == 16
     assert facts["mark"] == "criterion first" and facts["superseded"] is False
+
+
+def analysed() -> str:
+    """A digest of the code that turns values into verdicts, whatever its comments and layout."""
+    found = []
+    for module in (intervals, verdicts, criteria.Part.holds, criteria.Part.fails):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(module)))
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module))
+                and ast.get_docstring(node) is not None
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+        found.append(ast.dump(tree))
+    return hashlib.sha256("".join(found).encode()).hexdigest()[:16]
+
+
+def test_an_analysis_that_changed_has_another_number():
+    """If this fails: could any verdict be another one now? Then RULE goes up by one, and what was analysed
+    before is marked. If not (a name, a display), only the digest changes here."""
+    assert (criteria.RULE, analysed()) == (2, "f58cf1058d19d2bf")
