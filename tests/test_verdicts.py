@@ -333,11 +333,11 @@ def analysed() -> str:
                 and ast.get_docstring(node) is not None
             ):
                 node.body = node.body[1:] or [ast.Pass()]
-        found.append(ast.dump(tree))
+        found.append(ast.unparse(tree))
     return hashlib.sha256("".join(found).encode()).hexdigest()[:16]
 
 
 def test_an_analysis_that_changed_has_another_number():
     """If this fails: could any verdict be another one now? Then RULE goes up by one, and what was analysed
     before is marked. If not (a name, a display), only the digest changes here."""
-    assert (criteria.RULE, analysed()) == (2, "f58cf1058d19d2bf")
+    assert (criteria.RULE, analysed()) == (2, "51c823d02a95049f")
