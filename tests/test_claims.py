@@ -366,6 +366,12 @@ def test_every_undecided_part_that_chance_is_in_says_what_it_would_have_seen():
                 assert item.effect is not None and (item.effect < math.inf or item.too_small), item
 
 
+def test_a_criterion_whose_run_is_there_supersedes_nothing_any_more():
+    """What stood before is under `earlier` then; the older criterion is in the history."""
+    kept = {claim.id for claim in criteria.load(HOME) if claim.superseded}
+    assert kept == {verdict.claim.id for verdict in claims.ledger(HOME) if verdict.superseded}
+
+
 def test_no_verdict_that_a_committed_repetition_contradicts():
     played = [verdict for verdict in claims.ledger(HOME) if verdict.plays]
     for verdict in played:
