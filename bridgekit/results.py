@@ -87,7 +87,8 @@ class Run:
         what it estimates by its ``kind``, one of :data:`bridgekit.intervals.KINDS` (a mean unless said), or
         ``identity``: the rounding error of an equation, of which the worst trial counts. One value is one
         seed's, which decides nothing. The last call wins. Raises BridgekitError for a name that is not
-        snake_case, an unknown kind, values empty or not (n,), and several exact ones.
+        snake_case, an unknown kind, an exact metric with another kind, values empty or not (n,), and several
+        exact ones.
         """
         if not criteria.SNAKE_CASE.fullmatch(name):
             raise BridgekitError(f"the metric's name {name!r} is not snake_case.")
@@ -97,8 +98,11 @@ class Run:
         if exact and array.size > 1:
             raise BridgekitError(f"metric {name}: an exact metric is one number, not {array.size}.")
         said = kind or (criteria.EXACT if exact else "mean")
-        if said not in (*criteria.CERTAIN, *intervals.KINDS) or (said == criteria.EXACT) != exact:
-            raise BridgekitError(f"metric {name}: {said!r} is no kind: {nearest(said, intervals.KINDS)}")
+        known = (*criteria.CERTAIN, *intervals.KINDS)
+        if said not in known:
+            raise BridgekitError(f"metric {name}: {said!r} is no kind: {nearest(said, known)}")
+        if (said == criteria.EXACT) != exact:
+            raise BridgekitError(f"metric {name}: say exact=True alone, or a kind with seeds, not {said!r}.")
         self._metrics[name] = {"values": array.tolist(), "kind": said, "unit": unit, "note": note}
 
     def values(self, name: str) -> np.ndarray:

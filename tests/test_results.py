@@ -93,14 +93,21 @@ def test_a_metric_declares_its_kind(root):
     for kind in ("mean", "median", "share", "spread", "change", "identity"):
         run.metric(kind, [1.0, 0.0], kind=kind)
         assert run.record()["metrics"][kind]["kind"] == kind
-    for wrong in ({"kind": "medium"}, {"kind": "exact"}, {"kind": "median", "exact": True}):
-        with pytest.raises(BridgekitError, match="is no kind"):
+    with pytest.raises(BridgekitError, match="'medium' is no kind: did you mean 'median'"):
+        run.metric("fall", 1.0, kind="medium")
+    for wrong in ({"kind": "exact"}, {"kind": "median", "exact": True}):
+        with pytest.raises(BridgekitError, match="say exact=True alone, or a kind with seeds, not"):
             run.metric("fall", 1.0, **wrong)
 
 
-def test_the_record_holds_criteria_and_analysis_as_they_stood_at_the_start(root):
-    record = make_run(root).record()
-    assert record["criteria"].keys() == record["analysis"].keys()
+def test_the_record_holds_criteria_and_analysis_as_they_stood_at_the_start(root, monkeypatch):
+    run = make_run(root)
+    stood = {claim.id: (claim.hash, claim.analysis) for claim in run.claims}
+    (root / "claims.yml").write_text(CLAIMS.replace("it does", "it does so"))
+    monkeypatch.setattr(results.criteria, "RULE", results.criteria.RULE + 1)
+    assert stood and all((c.hash, c.analysis) != stood[c.id] for c in run.claims)
+    record = run.record()
+    assert {name: (record["criteria"][name], record["analysis"][name]) for name in stood} == stood
 
 
 def test_the_same_run_gives_the_same_bytes(root):
@@ -209,7 +216,7 @@ def test_the_reference_gives_back_metrics_arrays_and_figures(root):
     np.testing.assert_array_equal(reference.metric("fall"), [0.5, 1.5])
     np.testing.assert_array_equal(reference.arrays("curve")["x"], np.arange(5))
     shown = reference.figure("curve")._repr_mimebundle_()["text/html"]
-    assert 'alt="A rising curve"' in shown and "<figcaption>Reference run.</figcaption>" in shown
+    assert 'alt="A rising curve"' in shown and ">Reference run.</figcaption>" in shown
     assert 'type="range"' in reference.figure("growth")._repr_mimebundle_()["text/html"]
     with pytest.raises(BridgekitError, match="no metric 'fal': did you mean 'fall'"):
         reference.metric("fal")
@@ -329,7 +336,7 @@ def test_a_figure_shows_itself_with_its_alternative_text(root):
     html = bundle["text/html"]
     assert (
         'alt="Under &quot;5&quot; &amp; &lt;rising&gt;"' in html
-        and "<figcaption>a &lt; b</figcaption>" in html
+        and ">a &lt; b</figcaption>" in html
     )
     assert 'src="data:image/svg+xml;base64,' in html and 'width="192" height="144"' in html
     assert "max-width: 100%" in html and not re.search(r"https?://", html)
@@ -354,7 +361,7 @@ def test_a_film_is_one_labelled_slider_over_one_sprite_without_outside_requests(
     )
     assert html.count("<img") == 1 and 'alt="A curve grows"' in html
     assert 'src="data:image/webp;base64,' in html and 'aria-valuetext="α = 0"' in html
-    assert re.search(r"<output[^>]*>α = 0</output>", html) and "<figcaption>Film</figcaption>" in html
+    assert re.search(r"<output[^>]*>α = 0</output>", html) and ">Film</figcaption>" in html
     assert not re.search(r"https?:|//cdn|@import| id=", html)
     assert "focus-visible" in html and "aspect-ratio: 192 / 144" in html
     assert not pyplot.get_fignums() and repr(shown) == "[film, 3 frames] A curve grows"
