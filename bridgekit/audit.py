@@ -53,10 +53,10 @@ def whole(root: Path) -> None:
 
 def changed(root: Path) -> list[str]:
     """What the ledger reads and the last commit does not have: history says nothing of it."""
-    said = _text(
-        root, "status", "--porcelain", "--", "figures", "claims.yml", "bridgekit", "profiles", "book"
-    )
-    return [f"{line[3:]} is not as committed" for line in said.splitlines()]
+    read = ("figures", "claims.yml", "bridgekit", "profiles", "book")
+    said = _text(root, "status", "--porcelain", "--", *read)
+    # The first line may have lost a blank before its letters: split, and not cut.
+    return [f"{line.split(maxsplit=1)[1]} is not as committed" for line in said.splitlines()]
 
 
 def _finding(root: Path, verdict: Verdict) -> Finding:
@@ -76,7 +76,7 @@ def _finding(root: Path, verdict: Verdict) -> Finding:
         older = [_record_at(root, commit, path) for commit in before]
         _check_untouched(record, older)
         marks |= {REANALYSED for each in older if _another(claim, record, each)}
-        _check_repetition(root, claim, placed)
+        _check_repetition(root, claim)
     except BridgekitError as error:
         return Finding(claim.id, "", "", str(error))
     mark = REANALYSED if REANALYSED in marks else CRITERION_FIRST
@@ -91,11 +91,8 @@ def _record_at(root: Path, commit: str, path: Path) -> dict | None:
         record = json.loads(_git(root, "show", f"{commit}:{path}") or "null")
     except ValueError:
         return None
-    return (
-        record
-        if isinstance(record, dict) and {"criteria", "metrics", "provenance"} <= record.keys()
-        else None
-    )
+    known = isinstance(record, dict) and {"criteria", "metrics", "provenance"} <= record.keys()
+    return record if known else None
 
 
 def _check_untouched(record: dict, older: list[dict | None]) -> None:
@@ -130,7 +127,7 @@ def _check_parameters(root: Path, commit: str, record: dict) -> None:
         raise BridgekitError(f"the record lacks the parameters {', '.join(sorted(lacking))}")
 
 
-def _check_repetition(root: Path, claim: Claim, placed: str) -> None:
+def _check_repetition(root: Path, claim: Claim) -> None:
     """A second run of the same seeds comes from a commit of this history, too."""
     path = root / "figures" / "repeated" / claim.page / "record.json"
     if path.exists():

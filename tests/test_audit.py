@@ -197,7 +197,9 @@ def test_a_number_changed_in_a_committed_record_is_found(repository, monkeypatch
     record = json.loads(path.read_text())
     record["metrics"]["fall"]["values"] = RISES
     rewrite(path, record)
-    assert "figures/paper/demo/record.json is not as committed" in audit.changed(repository)
+    assert audit.changed(repository) == [
+        f"figures/paper/demo/{name} is not as committed" for name in ("SHA256SUMS", "record.json")
+    ]
     commit(repository, "better")
     assert audit.changed(repository) == []
     assert "was changed afterwards: fall" in found(repository).fault
