@@ -132,6 +132,10 @@ def run_page(options: argparse.Namespace) -> None:
 
 def show_claims(options: argparse.Namespace) -> None:
     """`bridgekit claims`."""
+    if options.write and not options.audit:
+        raise BridgekitError("--write is for the audit: bridgekit claims --audit --write.")
+    if options.json and options.audit:
+        raise BridgekitError("the audit has no --json: leave one of the two out.")
     if options.audit:
         return show_audit(pages.root(), options.write)
     ledger = claims.ledger(pages.root())

@@ -104,7 +104,8 @@ def _earlier(root: Path, claim: Claim) -> list[dict]:
         was = then.get(claim.id) or then.get((claim.made_under or ("",))[0])
         if was is None:
             raise BridgekitError(
-                f"{EARLIER / commit}.json says nothing of {claim.id}: run bridgekit claims --audit."
+                f"{EARLIER / commit}.json says nothing of {claim.id}: "
+                "write it again with bridgekit claims --audit --write."
             )
         said = {key: was.get(key) for key in ("page", "verdict", "reason", "parts")}
         found.append({"commit": commit, "why": why} | said)
@@ -117,7 +118,7 @@ def snapshot(path: Path) -> dict:
     try:
         return {each["id"]: each for each in json.loads(path.read_text(encoding="utf-8"))}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        way_out = "Restore it (git checkout), or write it again with bridgekit claims --audit."
+        way_out = "Restore it (git checkout), or write it again with bridgekit claims --audit --write."
         raise BridgekitError(f"the earlier verdicts {path} cannot be read: {error}. {way_out}") from error
 
 

@@ -220,7 +220,12 @@ def _part(entry, where: str) -> Part:
             raise BridgekitError(f"{where}: the metric's name {name!r} is not snake_case.")
     part = Part(metric, bound, _target(bound, given[bound], f"{where}, {metric}"), kind, tuple(names[1:]))
     _check_kind(part, f"{where}, {metric}")
-    return replace(part, primary=more.get("primary", False) is True, printed=more.get("printed"))
+    primary, printed = more.get("primary", False), more.get("printed")
+    if not isinstance(primary, bool):
+        raise BridgekitError(f"{where}, {metric}: primary is true or left out, not {primary!r}.")
+    if printed is not None and (not _is_number(printed) or not printed):
+        raise BridgekitError(f"{where}, {metric}: printed needs a number other than 0, not {printed!r}.")
+    return replace(part, primary=primary, printed=printed)
 
 
 def _names(entries, where: str) -> list:
@@ -243,10 +248,13 @@ def _check_kind(part: Part, where: str) -> None:
         )
 
 
+def _is_number(x) -> bool:
+    return isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x)
+
+
 def _target(bound: str, given, where: str) -> tuple[float, float]:
     numbers = given if bound == "within" and isinstance(given, list) else [given]
-    right = all(isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x) for x in numbers)
-    if not right or len(numbers) != (2 if bound == "within" else 1):
+    if not all(map(_is_number, numbers)) or len(numbers) != (2 if bound == "within" else 1):
         raise BridgekitError(
             f"{where}: {bound} needs {'[low, high]' if bound == 'within' else 'a number'}, not {given!r}."
         )

@@ -182,7 +182,7 @@ def test_what_the_ledger_said_before_stands_beside_the_verdict(tmp_path):
     assert claims.ledger(tmp_path)[0].mark == verdicts.CRITERION_FIRST, "of another page: of other seeds"
     claims.snapshot.cache_clear()
     path.write_text(json.dumps([{"id": "X2"}]))
-    with pytest.raises(BridgekitError, match="says nothing of X1: run bridgekit claims --audit"):
+    with pytest.raises(BridgekitError, match="says nothing of X1: write it again with .* --audit --write"):
         claims.ledger(tmp_path)
 
 
@@ -280,6 +280,9 @@ def test_a_damaged_reference_is_an_error_and_not_a_verdict(tmp_path):
         ([entry({"metric": "fall", "above": 0, "of": ["A"]})], "'A' is not snake_case"),
         ([entry({"metric": "fall", "above": 0, "of": "a"})], "of must be a list"),
         ([entry(*[{"metric": m, "above": 0, "primary": True} for m in "ab"])], "only one part is primary"),
+        ([entry({"metric": "fall", "above": 0, "primary": 1})], "primary is true or left out, not 1"),
+        ([entry({"metric": "fall", "above": 0, "printed": "0.1"})], "printed needs a number .*, not '0.1'"),
+        ([entry({"metric": "fall", "above": 0, "printed": 0})], "printed needs a number other than 0, not 0"),
         ([entry(superseded={"page": "old"})], "superseded: criterion missing"),
         ([entry(made_under={"id": "X0"})], "made_under: hash missing"),
         ([entry(earlier={"commit": "abc"})], "earlier must be a list"),

@@ -81,6 +81,8 @@ def test_run_with_a_value_set_by_hand_leaves_the_profile_alone(toy_book, capsys)
             "page 'beta': parameter 'text' is '\\udcff', out of its range",
         ),
         (["claims"], "the claims ledger"),
+        (["claims", "--write"], "--write is for the audit: bridgekit claims --audit --write"),
+        (["claims", "--audit", "--json"], "the audit has no --json"),
     ],
 )
 def test_bad_input_is_one_message(toy_book, capsys, arguments, said):
