@@ -37,9 +37,7 @@ class Pieces:
         self._seconds: list[float] = []  # of the pieces made here, for the estimate
         self._began = time.monotonic()
 
-    def take(
-        self, name: str, identity: Sequence, make: Callable[[], Mapping], of: int | None = None
-    ) -> Arrays:
+    def take(self, name: str, identity: Sequence, make: Make, of: int | None = None) -> Arrays:
         """The piece ``name`` if it is there, whole and of this identity; else what ``make()`` returns, kept.
 
         ``identity`` is whatever must agree, as JSON; ``of`` how many pieces the run will take, for the

@@ -220,7 +220,7 @@ def claims_table(run: Run) -> Markdown:
 
 
 def ledger_summary(ledger: list[Verdict]) -> Markdown:
-    """How many claims of each paper have which verdict, and how many of them criterion first."""
+    """How many claims of each paper have which verdict, and how many of them which mark."""
     letters = sorted({verdict.claim.paper for verdict in ledger})
     rows = []
     for kind in verdicts.VERDICTS:
