@@ -334,10 +334,7 @@ def test_a_figure_shows_itself_with_its_alternative_text(root):
     bundle = shown._repr_mimebundle_(include=None, exclude=None)
     assert list(bundle) == ["text/html"]
     html = bundle["text/html"]
-    assert (
-        'alt="Under &quot;5&quot; &amp; &lt;rising&gt;"' in html
-        and ">a &lt; b</figcaption>" in html
-    )
+    assert 'alt="Under &quot;5&quot; &amp; &lt;rising&gt;"' in html and ">a &lt; b</figcaption>" in html
     assert 'src="data:image/svg+xml;base64,' in html and 'width="192" height="144"' in html
     assert "max-width: 100%" in html and not re.search(r"https?://", html)
     assert repr(shown) == '[figure] Under "5" & <rising>'
