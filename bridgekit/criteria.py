@@ -12,13 +12,14 @@ from pathlib import Path
 
 from . import intervals
 from .errors import BridgekitError, nearest
+from .records import EXACT
 from .yaml_reader import read_yaml
 
 SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _CLAIM_KEYS = ("id", "paper", "place", "statement", "page", "criterion")
 _MORE_KEYS = ("superseded", "made_under", "earlier")
 _BOUNDS = ("above", "below", "within")
-EXACT, IDENTITY = "exact", "identity"
+IDENTITY = "identity"
 # Numbers that no chance is in have no interval: a quadrature, or the rounding error of an equation.
 CERTAIN = (EXACT, IDENTITY)
 # The rule of analysis: what intervals and verdicts are made by. It counts on when that changes.

@@ -31,7 +31,6 @@ class Kind:
 
     name: str
     vectors: tuple[int, ...]
-    says: str  # for a reader without statistics
     shapes: tuple[str, ...]  # of single values, for which the interval keeps its promise
     interval: Callable[[Sequence[np.ndarray], float, float], Interval]  # of vectors, level, worst
     effect: Callable[[Sequence[np.ndarray], float, float], float]  # what would have been seen, likewise
@@ -105,7 +104,7 @@ def _aligned(kind: Kind, vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def _mean(vectors, level, worst) -> Interval:
     """Student's t. A lost trial has no place in a mean: the interval is infinite then."""
-    values = _difference(vectors)
+    values = difference_of(vectors)
     left = values[np.isfinite(values)]
     mean = float(left.mean()) if left.size else math.nan
     if left.size < values.size or left.size < 2:
@@ -116,7 +115,7 @@ def _mean(vectors, level, worst) -> Interval:
 
 
 def _mean_effect(vectors, level, worst) -> float:
-    values = _difference(vectors)
+    values = difference_of(vectors)
     if not np.isfinite(values).all():
         return math.inf
     return smallest_mean(float(values.std(ddof=1)), values.size, level=level)
@@ -176,12 +175,14 @@ def _signs_effect(lower: np.ndarray, upper: np.ndarray, level: float) -> float:
 
 def _share(vectors, level, worst) -> Interval:
     """Clopper and Pearson's exact interval for k of n trials. A lost trial counts as the worst."""
-    values = np.where(np.isnan(vectors[0]), float(worst > 0), vectors[0])  # a lost trial had it, or had not
-    if not np.isin(values, (0.0, 1.0)).all():
+    ends = [float(end > 0) for end in ((LOW, HIGH) if math.isnan(worst) else (worst, worst))]
+    few, many = (np.where(np.isnan(vectors[0]), end, vectors[0]) for end in ends)  # lost: had it, or had not
+    if not np.isin([few, many], (0.0, 1.0)).all():
         raise BridgekitError("a share is of trials: each value is 0 or 1.")
-    n, k, tail = values.size, float(values.sum()), (1 - level) / 2
-    low = float(special().betaincinv(k, n - k + 1, tail)) if k else 0.0
-    high = float(special().betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
+    n, tail = few.size, (1 - level) / 2
+    k, least, most = float(few.sum() + many.sum()) / 2, float(few.sum()), float(many.sum())
+    low = float(special().betaincinv(least, n - least + 1, tail)) if least else 0.0
+    high = float(special().betaincinv(most + 1, n - most, 1 - tail)) if most < n else 1.0
     return k / n, low, high
 
 
@@ -268,7 +269,7 @@ def _change_effect(vectors, level, worst) -> float:
 # ------------------------------------------------------------------------------------------------ lost trials
 
 
-def _difference(vectors) -> np.ndarray:
+def difference_of(vectors) -> np.ndarray:
     """One vector, or the difference of two: (n,); NaN where a trial is lost."""
     return vectors[0] if len(vectors) == 1 else vectors[0] - vectors[1]
 
@@ -304,7 +305,6 @@ KINDS = {
         Kind(
             "mean",
             (1, 2),
-            "the average over the seeds, for numbers that scatter evenly and do not collapse",
             ("Gaussian",),
             _mean,
             _mean_effect,
@@ -312,17 +312,15 @@ KINDS = {
         Kind(
             "median",
             (1, 2),
-            "the middle value of the seeds, where a trial may collapse; a lost trial counts as the worst",
             ANY,
             _median,
             _median_effect,
             _halves,
         ),
-        Kind("share", (1,), "how many of the trials, k of n", ANY, _share, _share_effect),
+        Kind("share", (1,), ANY, _share, _share_effect),
         Kind(
             "spread",
             (2,),
-            "how far two trials of one method lie apart, minus how far the same two seeds of the other do",
             ANY,
             _spread,
             _spread_effect,
@@ -331,7 +329,6 @@ KINDS = {
         Kind(
             "change",
             (4,),
-            "the size of one method's change minus the size of the other's, both between medians",
             ANY,
             _change,
             _change_effect,

@@ -233,7 +233,7 @@ def _with_power(item: Measured, vectors: Sequence[np.ndarray]) -> Measured:
     needed = None
     # By the t-test, whichever kind decides: what it would take if the differences scatter evenly.
     if part.printed and part.kind in ("mean", "median") and not item.lost and item.n > 1:
-        values = vectors[0] if len(vectors) == 1 else vectors[0] - vectors[1]
+        values = intervals.difference_of(vectors)
         needed = paired.pairs_needed_between(part.printed, values) if np.ptp(values) else None
     return replace(item, effect=effect, needed=needed)
 

@@ -152,6 +152,9 @@ def test_a_share_is_clopper_and_pearsons():
 
     assert at_most(3, high) == pytest.approx(0.025) and 1 - at_most(2, low) == pytest.approx(0.025)
     assert intervals.estimate("share", [[NAN] * 10], worst=intervals.HIGH)[0] == 1
+    ends = [intervals.estimate("share", [[lost] + [0.0] * 9])[1:] for lost in (0.0, 1.0)]
+    either = intervals.estimate("share", [[NAN] + [0.0] * 9], worst=intervals.EITHER)[1:]
+    assert either == (ends[0][0], ends[1][1])
     with pytest.raises(BridgekitError, match="each value is 0 or 1"):
         intervals.estimate("share", [[0.5]])
 
