@@ -202,7 +202,10 @@ def _claims(home: Path, page: str) -> list:
     """The ledger's entries that the page decides: its record holds their criteria's hashes."""
     ledger = home / "claims.yml"
     entries = read_yaml(ledger.read_text(encoding="utf-8"), "claims.yml") if ledger.is_file() else []
-    return [entry for entry in entries or [] if isinstance(entry, dict) and entry.get("page") == page]
+    entries = [entry for entry in entries or [] if isinstance(entry, dict)]
+    return [
+        each for each in entries if page in (each.get("page"), (each.get("superseded") or {}).get("page"))
+    ]
 
 
 def _shown(home: Path, page: str, profile: str) -> list:
@@ -212,8 +215,12 @@ def _shown(home: Path, page: str, profile: str) -> list:
     if profile == "paper":
         makers = [key(other, profile) for other in names() if other not in READERS] if page in READERS else []
         return [makers, keys.tree(ledger, home)]
-    runs = home.glob("figures/paper/*") if page in READERS else []
+    runs = [
+        run for kind in ("paper", "repeated") for run in home.glob(f"figures/{kind}/*") if page in READERS
+    ]
     records = [run / name for run in runs for name in ("record.json", sums.NAME)]
+    if page in READERS or _claims(home, page):
+        records += home.glob("figures/earlier/*.json")  # what stood before stands beside the verdict
     own = [file for kind in ("paper", "repeated") for file in (home / "figures" / kind / page).glob("*")]
     return keys.tree({*ledger, *records, *own}, home)
 

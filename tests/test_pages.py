@@ -138,6 +138,16 @@ CLAIM = """- id: A1
 """
 
 
+SUPERSEDED = (
+    CLAIM.replace("page: alpha", "page: gamma")
+    + """\
+  superseded:
+    page: alpha
+    criterion: {text: it held, parts: [{metric: product, above: 0}]}
+"""
+)
+
+
 def test_key_follows_content_and_nothing_else(toy_book):
     (before, other) = (pages.key(page) for page in ("alpha", "beta"))
     os.utime(toy_book.root / "book" / "alpha.md")
@@ -150,6 +160,8 @@ def test_key_follows_content_and_nothing_else(toy_book):
         "its reference run": lambda: toy_book.write("figures/paper/alpha/record.json", "{}"),
         "its arrays": lambda: toy_book.write("figures/paper/alpha/a.npz", "0"),
         "its second run": lambda: toy_book.write("figures/repeated/alpha/record.json", "{}"),
+        "what was said before": lambda: toy_book.write("figures/earlier/abcdef0.json", "[]"),
+        "where it is superseded": lambda: toy_book.write("claims.yml", SUPERSEDED),
     }
     seen = {before}
     for what, change in changes.items():

@@ -50,7 +50,7 @@ PAGES, CONTENTS = here("names"), here("contents")
 def book(tmp_path_factory: pytest.TempPathFactory) -> ToyBook:
     """This very book in a folder of its own, every page executed at `smoke` and the HTML built."""
     copy = ToyBook(tmp_path_factory.mktemp("book"))
-    for name in ("book", "profiles", "figures/paper", "figures/repeated"):
+    for name in ("book", "profiles", "figures/paper", "figures/repeated", "figures/earlier"):
         shutil.copytree(REPOSITORY / name, copy.root / name)
     for name in ("Snakefile", "_config.yml", "_toc.yml", "claims.yml"):
         shutil.copy(REPOSITORY / name, copy.root)
