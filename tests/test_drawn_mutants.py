@@ -43,6 +43,7 @@ def test_a_mutant_is_one_change_in_one_function():
     assert len({mutant.source for mutant in found}) == len(found)
 
 
+@pytest.mark.pipeline  # reads every module several times
 def test_the_draw_is_the_seeds_and_misses_no_module():
     drawn = drawn_mutants.draw(60, 0)
     assert drawn == drawn_mutants.draw(60, 0) != drawn_mutants.draw(60, 1)

@@ -107,6 +107,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
+@pytest.mark.pipeline
 def test_a_run_killed_at_any_moment_leaves_the_old_result_or_the_new(stand_in, tmp_path, place):
     out, folder, notebooks, step = PLACES[place]
     out = tmp_path / out if out else None
@@ -132,6 +133,7 @@ def test_a_run_killed_at_any_moment_leaves_the_old_result_or_the_new(stand_in, t
     assert len(seen) * step >= 100 and seen == sorted(seen) and 5 < sum(seen) < len(seen)
 
 
+@pytest.mark.pipeline
 def test_a_first_run_killed_at_any_moment_leaves_nothing_or_the_result(stand_in, tmp_path):
     nothing = found(tmp_path)
     new = nothing | made(NEW, "toy/figures/quick/beta", "toy/_build/notebooks/quick")
@@ -146,6 +148,7 @@ def test_a_first_run_killed_at_any_moment_leaves_nothing_or_the_result(stand_in,
 
 
 @pytest.mark.parametrize("place", ["figures/custom/beta", "mine"])
+@pytest.mark.pipeline
 def test_finish_killed_at_any_moment_leaves_the_old_result_or_the_new(toy_book, monkeypatch, place):
     """Where plain papermill runs the page, `Run.finish` itself puts the result in place."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
@@ -169,6 +172,7 @@ def test_finish_killed_at_any_moment_leaves_the_old_result_or_the_new(toy_book, 
     assert len(seen) >= 20 and seen == sorted(seen) and 5 < sum(seen) < len(seen)
 
 
+@pytest.mark.pipeline
 def test_a_book_killed_at_any_moment_leaves_the_old_html_or_the_new(stand_in, tmp_path, monkeypatch):
     monkeypatch.setattr(book, "assemble", lambda profile, work: work / "source")
     html = stand_in.root / "_build" / "html"
