@@ -5,7 +5,6 @@ of that commit, the order of both in history, and the verdicts of earlier commit
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from .criteria import Claim
 from .errors import BridgekitError
 from .files import write_atomically
 from .parameters import declared_in
-from .records import read_record
+from .records import git, read_record, without_git
 from .verdicts import CRITERION_FIRST, NOT_RUN, REANALYSED, Verdict
 from .yaml_reader import read_yaml
 
@@ -45,9 +44,9 @@ def audit(root: Path) -> list[Finding]:
 
 def whole(root: Path) -> None:
     """Raise BridgekitError unless ``root`` is a full clone."""
-    if _git(root, "rev-parse", "--show-toplevel") is None:
+    if git(root, "rev-parse", "--show-toplevel") is None:
         raise BridgekitError(f"{root} is no git repository: history can be audited in a clone only.")
-    if _git(root, "rev-parse", "--is-shallow-repository") != "false":
+    if git(root, "rev-parse", "--is-shallow-repository") != "false":
         raise BridgekitError("this clone is shallow, its history cannot be audited: git fetch --unshallow.")
 
 
@@ -88,7 +87,7 @@ def _finding(root: Path, verdict: Verdict) -> Finding:
 def _record_at(root: Path, commit: str, path: Path) -> dict | None:
     """The record of an earlier run; None where that commit removed it, or it is of another schema."""
     try:
-        record = json.loads(_git(root, "show", f"{commit}:{path}") or "null")
+        record = json.loads(git(root, "show", f"{commit}:{path}") or "null")
     except ValueError:
         return None
     known = isinstance(record, dict) and {"criteria", "metrics", "provenance"} <= record.keys()
@@ -121,7 +120,7 @@ def _another(claim: Claim, record: dict, older: dict | None) -> bool:
 
 def _check_parameters(root: Path, commit: str, record: dict) -> None:
     """The record has the parameters that its page had when it ran, no fewer."""
-    text = _git(root, "show", f"{commit}:book/{record['page']}.md")
+    text = git(root, "show", f"{commit}:book/{record['page']}.md")
     lacking = set(declared_in(text, record["page"])) - set(record["parameters"]) if text else set()
     if lacking:
         raise BridgekitError(f"the record lacks the parameters {', '.join(sorted(lacking))}")
@@ -136,12 +135,12 @@ def _check_repetition(root: Path, claim: Claim) -> None:
 
 
 def _check_order(root: Path, commit: str, placed: str) -> None:
-    if _git(root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
+    if git(root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
         raise BridgekitError(f"the record names commit {commit[:7]}, which this history does not have")
     if not placed:
         raise BridgekitError("the record is not committed")
     for older, newer in ((commit, placed), (placed, "HEAD")):
-        if _git(root, "merge-base", "--is-ancestor", older, newer) is None:
+        if git(root, "merge-base", "--is-ancestor", older, newer) is None:
             raise BridgekitError(f"commit {older[:7]} does not come before {newer[:7]}")
 
 
@@ -175,7 +174,7 @@ def _mark(root: Path, commit: str, claim: Claim, then: Claim) -> str:
         return REANALYSED
     if claim.analysis == criteria.EXACT:
         return CRITERION_FIRST
-    rule = re.search(r"^RULE = (\d+)", _git(root, "show", f"{commit}:bridgekit/criteria.py") or "", re.M)
+    rule = re.search(r"^RULE = (\d+)", git(root, "show", f"{commit}:bridgekit/criteria.py") or "", re.M)
     same = rule and int(rule[1]) == criteria.RULE and claim.analysis == then.analysis
     return CRITERION_FIRST if same else REANALYSED
 
@@ -203,14 +202,15 @@ def _said(verdict: dict) -> dict:
 
 def ledger_of(root: Path, commit: str) -> list[dict]:
     """The ledger of another commit, by its own code and records; BridgekitError where it does not run."""
-    done = subprocess.run(["git", "-C", str(root), "archive", commit], capture_output=True)
+    command = ["git", "-C", str(root), "archive", commit]
+    done = subprocess.run(command, capture_output=True, env=without_git())
     if done.returncode:
         raise BridgekitError(f"this history has no commit {commit}: {done.stderr.decode().strip()}")
     with tempfile.TemporaryDirectory(prefix="bridgekit-") as folder:
         with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
             archive.extractall(folder, filter="data")
         command = [sys.executable, "-m", "bridgekit", "claims", "--json"]
-        env = os.environ | {"PYTHONPATH": folder}
+        env = without_git() | {"PYTHONPATH": folder}
         ran = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     if ran.returncode:
         raise BridgekitError(f"the ledger of {commit} does not run: {ran.stderr.strip().splitlines()[-1]}")
@@ -238,15 +238,8 @@ def write(root: Path) -> list[Path]:
     return written
 
 
-def _git(root: Path, *arguments: str) -> str | None:
-    """What git says; None where it fails. Without its own variables: a hook would name another repository."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, env=env)
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
 def _text(root: Path, *arguments: str) -> str:
-    found = _git(root, *arguments)
+    found = git(root, *arguments)
     if found is None:
         raise BridgekitError(f"git {' '.join(arguments)} fails in {root}")
     return found

@@ -16,7 +16,7 @@ from . import placement, sums
 from .criteria import Claim, load
 from .errors import BridgekitError
 from .parameters import declared_in
-from .records import intact, portable, read_record
+from .records import EXACT, intact, portable, read_record
 from .verdicts import NOT_RUN, REANALYSED, Verdict, judge
 from .yaml_reader import read_yaml
 
@@ -144,7 +144,7 @@ def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
         return f"the record of {page} has not the parameters of profile paper ({named}): run it again"
     # A page may have several numbers of trials; only it knows which a metric is over.
     numbers = {n for name, n in says.items() if isinstance(n, int) and name != "workers"}
-    asked = [name for part in claim.parts if part.kind != "exact" for name in part.metrics]
+    asked = [name for part in claim.parts if part.kind != EXACT for name in part.metrics]
     counts = {name: len(record["metrics"].get(name, {}).get("values", ())) for name in asked}
     few = [name for name, count in counts.items() if count and numbers and count not in numbers]
     named = ", ".join(f"{name} has {counts[name]}" for name in few)

@@ -89,9 +89,7 @@ class Claim:
     text: str
     parts: tuple[Part, ...]
     superseded: "Claim | None" = None  # the criterion before, which speaks until this one's run is there
-    made_under: tuple[str, str] | None = (
-        None  # (id, hash) under which the run was made, if parts were regrouped
-    )
+    made_under: tuple[str, str] | None = None  # (id, hash) of the run's criterion, if parts were regrouped
     earlier: tuple[tuple[str, str], ...] = ()  # (commit, why): what the ledger said before, and why no longer
 
     @property

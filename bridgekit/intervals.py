@@ -53,7 +53,9 @@ def estimate(kind: str, vectors: Sequence[np.ndarray], level: float = LEVEL, wor
     return of(kind).interval(_aligned(of(kind), vectors), level, worst)
 
 
-def p_value(kind: str, vectors: Sequence[np.ndarray], decided: Callable[[float, float], bool], worst: float):
+def p_value(
+    kind: str, vectors: Sequence[np.ndarray], decided: Callable[[float, float], bool], worst: float
+) -> float:
     """The smallest alpha at which ``decided(low, high)`` is true of the interval; 1 where none is.
 
     Intervals of one kind are nested, so that bisection finds it (from above, to one part in a million).
@@ -302,37 +304,10 @@ ANY = ("Gaussian", "log-normal", "one collapse in ten")
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind(
-            "mean",
-            (1, 2),
-            ("Gaussian",),
-            _mean,
-            _mean_effect,
-        ),
-        Kind(
-            "median",
-            (1, 2),
-            ANY,
-            _median,
-            _median_effect,
-            _halves,
-        ),
+        Kind("mean", (1, 2), ("Gaussian",), _mean, _mean_effect),
+        Kind("median", (1, 2), ANY, _median, _median_effect, _halves),
         Kind("share", (1,), ANY, _share, _share_effect),
-        Kind(
-            "spread",
-            (2,),
-            ANY,
-            _spread,
-            _spread_effect,
-            lambda n: _halves(n // 2),
-        ),
-        Kind(
-            "change",
-            (4,),
-            ANY,
-            _change,
-            _change_effect,
-            lambda n: 2 * _halves(n),
-        ),
+        Kind("spread", (2,), ANY, _spread, _spread_effect, lambda n: _halves(n // 2)),
+        Kind("change", (4,), ANY, _change, _change_effect, lambda n: 2 * _halves(n)),
     )
 }

@@ -214,24 +214,30 @@ def git_state(root: Path, package: Path = keys.PACKAGE) -> tuple[str | None, boo
     clone's environment), or ``root`` is not itself the top of a git repository with a commit (a repository
     that merely surrounds it says nothing).
     """
-    found = _git(root, "rev-parse", "--show-toplevel", "HEAD")
+    found = git(root, "rev-parse", "--show-toplevel", "HEAD")
     if found is None or Path(found.splitlines()[0]).resolve() != Path(root).resolve():
         return None, None
     if package.resolve().parent != Path(root).resolve():
         return None, None
-    changes = _git(root, "status", "--porcelain", "--", ".", ":(exclude)figures")
+    changes = git(root, "status", "--porcelain", "--", ".", ":(exclude)figures")
     return found.splitlines()[1], None if changes is None else bool(changes)
 
 
-def _git(root: Path, *arguments: str) -> str | None:
-    # Without git's own variables: in a hook, GIT_DIR would name another repository.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+def git(root: Path, *arguments: str) -> str | None:
+    """What git says in ``root``, without blanks at its ends; None where it fails."""
     command = ["git", "-C", str(root), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env=env)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=30, check=True, env=without_git()
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def without_git() -> dict[str, str]:
+    """The environment without git's own variables: in a hook, GIT_DIR would name another repository."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
 
 def unclean(root: Path) -> str | None:

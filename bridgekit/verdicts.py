@@ -15,7 +15,7 @@ import numpy as np
 from . import intervals, paired
 from .criteria import IDENTITY, Claim, Part
 from .errors import BridgekitError
-from .records import is_exact, kind_of, metric_values
+from .records import EXACT, is_exact, kind_of, metric_values
 
 REPRODUCED, NOT, PARTLY, UNDECIDED, NOT_RUN = "reproduced", "not reproduced", "partly", "undecided", "not run"
 VERDICTS = (REPRODUCED, PARTLY, UNDECIDED, NOT, NOT_RUN)
@@ -136,10 +136,8 @@ def _unusable(claim: Claim, record: dict) -> str | None:
     if lacking:
         return f"the record of {page} lacks {', '.join(dict.fromkeys(lacking))}"
     for part, name in wanted:
-        if is_exact(record, name, part.kind == "exact") != (part.kind == "exact"):
-            kinds = (
-                ("one value per seed", "exact") if part.kind == "exact" else ("exact", "one value per seed")
-            )
+        if is_exact(record, name, part.kind == EXACT) != (part.kind == EXACT):
+            kinds = ("one value per seed", "exact") if part.kind == EXACT else ("exact", "one value per seed")
             return f"{name} is {kinds[0]} in the record of {page}, and {kinds[1]} in claims.yml"
         said = kind_of(record, name)
         if not part.of and said not in (None, part.kind):
@@ -153,7 +151,7 @@ def _mark(claim: Claim, record: dict) -> str:
     # Pieces older than this entry say nothing: git's history does (`claims --audit`).
     under = [record["criteria"], *(piece["criteria"] for piece in pieces if "criteria" in piece)]
     same = all(made.get(claim.id) == claim.hash for made in under)
-    analysed = claim.analysis == "exact" or record.get("analysis", {}).get(claim.id) == claim.analysis
+    analysed = claim.analysis == EXACT or record.get("analysis", {}).get(claim.id) == claim.analysis
     return CRITERION_FIRST if same and analysed else REANALYSED
 
 

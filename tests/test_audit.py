@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import rewrite
 
-from bridgekit import audit, claims, criteria, results, verdicts
+from bridgekit import audit, claims, criteria, records, results, verdicts
 from bridgekit.errors import BridgekitError
 
 HOME = Path(__file__).resolve().parent.parent
@@ -239,6 +239,16 @@ def test_a_repetition_from_nowhere_is_found(repository, monkeypatch):
     assert "which this history does not have" in found(repository).fault
 
 
+def test_gits_own_variables_lead_nowhere_else(repository, monkeypatch, tmp_path):
+    at = git(repository, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
+    audit.whole(repository)
+    try:
+        audit.ledger_of(repository, at)
+    except BridgekitError as error:  # there is no whole library in this repository
+        assert "has no commit" not in str(error)
+
+
 def test_a_shallow_clone_is_an_error(repository, tmp_path_factory, monkeypatch):
     run_page(repository, monkeypatch, RISES)
     commit(repository, "run")
@@ -253,7 +263,7 @@ def test_a_shallow_clone_is_an_error(repository, tmp_path_factory, monkeypatch):
 @pytest.fixture(scope="module")
 def history():
     """Our own repository, where it is a full clone."""
-    if (audit._git(HOME, "rev-parse", "--is-shallow-repository") or "true") != "false":
+    if (records.git(HOME, "rev-parse", "--is-shallow-repository") or "true") != "false":
         pytest.skip("the audit needs a full clone")
     return HOME
 
