@@ -11,10 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bridgekit import criteria, intervals, verdicts
-from bridgekit.criteria import Claim, Part
+from bridgekit.book import criteria, verdicts
+from bridgekit.book.criteria import Claim, Part
+from bridgekit.book.verdicts import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED
 from bridgekit.errors import BridgekitError
-from bridgekit.verdicts import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED
+from bridgekit.measure import intervals
 
 NAN, INF = math.nan, math.inf
 above, below, within = (
