@@ -458,7 +458,7 @@ def test_a_page_names_its_classifiers(judged):
     judged.write("profiles/paper.yaml", "judged:\n  datasets: [street, street]\n")
     assert make.classifiers("judged") == [{"name": "digits"}, {"name": "street"}]
     assert make.classifiers("judged", "paper") == [{"name": "street"}]
-    judged.edit("book/judged.md", "import classifiers, pages", "import pages")
+    judged.edit("book/judged.md", "from bridgekit.measure import classifiers\n", "")
     assert make.classifiers("judged") == []
 
 

@@ -156,7 +156,7 @@ NAMED = {
     "VAE-GAN's D with its labels exchanged": (
         "vae.vae_gan",
         "discriminator_turns(arena)",
-        "discriminator_turns(arena, lambda real, fake: adversarial.discriminator(fake, real))",
+        "discriminator_turns(arena, labelling.domain_confusion)",
         "vae_gan",
         "",
     ),

@@ -66,7 +66,7 @@ def test_forgetting(toy_book, monkeypatch):
     assert names["run"].record()["metrics"]["images_classes_before"]["unit"] == "classes of 60"
     x, y = names["train"].x, names["train"].y
     found = (
-        names["metrics"].knn_classify(x, x, y, k=1).repeat(4)
+        names["on_images"].knn_classify(x, x, y, k=1).repeat(4)
     )  # real images, as often as they are asked for
     assert names["coverage"].classes_missing(found, 60, names["class_hits"]) == 0
 

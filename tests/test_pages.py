@@ -197,7 +197,7 @@ def test_key_of_a_reference_run_is_not_its_own_result(toy_book):
 
 
 def test_page_that_reads_the_ledger(toy_book, monkeypatch):
-    monkeypatch.setattr(make, "READERS", ("beta",))
+    monkeypatch.setattr(keys, "READERS", ("beta",))
     for profile, new in (("quick", True), ("paper", False)):
         before = keys.key("beta", profile)
         toy_book.write("claims.yml", CLAIM.replace("eq 1", f"eq 1, {profile}"))

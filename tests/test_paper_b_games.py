@@ -48,8 +48,8 @@ MISTAKES = {
     ),
     "the temperature in D's training too": (
         "aavae.autoencoder",
-        "unified.label_nll(f, ",
-        "unified.label_nll(f / temperature, ",
+        "labelling.label_nll(f, ",
+        "labelling.label_nll(f / temperature, ",
         "autoencoder, activated",
     ),
     "AAVAE's temperature is not handed on": (
@@ -138,7 +138,7 @@ MISTAKES = {
     ),
     "the makers do not reverse the judge": (
         "processes.Process.made",
-        "unified.reverse(f)",
+        "labelling.reverse(f)",
         "f",
         "cycle_gan",
     ),

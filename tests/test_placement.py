@@ -81,7 +81,7 @@ def stand_in(toy_book, monkeypatch):
 
     monkeypatch.setattr(pages.execution, "execute", execute)
     monkeypatch.setattr(pages.execution, "watched", lambda *_: contextlib.nullcontext())
-    monkeypatch.setattr(make, "key", lambda *_: "key")
+    monkeypatch.setattr(keys, "key", lambda *_: "key")
     monkeypatch.setattr(os, "fsync", lambda file: None)  # a killed process loses nothing that it wrote
     return stand
 

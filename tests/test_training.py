@@ -104,8 +104,8 @@ def test_coming_back_to_a_phase_left_inside_a_chunk_repeats_no_noise(monkeypatch
             seen.append(drawn["z"][k])
         return batch(turn, drawn, k)
 
-    batch = loop._batch
-    monkeypatch.setattr(loop, "_batch", watched)
+    batch = loop.batch_of
+    monkeypatch.setattr(loop, "batch_of", watched)
     state = start(game, [0])
     play(game, state, "I", 50)
     play(game, state, "III")

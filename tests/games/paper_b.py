@@ -275,7 +275,7 @@ CASES = {
     "cgan": conditional_case(importance.cgan, weighted=False),
     "iwcgan": conditional_case(importance.iwcgan, weighted=True),
     "vae": plane_case(vae.vae, {"rounds": 2}, vae_paper, MODEL_CHANGES),
-    "vae_paper, images": image_case(vae.vae, {"rounds": 2}, vae_paper),
+    "vae, images": image_case(vae.vae, {"rounds": 2}, vae_paper),
     "perfect_vae": plane_case(vae.perfect_vae, {"rounds": 2}, perfect_vae, MODEL_CHANGES),
     "perfect_vae, images": image_case(vae.perfect_vae, {"rounds": 2}, perfect_vae),
     "vae_gan": plane_case(vae.vae_gan, {"rounds": 2}, vae_gan, MODEL_CHANGES),
