@@ -152,7 +152,7 @@ def seconds(text: str) -> float | None:
 
 
 def line(page: str, note: dict) -> str:
-    """One progress note of training.fit as `page · what · 1200/2000 · 0:31 left`."""
+    """One progress note of loop.fit as `page · what · 1200/2000 · 0:31 left`."""
     return f"{page} · {told(note)}"
 
 
