@@ -5,7 +5,7 @@
 
     snakemake --profile cluster/slurm --config profile=paper
 
-A page is run again when its content key changes (bridgekit.pages.key): with `--rerun-triggers params`, time
+A page is run again when its content key changes (bridgekit.book.keys.key): with `--rerun-triggers params`, time
 stamps count for nothing. Jobs meet in the file system alone, so any executor plugin will do.
 """
 
@@ -20,7 +20,8 @@ from uuid import uuid4
 
 sys.path.insert(0, workflow.basedir)
 
-from bridgekit import book, keys, pages, placement
+from bridgekit import closure
+from bridgekit.book import keys, make, pages, placement, site
 from bridgekit.errors import BridgekitError
 from snakemake.exceptions import WorkflowError
 
@@ -34,11 +35,13 @@ if "BRIDGEKIT_ERRORS" not in os.environ:  # else this is a job of a call that ha
 
 try:
     placement.recover(pages.root())  # what a kill interrupted
-    KEYS = {page: pages.key(page, PROFILE) for page in pages.names()}
-    JUDGES = {page: pages.classifiers(page, PROFILE) for page in KEYS}
-    JUDGE = keys.digest(keys.tree(keys.modules("import bridgekit.classifiers").values(), keys.PACKAGE))
-    BOOK = book.key(PROFILE)
-    for page in book.discard_damaged(PROFILE):
+    KEYS = {page: keys.key(page, PROFILE) for page in pages.names()}
+    JUDGES = {page: make.classifiers(page, PROFILE) for page in KEYS}
+    JUDGE = closure.digest(
+        closure.tree(closure.modules("import bridgekit.measure.classifiers").values(), closure.PACKAGE)
+    )
+    BOOK = site.key(PROFILE)
+    for page in site.discard_damaged(PROFILE):
         print(f"{page}: its executed notebook was damaged; removed, to be made anew", file=sys.stderr)
     if ONLY:
         pages.source(ONLY)
@@ -59,8 +62,8 @@ def report(judge):
 def before(wildcards):
     """The classifiers that the page judges with. The scoreboard reads the reference runs: where they are being
     made, it comes after them."""
-    first = wildcards.page in pages.READERS and wildcards.profile == "paper" and not ONLY
-    makers = [page for page in KEYS if page not in pages.READERS] if first else []
+    first = wildcards.page in keys.READERS and wildcards.profile == "paper" and not ONLY
+    makers = [page for page in KEYS if page not in keys.READERS] if first else []
     return [*map(report, JUDGES[wildcards.page]), *expand("_build/notebooks/paper/{page}.ipynb", page=makers)]
 
 
@@ -141,4 +144,4 @@ rule html:
         key=BOOK,
     threads: 1
     shell:
-        "{PYTHON:q} -m bridgekit.book {PROFILE:q}"
+        "{PYTHON:q} -m bridgekit.book.site {PROFILE:q}"

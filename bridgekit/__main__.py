@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bridgekit import __version__, claims, machine, pages, verdicts
-from bridgekit.errors import BridgekitError, say
+from bridgekit import __version__, files
+from bridgekit.book import claims, make, pages, verdicts
+from bridgekit.errors import BridgekitError, lenient, say
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 for bad input or a page that failed, 130 when interrupted."""
-    machine.lenient(sys.stdout, sys.stderr)
+    lenient(sys.stdout, sys.stderr)
     options = _parser().parse_args(arguments)
     before = signal.signal(
         signal.SIGTERM, signal.default_int_handler
@@ -32,9 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `bridgekit list | head`: nobody reads on, which is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if error.errno not in machine.FULL:
+        if error.errno not in files.FULL:
             raise
-        say(f"cannot write {error.filename or 'what was to be printed'}: {machine.why(error)}")
+        say(f"cannot write {error.filename or 'what was to be printed'}: {files.why(error)}")
         return 2
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -124,10 +125,10 @@ def run_page(options: argparse.Namespace) -> None:
     """`bridgekit run PAGE`."""
     values = pages.parse(options.page, options.set)
     live = sys.stderr.isatty() and not options.lines
-    for judge in pages.classifiers(options.page, options.profile, values):
+    for judge in make.classifiers(options.page, options.profile, values):
         _made(**judge)
     limit = pages.limit(options.profile, options.limit, bool(values))
-    print(pages.run(options.page, options.profile, values, options.out, live=live, limit=limit))
+    print(make.run(options.page, options.profile, values, options.out, live=live, limit=limit))
 
 
 def show_claims(options: argparse.Namespace) -> None:
@@ -150,7 +151,7 @@ def show_claims(options: argparse.Namespace) -> None:
 
 def show_audit(root: Path, write: bool = False) -> None:
     """`bridgekit claims --audit`: history's own account of every row; BridgekitError where they differ."""
-    from bridgekit import audit
+    from bridgekit.book import audit
 
     for path in audit.write(root) if write else ():
         print(f"written: {path.relative_to(root)}")
@@ -167,7 +168,7 @@ def show_audit(root: Path, write: bool = False) -> None:
 
 def show_doctor(options: argparse.Namespace) -> None:
     """`bridgekit doctor`."""
-    from bridgekit import doctor
+    from bridgekit.book import doctor
 
     for what, finding in doctor.report():
         print(f"{what:23} {finding}")
@@ -188,9 +189,10 @@ def make_classifier(options: argparse.Namespace) -> None:
 
 def _made(name: str, size: int | None = None, channels: int | None = None, device: str = "cpu"):
     """The classifier, trained where it is missing."""
-    from bridgekit import classifiers, streams
+    from bridgekit import random
+    from bridgekit.measure import classifiers
 
-    return classifiers.make(name, size=size, channels=channels, device=streams.device(device))
+    return classifiers.make(name, size=size, channels=channels, device=random.device(device))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import sys
 from collections.abc import Iterable
@@ -41,3 +42,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = [str(item) for item in known]
     close = difflib.get_close_matches(str(name), known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}"
+
+
+def lenient(*streams) -> None:
+    """What a terminal cannot show comes out as `?`, where an error would have ended the program."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

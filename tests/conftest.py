@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bridgekit import sums
+from bridgekit.book import sums
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HEADER = """---
@@ -41,9 +41,9 @@ names: list[str] = ["a"]
 The product follows.
 
 ```{code-cell} ipython3
-from bridgekit import pages
+from bridgekit.book import runs
 
-run = pages.begin("alpha", globals())
+run = runs.begin("alpha", globals())
 ```
 
 ```{code-cell} ipython3

@@ -40,12 +40,21 @@ import mutants  # noqa: E402
 from named_mutants import NAMED  # noqa: E402
 
 STRATA = {
-    "objectives": ("divergences", "distributions", "objectives/*"),
-    "games": ("games/*",),
-    "loop": ("game", "state", "streams", "training", "checkpoints", "contest"),
-    "metrics": ("metrics", "classifiers", "pieces"),
-    "claims": ("criteria", "claims", "verdicts", "audit", "records"),
-    "statistics": ("paired", "intervals"),
+    "theory": ("theory/*",),
+    "games": ("games/*", "models/labelled", "data/binary"),
+    "loop": (
+        "random",
+        *(
+            f"play/{name}"
+            for name in ("draws", "game", "state", "loop", "evaluation", "checkpoints", "sweep")
+        ),
+    ),
+    "measure": (
+        *(f"measure/{name}" for name in ("on_plane", "on_images", "evidence", "estimators", "classifiers")),
+        "book/pieces",
+    ),
+    "claims": tuple(f"book/{name}" for name in ("criteria", "claims", "verdicts", "audit", "records")),
+    "statistics": ("measure/paired", "measure/intervals"),
 }
 ENOUGH = 0.95
 PATIENCE = 180  # seconds that the tests of one mutant may take

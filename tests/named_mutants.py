@@ -11,21 +11,21 @@ TABLES = {"test_game_mutants.py": "NAMED", "test_paper_b_games.py": "MISTAKES"}
 LOOP = [
     (
         "losses logged as their mean over trials",
-        "bridgekit.training",
+        "bridgekit.play.loop",
         "_settle",
         ".mean((0, 1))",
         ".mean((0, 1)).mean().expand(log.shape[-1])",
     ),
     (
         "the start generators missing from a checkpoint",
-        "bridgekit.checkpoints",
+        "bridgekit.play.checkpoints",
         "_content",
         '"init": [g.get_state() for g in state.init],',
         "",
     ),
     (
         "the start generators not given back",
-        "bridgekit.checkpoints",
+        "bridgekit.play.checkpoints",
         "_fill",
         '("init", "generators")',
         '("generators",)',

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import rewrite
 
-from bridgekit import audit, claims, criteria, records, results, verdicts
+from bridgekit.book import audit, claims, criteria, records, runs, verdicts
 from bridgekit.errors import BridgekitError
 
 HOME = Path(__file__).resolve().parent.parent
@@ -50,8 +50,8 @@ def ledger(root, *entries):
 def run_page(root, monkeypatch, values, at=None):
     """A reference run of the page demo at commit ``at``, this one unless given."""
     at = at or git(root, "rev-parse", "HEAD")
-    monkeypatch.setattr(results.records, "git_state", lambda root: (at, False))
-    run = results.Run("demo", "paper", {}, root / "figures" / "paper" / "demo", root)
+    monkeypatch.setattr(runs.records, "git_state", lambda root: (at, False))
+    run = runs.Run("demo", "paper", {}, root / "figures" / "paper" / "demo", root)
     run.metric(
         "fall", values, exact=isinstance(values, float), kind="" if isinstance(values, float) else "median"
     )

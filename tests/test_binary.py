@@ -8,9 +8,10 @@ import pytest
 import torch
 from mutants import survivors
 
-from bridgekit.data import Images
+from bridgekit.data import binary
+from bridgekit.data.images import Images
 from bridgekit.errors import BridgekitError
-from bridgekit.games import binary
+from bridgekit.play import draws
 
 
 def images(x, y, classes=3, name="toy", split="train"):
@@ -158,7 +159,7 @@ def test_parts_may_take_every_image():
 
 
 def test_every_trial_draws_from_its_own_part():
-    from_parts(binary.FromParts)
+    from_parts(draws.FromParts)
 
 
 def test_images_without_their_labels_are_another_data_set():

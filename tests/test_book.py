@@ -8,20 +8,20 @@ from types import SimpleNamespace
 import pytest
 from conftest import damaged, rewrite
 
-from bridgekit import book, pages, sums
+from bridgekit.book import keys, pages, site, sums
 from bridgekit.errors import BridgekitError
 
 
 def assemble():
     """The source tree, in a folder of its own."""
-    return book.assemble("quick", pages.root() / "_build" / "work" / "here")
+    return site.assemble("quick", pages.root() / "_build" / "work" / "here")
 
 
 @pytest.fixture
 def executed(toy_book):
     """The small book with notebooks as `pages.run` leaves them, at profile quick."""
     for page in pages.names():
-        metadata = {"bridgekit": {"page": page, "profile": "quick", "key": pages.key(page)}}
+        metadata = {"bridgekit": {"page": page, "profile": "quick", "key": keys.key(page)}}
         notebook = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
         toy_book.write(f"_build/notebooks/quick/{page}.ipynb", sums.sealed(json.dumps(notebook)))
     return toy_book
@@ -86,18 +86,18 @@ def test_120_damaged_notebooks_are_removed_or_harmless(executed):
     content = json.loads(notebook.read_text()) | {"cells": [CELL]}
     notebook.write_text(sums.sealed(json.dumps(content)))
     whole, shown = notebook.read_bytes(), sums.read_notebook(notebook)
-    assert book.discard_damaged("quick") == [] and book._current(executed.root, "alpha", "quick") == notebook
+    assert site.discard_damaged("quick") == [] and site._current(executed.root, "alpha", "quick") == notebook
     removed = 0
     for body in damaged(whole, 120):
         notebook.write_bytes(body)
         try:
-            assert sums.read_notebook(book._current(executed.root, "alpha", "quick")) == shown
+            assert sums.read_notebook(site._current(executed.root, "alpha", "quick")) == shown
         except BridgekitError as error:
             assert "alpha had been executed, but the notebook is damaged; removed" in str(error)
             assert not notebook.exists()
             removed += 1
             notebook.write_bytes(body)
-            assert book.discard_damaged("quick") == ["alpha"] and not notebook.exists()
+            assert site.discard_damaged("quick") == ["alpha"] and not notebook.exists()
     assert removed > 100
 
 
@@ -108,7 +108,7 @@ NO_SUM = ["", "{}", "[]", "null", '{"metadata": {}}', '{"metadata": {"bridgekit"
 def test_a_notebook_without_its_sum_is_made_anew(executed, text):
     executed.notebook("beta").write_bytes(text.encode(errors="surrogateescape"))
     executed.write("_build/notebooks/quick/beta.failed.ipynb", "")  # is shown to people, and to no book
-    assert book.discard_damaged("quick") == ["beta"]
+    assert site.discard_damaged("quick") == ["beta"]
     assert not executed.notebook("beta").exists() and executed.notebook("alpha").exists()
     assert executed.notebook("beta.failed").exists()
 
@@ -134,14 +134,14 @@ def test_figure_that_is_not_there(executed):
 
 
 def test_key_follows_every_source(executed):
-    seen = {book.key("quick")}
-    assert book.key("quick") in seen
+    seen = {site.key("quick")}
+    assert site.key("quick") in seen
     sources = [f"book/{name}" for name in ("welcome.md", "references.bib", "alpha.md")]
     for name in (*sources, "_config.yml", "figures/paper/dot.svg"):
         executed.append(name, "\n")
-        assert book.key("quick") not in seen, name
-        seen.add(book.key("quick"))
-    assert book.key("paper") not in seen
+        assert site.key("quick") not in seen, name
+        seen.add(site.key("quick"))
+    assert site.key("paper") not in seen
 
 
 def jupyter_book(monkeypatch, status=0, meanwhile=lambda: None, stderr=""):
@@ -158,7 +158,7 @@ def jupyter_book(monkeypatch, status=0, meanwhile=lambda: None, stderr=""):
         meanwhile()
         return SimpleNamespace(returncode=status, stderr=stderr)
 
-    monkeypatch.setattr(book.subprocess, "run", run)
+    monkeypatch.setattr(site.subprocess, "run", run)
     return seen
 
 
@@ -167,13 +167,13 @@ def test_a_build_that_fails_leaves_the_old_html(executed, monkeypatch, capsys):
     jupyter_book(monkeypatch, status=1)
     for _ in range(2):
         with pytest.raises(BridgekitError, match="each of them is an error: see the lines above.$"):
-            book.build("quick")
+            site.build("quick")
         assert not html.exists()
     jupyter_book(monkeypatch)
-    assert book.build("quick").read_text() == "1"
+    assert site.build("quick").read_text() == "1"
     jupyter_book(monkeypatch, status=1, stderr="WARNING: something\n")
     with pytest.raises(BridgekitError, match="each of them is an error.* is the earlier book"):
-        book.build("quick")
+        site.build("quick")
     assert (html / "index.html").read_text() == "1" and capsys.readouterr().err == "WARNING: something\n"
     assert sorted(path.name for path in html.parent.iterdir()) == ["html", "notebooks", "work"]
     assert not list((html.parent / "work").iterdir())
@@ -185,10 +185,10 @@ def test_two_builds_at_once_do_not_touch_each_other(executed, monkeypatch):
 
     def meanwhile():
         if len(seen) == 1:
-            inner.append(book.build("quick").read_text())
+            inner.append(site.build("quick").read_text())
 
     seen = jupyter_book(monkeypatch, meanwhile=meanwhile)
-    assert book.build("quick").read_text() == "1" and inner == ["2"]
+    assert site.build("quick").read_text() == "1" and inner == ["2"]
     assert len(set(seen)) == 2 and not any(work.exists() for work in seen)
     assert sorted(path.name for path in html.parent.iterdir()) == ["html", "notebooks", "work"]
 
@@ -199,28 +199,28 @@ def test_two_builds_at_once_do_not_touch_each_other(executed, monkeypatch):
 )
 def test_full_disk_is_no_warning(executed, monkeypatch, said, name):
     jupyter_book(monkeypatch)
-    html = book.build("quick")
+    html = site.build("quick")
     jupyter_book(monkeypatch, status=1, stderr=f"Exception occurred:\n{said}\n")
     with pytest.raises(BridgekitError, match=f"cannot write the book: .*Free some space .{name}") as error:
-        book.build("quick")
+        site.build("quick")
     assert "warnings" not in str(error.value) and html.read_text() == "1"
 
 
 def test_full_disk_while_the_sources_are_put_together(executed, monkeypatch):
     jupyter_book(monkeypatch)
-    html = book.build("quick")
+    html = site.build("quick")
 
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(book.shutil, "copyfile", full)
+    monkeypatch.setattr(site.shutil, "copyfile", full)
     with pytest.raises(BridgekitError, match="cannot write .*_build: No space left on device. Free"):
-        book.build("quick")
+        site.build("quick")
     assert html.read_text() == "1" and not list((html.parent.parent / "work").iterdir())
 
 
 def test_guard_lets_assembled_sources_pass_and_nothing_else(executed):
     source = assemble()
-    assert book.setup(SimpleNamespace(srcdir=source))["parallel_read_safe"]
+    assert site.setup(SimpleNamespace(srcdir=source))["parallel_read_safe"]
     with pytest.raises(SystemExit, match="Run `make book`"):
-        book.setup(SimpleNamespace(srcdir=executed.root / "book"))
+        site.setup(SimpleNamespace(srcdir=executed.root / "book"))

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from bridgekit import checkpoints, data
+from bridgekit import data
 from bridgekit.data import store
 from bridgekit.errors import BridgekitError
-from bridgekit.games import arenas, bridge
-from bridgekit.state import State
-from bridgekit.training import fit, play, start
+from bridgekit.games import bridge, setups
+from bridgekit.play import checkpoints
+from bridgekit.play.loop import fit, play
+from bridgekit.play.state import State, start
 
 SEEDS = (0, 1)
 UNCHANGED = {"seeds", "device", "source"}  # which say what a state is, not how far it is
@@ -29,7 +30,7 @@ def quiet(monkeypatch, tmp_path):
 @pytest.fixture(scope="module")
 def game():
     """Spectral vectors, and a phase that draws new weights and takes a new optimiser."""
-    arena = arenas.plane(data.mixture("gaussians25"), batch=8, hidden=6, depth=2, spectral=True)
+    arena = setups.plane(data.mixture("gaussians25"), batch=8, hidden=6, depth=2, spectral=True)
     return bridge.fine_tuning(arena, ml_rounds=12, rounds=6)
 
 

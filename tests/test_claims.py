@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from conftest import damaged, rewrite
 
-from bridgekit import claims, criteria, intervals, records, results, sums, verdicts
+from bridgekit.book import claims, criteria, records, runs, sums, verdicts
+from bridgekit.book.verdicts import NOT, NOT_RUN, REPRODUCED, UNDECIDED
+from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.errors import BridgekitError
-from bridgekit.verdicts import NOT, NOT_RUN, REPRODUCED, UNDECIDED
-from bridgekit.yaml_reader import read_yaml
+from bridgekit.measure import intervals
 
 HOME = Path(__file__).resolve().parent.parent
 ENTRY = {"id": "X1", "paper": "X", "place": "eq 1", "statement": "It falls.", "page": "demo"}
@@ -28,7 +29,7 @@ def write(root, *entries):
 
 def reference(root, page="demo", profile="paper", commit="abc", dirty=False, parameters=None, **metrics):
     """A committed reference run of the page demo; single numbers are exact."""
-    run = results.Run(page, profile, parameters or {}, root / "figures" / "paper" / "demo", root)
+    run = runs.Run(page, profile, parameters or {}, root / "figures" / "paper" / "demo", root)
     for name, values in metrics.items():
         run.metric(name, values, exact=np.ndim(values) == 0)
     run.finish()
@@ -49,7 +50,7 @@ EXACTLY = {"metric": "fall", "above": 0, "exact": True}
 
 def test_the_ledger_decides_from_the_committed_reference_alone(tmp_path):
     write(tmp_path, entry({"metric": "fall", "above": 0}), entry(id="X2"))
-    results.Run("demo", "quick", {}, tmp_path / "figures" / "quick" / "demo", tmp_path).finish()
+    runs.Run("demo", "quick", {}, tmp_path / "figures" / "quick" / "demo", tmp_path).finish()
     decided, empty = claims.ledger(tmp_path)
     assert (decided.verdict, decided.reason) == (NOT_RUN, "no reference run of demo is committed")
     assert (empty.verdict, empty.reason) == (NOT_RUN, "no page decides it yet")
@@ -87,7 +88,7 @@ def test_a_criterion_changed_after_the_run_flips_to_not_run(tmp_path, changed, v
 
 def test_the_hash_is_taken_when_the_run_begins(tmp_path):
     write(tmp_path, entry({"metric": "fall", "above": 0}))
-    run = results.Run("demo", "paper", {}, tmp_path / "figures" / "paper" / "demo", tmp_path)
+    run = runs.Run("demo", "paper", {}, tmp_path / "figures" / "paper" / "demo", tmp_path)
     run.metric("fall", 0.5)
     write(tmp_path, entry({"metric": "fall", "above": 0.4}))  # tuned while the page was running
     run.finish()
@@ -131,7 +132,7 @@ OLDER = {"page": "old", "criterion": {"text": "it did", "parts": [EXACTLY]}}
 
 def test_a_superseded_criterion_speaks_until_the_new_ones_run_is_there(tmp_path):
     write(tmp_path, entry({"metric": "fall", "below": 9}, superseded=OLDER))
-    old = results.Run("old", "paper", {}, tmp_path / "figures" / "paper" / "old", tmp_path)
+    old = runs.Run("old", "paper", {}, tmp_path / "figures" / "paper" / "old", tmp_path)
     old.metric("fall", 1.0, exact=True)
     old.finish()
     clean(old.out)
@@ -146,9 +147,7 @@ def test_a_superseded_criterion_speaks_until_the_new_ones_run_is_there(tmp_path)
 def test_a_repetition_counts_where_it_played_the_same_seeds(tmp_path):
     with_page(tmp_path)
     reference(tmp_path, **RAN)
-    again = results.Run(
-        "demo", "paper", RAN["parameters"], tmp_path / "figures" / "repeated" / "demo", tmp_path
-    )
+    again = runs.Run("demo", "paper", RAN["parameters"], tmp_path / "figures" / "repeated" / "demo", tmp_path)
     again.metric("fall", [-3.0, -3.1, -3.2])
     again.finish()
     clean(again.out)

@@ -15,13 +15,16 @@ import torch
 from conftest import HEADER
 from torch import nn
 
-from bridgekit import classifiers, data, metrics, pages, training
+from bridgekit import closure, data
 from bridgekit.__main__ import main
+from bridgekit.book import make
 from bridgekit.errors import BridgekitError
-from bridgekit.games import arenas
+from bridgekit.games import setups
 from bridgekit.games.classifying import classification, shifted
-from bridgekit.residual import ResidualBlock, ResidualNet
-from bridgekit.streams import stream
+from bridgekit.measure import classifiers, on_images
+from bridgekit.models.residual import ResidualBlock, ResidualNet
+from bridgekit.play import evaluation, loop
+from bridgekit.random import stream
 
 
 def net(seed: int = 0, **options) -> ResidualNet:
@@ -104,18 +107,18 @@ def test_fewer_images_than_a_batch():
     with pytest.raises(BridgekitError, match="a batch of 41 wants at least as many images; there are 40"):
         classification(small(40), rounds=1, batch=41)
     with pytest.raises(BridgekitError, match="a batch of 64 .* there are 40"):
-        arenas.images(small(40), batch=64)
+        setups.images(small(40), batch=64)
     classification(small(40), rounds=1, batch=40)
 
 
 def test_it_learns_and_a_checkpoint_resumes(tmp_path):
     game = classification(small(), rounds=60, batch=32, width=4, lr=1e-2)
-    whole = training.play(game, training.start(game, [0]), "learn")
-    with training.probe(whole) as nets:
+    whole = loop.play(game, loop.start(game, [0]), "learn")
+    with evaluation.probe(whole) as nets:
         assert (nets.C(small().x).argmax(-1) == small().y).float().mean() > 0.9
-    half = training.start(game, [0])
-    training.play(game, half, "learn", 30, checkpoint=tmp_path / "c.pt")
-    again = training.play(game, training.start(game, [0]), "learn", checkpoint=tmp_path / "c.pt")
+    half = loop.start(game, [0])
+    loop.play(game, half, "learn", 30, checkpoint=tmp_path / "c.pt")
+    again = loop.play(game, loop.start(game, [0]), "learn", checkpoint=tmp_path / "c.pt")
     for a, b in zip(
         whole.nets["C"].state_dict().values(), again.nets["C"].state_dict().values(), strict=True
     ):
@@ -156,7 +159,7 @@ def test_made_once_then_loaded(quick, tmp_path):
     for judge in (made, again, loaded):
         assert judge.fingerprint == made.fingerprint and judge.name == "digits"
         assert judge.classes == test.classes and judge.shape == (1, 28, 28)
-        assert metrics.classifier_accuracy(judge, test.x, test.y) == judge.accuracy
+        assert on_images.classifier_accuracy(judge, test.x, test.y) == judge.accuracy
         assert not judge.net.training and not any(p.requires_grad for p in judge.net.parameters())
     assert classifiers.make("digits", root=tmp_path / "other").fingerprint == made.fingerprint  # repeatable
     assert len(quick) == 2
@@ -184,10 +187,10 @@ def test_images_on_another_scale_are_refused(quick, tmp_path, scale):
     judge, test = classifiers.make("digits", root=tmp_path), data.load("digits", "test")
     other = SCALES[scale](test.x)
     acts = {
-        "distance": lambda x: metrics.frechet_distance(judge, x, test.x),
-        "to reference": lambda x: metrics.frechet_distance(judge, test.x, x),
-        "inception score": lambda x: metrics.image_inception_score(judge, x),
-        "accuracy": lambda x: metrics.classifier_accuracy(judge, x, test.y),
+        "distance": lambda x: on_images.frechet_distance(judge, x, test.x),
+        "to reference": lambda x: on_images.frechet_distance(judge, test.x, x),
+        "inception score": lambda x: on_images.inception_score(judge, x),
+        "accuracy": lambda x: on_images.classifier_accuracy(judge, x, test.y),
         "logits": judge.logits,
         "features": judge.features,
     }
@@ -256,7 +259,7 @@ def test_weights_are_the_average_over_the_last_fifth(quick, tmp_path):
     classifiers.RULES["digits"] = rule
     judge = classifiers.make("digits", root=tmp_path)
     game, seen = classification(data.load("digits"), **dataclasses.asdict(rule)), []
-    for now in training.fit(game, training.start(game, [0]), "learn", at=range(40, 51)):
+    for now in loop.fit(game, loop.start(game, [0]), "learn", at=range(40, 51)):
         seen.append({k: v.clone() for k, v in now.nets["C"].state_dict().items()})
     for name, value in judge.net.state_dict().items():
         each = torch.stack([weights[name] for weights in seen])
@@ -310,13 +313,13 @@ def test_other_images_rules_and_code_are_other_weights(quick, tmp_path, monkeypa
 def test_a_killed_training_is_taken_up_again(quick, tmp_path, monkeypatch):
     classifiers.RULES["digits"] = classifiers.Rule(rounds=60, batch=16, width=4, shift=0)
     expected = classifiers.make("digits", root=tmp_path / "whole").fingerprint
-    fit = training.fit
+    fit = loop.fit
 
     def killed(game, state, phase, at, checkpoint):
         yield from fit(game, state, phase, 55, at=at, checkpoint=checkpoint)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "fit", killed)
+    monkeypatch.setattr(loop, "fit", killed)
     with pytest.raises(KeyboardInterrupt):
         classifiers.make("digits", root=tmp_path)
     assert not list((tmp_path / "cache").glob("*.weights"))
@@ -327,7 +330,7 @@ def test_a_killed_training_is_taken_up_again(quick, tmp_path, monkeypatch):
             rounds.append(now.played["learn"])
             yield now
 
-    monkeypatch.setattr(training, "fit", resumed)
+    monkeypatch.setattr(loop, "fit", resumed)
     assert classifiers.make("digits", root=tmp_path).fingerprint == expected
     assert rounds == [*range(56, 61)] and not list((tmp_path / "cache").glob("*.pt"))
 
@@ -368,7 +371,7 @@ def test_a_place_without_room_is_known_before_training(quick, tmp_path, monkeypa
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(classifiers.machine.os, "posix_fallocate", full)
+    monkeypatch.setattr(classifiers.files.os, "posix_fallocate", full)
     with pytest.raises(BridgekitError, match=r"neither .*\(No space left on device\) nor .* 40 MB of room"):
         classifiers.make("digits", root=tmp_path)
     assert not quick
@@ -395,7 +398,7 @@ def test_training_is_kept_where_the_weights_cannot_be_written(quick, tmp_path, m
     def played(*arguments):
         raise AssertionError("a round was played again")
 
-    monkeypatch.setattr(training._Stretch, "_round", played)
+    monkeypatch.setattr(loop._Stretch, "_round", played)
     assert classifiers.make("digits", root=tmp_path).name == "digits" and not checkpoint.exists()
 
 
@@ -422,9 +425,10 @@ size: int = 12
 ```
 
 ```{code-cell} ipython3
-from bridgekit import classifiers, pages
+from bridgekit.book import runs
+from bridgekit.measure import classifiers
 
-run = pages.begin("judged", globals())
+run = runs.begin("judged", globals())
 ```
 
 ```{code-cell} ipython3
@@ -445,17 +449,17 @@ def judged(toy_book):
 
 
 def test_a_page_names_its_classifiers(judged):
-    assert pages.classifiers("judged") == [{"name": "digits", "size": 12}]
-    assert pages.classifiers("judged", "paper") == [{"name": "street", "size": 32}]
-    assert pages.classifiers("judged", overrides={"size": 9}) == [{"name": "digits", "size": 9}]
-    assert pages.classifiers("alpha") == []
+    assert make.classifiers("judged") == [{"name": "digits", "size": 12}]
+    assert make.classifiers("judged", "paper") == [{"name": "street", "size": 32}]
+    assert make.classifiers("judged", overrides={"size": 9}) == [{"name": "digits", "size": 9}]
+    assert make.classifiers("alpha") == []
     judged.edit("book/judged.md", 'dataset: str = "digits"', 'datasets: list[str] = ["digits", "street"]')
     judged.edit("book/judged.md", "size: int = 12\n", "")
     judged.write("profiles/paper.yaml", "judged:\n  datasets: [street, street]\n")
-    assert pages.classifiers("judged") == [{"name": "digits"}, {"name": "street"}]
-    assert pages.classifiers("judged", "paper") == [{"name": "street"}]
-    judged.edit("book/judged.md", "import classifiers, pages", "import pages")
-    assert pages.classifiers("judged") == []
+    assert make.classifiers("judged") == [{"name": "digits"}, {"name": "street"}]
+    assert make.classifiers("judged", "paper") == [{"name": "street"}]
+    judged.edit("book/judged.md", "from bridgekit.measure import classifiers\n", "")
+    assert make.classifiers("judged") == []
 
 
 def test_command_line_makes_one(quick, judged, monkeypatch, tmp_path, capsys):
@@ -467,7 +471,7 @@ def test_command_line_makes_one(quick, judged, monkeypatch, tmp_path, capsys):
     assert main(["classifier", "digit"]) == 2
     assert "bridgekit: there is no data set 'digit'" in capsys.readouterr().err
     # before a page runs, what it judges with is there
-    monkeypatch.setattr(pages, "run", lambda *args, **options: len(quick))
+    monkeypatch.setattr(make, "run", lambda *args, **options: len(quick))
     assert main(["run", "judged"]) == 0 and capsys.readouterr().out == "1\n"
     assert main(["run", "judged", "--set", "size=10"]) == 0 and capsys.readouterr().out == "2\n"
     assert main(["run", "beta"]) == 0 and len(quick) == 2
@@ -475,8 +479,8 @@ def test_command_line_makes_one(quick, judged, monkeypatch, tmp_path, capsys):
 
 @pytest.mark.pipeline
 def test_snakemake_trains_what_pages_name(toy_repository, judged, tmp_path):
-    judged.edit("bridgekit/classifiers.py", '"digits": Rule(', '"digits": Rule(width=4, batch=16, ')
-    judged.edit("bridgekit/classifiers.py", "rounds=100", "rounds=4")
+    judged.edit("bridgekit/measure/classifiers.py", '"digits": Rule(', '"digits": Rule(width=4, batch=16, ')
+    judged.edit("bridgekit/measure/classifiers.py", "rounds=100", "rounds=4")
     options = ("--cores", "2", "--rerun-triggers", "params", "--quiet", "host", "progress", "reason", "rules")
     for times in (1, 2):
         done = judged.run(
@@ -519,10 +523,18 @@ def test_a_file_system_without_locks_does_without(tmp_path, monkeypatch):
 
 
 def test_the_code_that_decides_the_weights_is_all_of_it(monkeypatch):
-    """A change in any of its modules makes other weights."""
+    """A change in any of its modules makes other weights; one in another data set's reader does not."""
+    parts = (
+        "measure/classifiers",
+        "models/residual",
+        "games/classifying",
+        "play/loop",
+        "play/draws",
+        "random",
+    )
     read, digests = Path.read_bytes, set()
-    for changed in ("", *classifiers.CODE):
-        file = Path(classifiers.__file__).parent / f"{changed}.py"
+    for changed in ("", *parts, "data/svhn"):
+        file = closure.PACKAGE / f"{changed}.py"
         monkeypatch.setattr(Path, "read_bytes", lambda path, file=file: read(path) + b"#" * (path == file))
         digests.add(classifiers._code.__wrapped__())
-    assert len(digests) == 1 + len(classifiers.CODE)
+    assert len(digests) == 1 + len(parts)

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from bridgekit import doctor
 from bridgekit.__main__ import main
+from bridgekit.book import doctor
 
 CLAIM = """- id: A1
   paper: A
@@ -96,7 +96,7 @@ def test_interrupt(toy_book, capsys, monkeypatch):
     def stop(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bridgekit.pages.run", stop)
+    monkeypatch.setattr("bridgekit.book.make.run", stop)
     assert main(["run", "beta"]) == 130
     assert capsys.readouterr().err == "\nbridgekit: interrupted; what stood in place before still does\n"
 

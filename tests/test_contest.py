@@ -7,12 +7,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bridgekit import contest, data, metrics, training
+from bridgekit import data, random
 from bridgekit.errors import BridgekitError
-from bridgekit.game import Turn
-from bridgekit.games import arenas, baselines, bridge
-from bridgekit.objectives import adversarial
-from bridgekit.training import play, probe, start
+from bridgekit.games import baselines, bridge, setups
+from bridgekit.measure import on_plane
+from bridgekit.play import loop, sweep
+from bridgekit.play.evaluation import probe
+from bridgekit.play.game import Turn
+from bridgekit.play.loop import play
+from bridgekit.play.state import start
+from bridgekit.theory import adversarial
 
 MIXTURE = data.mixture("gaussians25")
 POINTS = MIXTURE.sample(20, torch.Generator().manual_seed(1))
@@ -26,7 +30,7 @@ def quiet(monkeypatch, tmp_path):
 
 
 def small_plane(**settings):
-    return arenas.plane(MIXTURE, batch=8, hidden=8, depth=1, **settings)
+    return setups.plane(MIXTURE, batch=8, hidden=8, depth=1, **settings)
 
 
 def small_bridge(rounds=ROUNDS, **settings):
@@ -44,24 +48,24 @@ def same(a, b):
 
 def look(state, samples=200):
     """Keep what a page would, and the round; returns the round, counted from the first."""
-    z = training.noise(state.seeds, (samples, 2), "plane-probe")
+    z = random.noise(state.seeds, (samples, 2), "plane-probe")
     with probe(state) as nets:
-        scores = metrics.plane_scores(nets.G(z), MIXTURE, POINTS)
+        scores = on_plane.plane_scores(nets.G(z), MIXTURE, POINTS)
     state.keep(**scores, round=sum(state.played.values()))
     return sum(state.played.values())
 
 
 def test_a_cell_that_is_named_twice_is_played_once():
     played = []
-    assert contest.side_by_side(played.append, [1, 2, 1], workers=2) == {1: None, 2: None}
+    assert sweep.in_parallel(played.append, [1, 2, 1], workers=2) == {1: None, 2: None}
     assert sorted(played) == [1, 2]
     with pytest.raises(BridgekitError, match="workers=0"):
-        contest.side_by_side(played.append, [1], workers=0)
+        sweep.in_parallel(played.append, [1], workers=0)
 
 
 def watch(game, state, at=LOOKS, **options):
     """Play a whole game and look at it; returns the rounds at which it was."""
-    return [look(now) for now in contest.whole(game, state, at, **options)]
+    return [look(now) for now in loop.whole(game, state, at, **options)]
 
 
 def history(state):
@@ -95,7 +99,7 @@ def poisoned(game, phase, fate, moves=("D",)):
 
 def saving_always(monkeypatch):
     """`whole` saves after every stretch of play, not once a minute."""
-    monkeypatch.setattr(contest, "fit", functools.partial(training.fit, save_every=-1.0))
+    monkeypatch.setattr(loop, "fit", functools.partial(loop.fit, save_every=-1.0))
 
 
 # ------------------------------------------------------------------------------------------ where one looks
@@ -103,7 +107,7 @@ def saving_always(monkeypatch):
 
 def test_looks_fall_at_the_rounds_counted_from_the_first():
     state = start(small_bridge(), [0])
-    now = [(sum(s.played.values()), dict(s.played)) for s in contest.whole(small_bridge(), state, LOOKS)]
+    now = [(sum(s.played.values()), dict(s.played)) for s in loop.whole(small_bridge(), state, LOOKS)]
     assert [round_ for round_, _ in now] == LOOKS
     assert now[2][1] == {"I": 7}  # the round that ends a phase, before the next begins
     assert now[3][1] == {"I": 7, "II": 1} and now[5][1] == {"I": 7, "II": 8}
@@ -138,7 +142,7 @@ def test_only_the_phases_named_are_played():
     assert state.played == {"I": 6, "warm": 4} and same(weights(state), weights(by_hand))
     # The rounds are counted from the first of the phases named.
     branch = play(game, start(game, [0]), "I").branch()
-    found = [dict(now.played) for now in contest.whole(game, branch, [0, 1, 4], phases=["warm"])]
+    found = [dict(now.played) for now in loop.whole(game, branch, [0, 1, 4], phases=["warm"])]
     assert found == [{"I": 6, "warm": k} for k in (0, 1, 4)]
     assert same(weights(branch), weights(by_hand))
 
@@ -159,7 +163,7 @@ def test_a_game_killed_at_any_look_goes_on_and_ends_the_same(tmp_path, monkeypat
         saving_always(monkeypatch)
     for cut, round_ in enumerate(LOOKS):
         path = tmp_path / f"{round_}.pt"
-        killed = contest.whole(game, start(game, [0, 1]), LOOKS, checkpoint=path)
+        killed = loop.whole(game, start(game, [0, 1]), LOOKS, checkpoint=path)
         for _ in range(cut + 1):
             look(next(killed))
         killed.close()  # what a kill leaves is the file alone
@@ -177,7 +181,7 @@ def test_a_game_killed_at_any_look_goes_on_and_ends_the_same(tmp_path, monkeypat
 def test_a_finished_game_is_neither_played_nor_looked_at_again(tmp_path, monkeypatch):
     game, first = small_bridge(), start(small_bridge(), [0])
     assert watch(game, first, checkpoint=tmp_path / "c.pt") == LOOKS
-    monkeypatch.setattr(training._Stretch, "_round", lambda self, k: pytest.fail("a round was played again"))
+    monkeypatch.setattr(loop._Stretch, "_round", lambda self, k: pytest.fail("a round was played again"))
     again = start(game, [0])
     assert watch(game, again, checkpoint=tmp_path / "c.pt") == []
     assert again.kept("round").tolist() == LOOKS and again.played == first.played
@@ -255,7 +259,7 @@ def test_one_of_two_goes_on_when_the_other_fails(tmp_path, monkeypatch):
         torch.testing.assert_close(state.kept(name)[:, 1], values[:, 1], equal_nan=True)
     # Killed after the failure, resumed: the same.
     path = tmp_path / "k.pt"
-    killed = contest.whole(game, start(game, [0, 1]), LOOKS, checkpoint=path)
+    killed = loop.whole(game, start(game, [0, 1]), LOOKS, checkpoint=path)
     while look(next(killed)) < 15:
         pass
     killed.close()
@@ -281,7 +285,7 @@ def train(cell):
 
 
 def test_no_number_depends_on_how_many_work():
-    one, two = (contest.side_by_side(train, CELLS, workers) for workers in (1, 2))
+    one, two = (sweep.in_parallel(train, CELLS, workers) for workers in (1, 2))
     assert list(one) == list(two) == CELLS
     for cell in CELLS:
         assert same(one[cell], two[cell])
@@ -290,11 +294,11 @@ def test_no_number_depends_on_how_many_work():
 
 def test_they_do_work_side_by_side_and_keep_their_order():
     meeting = threading.Barrier(2, timeout=10)  # nobody gets past it alone
-    assert contest.side_by_side(lambda cell: (meeting.wait(), -cell)[1], range(6, 0, -1), 2) == {
+    assert sweep.in_parallel(lambda cell: (meeting.wait(), -cell)[1], range(6, 0, -1), 2) == {
         k: -k for k in range(6, 0, -1)
     }
-    assert list(contest.side_by_side(abs, iter([3, -1, 2]), 3).items()) == [(3, 3), (-1, 1), (2, 2)]
-    assert contest.side_by_side(abs, [], 2) == {}
+    assert list(sweep.in_parallel(abs, iter([3, -1, 2]), 3).items()) == [(3, 3), (-1, 1), (2, 2)]
+    assert sweep.in_parallel(abs, [], 2) == {}
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -303,7 +307,7 @@ def test_each_works_with_the_threads_that_torch_had(threads):
     try:
         torch.set_num_threads(threads)
         for workers in (1, 2):
-            found = contest.side_by_side(lambda cell: torch.get_num_threads(), range(3), workers)
+            found = sweep.in_parallel(lambda cell: torch.get_num_threads(), range(3), workers)
             assert set(found.values()) == {threads} and torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
@@ -327,7 +331,7 @@ def test_after_the_first_error_nothing_begins_and_it_is_raised(workers):
         done.append(cell)
 
     with pytest.raises(Broken, match=str(workers - 1)):
-        contest.side_by_side(work, range(8), workers)
+        sweep.in_parallel(work, range(8), workers)
     assert sorted(begun) == list(range(workers)) and done == list(range(workers - 1))
 
 
@@ -336,5 +340,5 @@ def test_an_error_inside_a_game_names_its_own_place():
         raise BridgekitError(f"cell {cell} cannot be played")
 
     with pytest.raises(BridgekitError, match="cell a cannot be played") as error:
-        contest.side_by_side(work, "ab", 1)
+        sweep.in_parallel(work, "ab", 1)
     assert error.traceback[-1].name == "work"

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy import stats
 
-from bridgekit import coverage, metrics
 from bridgekit.data import mixture
 from bridgekit.errors import BridgekitError
+from bridgekit.measure import coverage, on_plane
 
 GRID = mixture("gaussians25")
 INSIDE = 1 - math.exp(-4.5)  # of a Gaussian in the plane, within three standard deviations
@@ -46,14 +46,14 @@ def test_perfect_samples_cover_all_modes_where_a_count_is_allowed(name, least):
     second = next(n for n in range(least, 10**4) if coverage.mode_hits(n, modes, 2, 3.0) == 2)
     for n in (least, second):
         x = target.sample(200 * n, generator(n)).view(200, n, 2)
-        short = (metrics.modes_covered(x, target) < modes).double().mean().item()
+        short = (on_plane.modes_covered(x, target) < modes).double().mean().item()
         assert short < 0.01 + 3 * math.sqrt(0.01 / 200), n
 
 
 def test_the_bound_is_near_the_probability_and_above_it():
     n, modes = 150, 25  # too few: much is missed
     x = GRID.sample(1000 * n, generator()).view(1000, n, 2)
-    short = ((metrics._mode_counts(x, GRID, 3.0) > 0).sum(-1) < modes).double().mean().item()
+    short = ((on_plane._mode_counts(x, GRID, 3.0) > 0).sum(-1) < modes).double().mean().item()
     bound = coverage.missed(n, np.full(modes, INSIDE / modes), 1)
     assert short < bound + 3 * math.sqrt(bound / 1000) and short > 0.7 * bound
 
@@ -61,15 +61,15 @@ def test_the_bound_is_near_the_probability_and_above_it():
 @pytest.mark.parametrize(("n", "hits"), [(300, None), (500, None), (2500, 1), (10_000, 20), (1000, 20)])
 def test_perfect_samples_cover_the_grid(n, hits):
     """The example: twenty hits at any N made 0.3 modes of 300 perfect samples and 13 of 500."""
-    assert metrics.modes_covered(GRID.sample(n, generator()), GRID, hits).item() == 25
+    assert on_plane.modes_covered(GRID.sample(n, generator()), GRID, hits).item() == 25
 
 
 def test_what_perfect_samples_would_miss_is_not_counted():
     for n, hits in ((100, None), (500, 20), (300, 20), (0, None)):
         with pytest.raises(BridgekitError, match=f"{n} samples are too few to say which of 25 modes"):
-            metrics.modes_covered(GRID.sample(n, generator()), GRID, hits)
+            on_plane.modes_covered(GRID.sample(n, generator()), GRID, hits)
     with pytest.raises(BridgekitError, match="one sample or more, not by 0"):
-        metrics.modes_covered(GRID.sample(500, generator()), GRID, 0)
+        on_plane.modes_covered(GRID.sample(500, generator()), GRID, 0)
     with pytest.raises(BridgekitError, match="not even 1,000,000 are enough"):
         coverage.mode_hits(10_000, 25, 2, 3.0, 10**6)
 

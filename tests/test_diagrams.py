@@ -7,8 +7,8 @@ from matplotlib import pyplot
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch
 
-from bridgekit import diagrams, plots
-from bridgekit.diagrams import AAE, GAN, GENERATIVE, INFERENCE, INFOGAN, VAE, Arrow, Conditional, Graph
+from bridgekit.book import diagrams, plots
+from bridgekit.book.diagrams import AAE, GAN, GENERATIVE, INFERENCE, INFOGAN, VAE, Arrow, Conditional, Graph
 
 CORNERS = {"z": (0.0, 1.0), "y": (2.0, 1.0), "x": (1.0, 0.0)}
 

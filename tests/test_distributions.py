@@ -11,8 +11,8 @@ from oracles.tools import close, gradient, leaves, same_gradient, tensor
 from scipy import stats
 from torch.distributions import Bernoulli, Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
 
-from bridgekit import distributions
-from bridgekit.distributions import Mixture
+from bridgekit.theory import densities
+from bridgekit.theory.densities import Mixture
 
 
 def normal_log_prob(function):
@@ -58,10 +58,10 @@ def reparametrise(function):
 
 
 ORACLES = {
-    distributions.normal_log_prob: normal_log_prob,
-    distributions.bernoulli_log_prob: bernoulli_log_prob,
-    distributions.kl_to_standard_normal: kl_to_standard_normal,
-    distributions.reparametrise: reparametrise,
+    densities.normal_log_prob: normal_log_prob,
+    densities.bernoulli_log_prob: bernoulli_log_prob,
+    densities.kl_to_standard_normal: kl_to_standard_normal,
+    densities.reparametrise: reparametrise,
 }
 every = pytest.mark.parametrize("function", list(ORACLES), ids=lambda function: function.__name__)
 

@@ -15,7 +15,7 @@ from oracles.tools import LOG_Q, MODELS, M, S, X, close, gradient, leaves, log_n
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from bridgekit import divergences
+from bridgekit.theory import divergences
 
 ALPHAS = (0.0, 1e-12, 1e-6, 0.1, 0.5, 0.7, 1 - 1e-6, 1 - 1e-12, 1.0)
 WIDE = ((0.5, 1.3), (-1.0, 1.6))  # models for which the Pearson divergence from q is finite

@@ -50,7 +50,7 @@ def test_the_draw_is_the_seeds_and_misses_no_module():
     modules = [name for _, name, _ in drawn_mutants.modules()]
     assert all(sum(m.module == name for m in drawn) >= 2 for name in modules)
     assert {m.stratum for m in drawn} == set(drawn_mutants.STRATA)
-    assert {m.module for m in drawn_mutants.draw(5, 0, "paired")} == {"bridgekit.paired"}
+    assert {m.module for m in drawn_mutants.draw(5, 0, "paired")} == {"bridgekit.measure.paired"}
 
 
 def test_every_named_mutant_finds_its_text():
@@ -58,11 +58,12 @@ def test_every_named_mutant_finds_its_text():
 
 
 def test_a_test_imports_the_mutant_and_nothing_else_changes():
-    file = drawn_mutants.ROOT / "bridgekit" / "paired.py"
+    file = drawn_mutants.ROOT / "bridgekit" / "measure" / "paired.py"
     source = file.read_text().replace("return np.stack(values)", "return 'mutant'")
     code = "import sys; sys.path[:0] = ['tests', '.']; import drawn_mutants as d\n"
-    code += f"sys.meta_path.insert(0, d.Instead('bridgekit.paired', {source!r}))\n"
-    code += "from bridgekit import paired, verdicts\nprint(paired._pairs('', [1], [2]), verdicts.combine([]))"
+    code += f"sys.meta_path.insert(0, d.Instead('bridgekit.measure.paired', {source!r}))\n"
+    code += "from bridgekit.book import verdicts\nfrom bridgekit.measure import paired\n"
+    code += "print(paired._pairs('', [1], [2]), verdicts.combine([]))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=drawn_mutants.ROOT, capture_output=True, text=True
     )
@@ -70,8 +71,8 @@ def test_a_test_imports_the_mutant_and_nothing_else_changes():
 
 
 def test_a_mutant_gets_the_tests_that_reach_its_function_the_fastest_first():
-    mutant = Mutant("bridgekit.paired", "statistics", "", (10, 20), "")
-    file = str(Path(drawn_mutants.ROOT, "bridgekit", "paired.py"))
+    mutant = Mutant("bridgekit.measure.paired", "statistics", "", (10, 20), "")
+    file = str(Path(drawn_mutants.ROOT, "bridgekit", "measure", "paired.py"))
     lines = {file: {9: {"a"}, 10: {"b"}, 20: {"c", "b"}, 21: {"d"}}}
     assert drawn_mutants.tests_for(mutant, lines, {"b": 2.0, "c": 1.0}) == ["c", "b"]
     assert drawn_mutants.tests_for(mutant, {}, {}) == []

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 
-from bridgekit import pages
+from bridgekit.book import pages
 
 CONDA_NAMES = {"matplotlib": "matplotlib-base", "torch": "pytorch-cpu"}
 CONDA_ONLY = {"python", "make", "pip"}  # conda brings what a machine brings otherwise

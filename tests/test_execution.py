@@ -12,8 +12,9 @@ import nbformat
 import pytest
 from conftest import BETA, HEADER
 
-from bridgekit import execution, progress
+from bridgekit.book import execution
 from bridgekit.errors import BridgekitError
+from bridgekit.play import progress
 
 
 def page(code: str) -> str:

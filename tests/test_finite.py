@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bridgekit import finite
+from bridgekit.measure import finite
 
 NAN = math.nan
 

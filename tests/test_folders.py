@@ -13,9 +13,10 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from bridgekit import data, folders, keys, layouts, pages
+from bridgekit import closure, data
 from bridgekit.__main__ import main
-from bridgekit.data import store
+from bridgekit.book import keys, pages
+from bridgekit.data import folders, layouts, store
 from bridgekit.errors import BridgekitError
 
 
@@ -679,13 +680,13 @@ def test_key_and_checkpoints_follow_the_images_of_both_splits(toy_book):
         toy_book.root / "own", *(f"{s}/{k}/{i}.png" for s in store.SPLITS for k in "ab" for i in "01")
     )
     toy_book.edit("book/beta.md", 'text: str = "x"', 'text: str = "folder:own"')
-    (other, seen, kept) = pages.key("alpha"), set(), set()
+    (other, seen, kept) = keys.key("alpha"), set(), set()
 
     def changed():
         mark = keys.checkpoints(toy_book.root, "quick", "beta", pages.resolve("beta"))
         before = len(seen), len(kept)
-        seen.add(pages.key("beta")), kept.add(mark)
-        assert pages.key("beta") in seen and pages.key("alpha") == other
+        seen.add(keys.key("beta")), kept.add(mark)
+        assert keys.key("beta") in seen and keys.key("alpha") == other
         return len(seen) > before[0] and len(kept) > before[1]
 
     assert changed() and not changed()
@@ -709,11 +710,12 @@ def test_key_and_checkpoints_follow_the_images_of_both_splits(toy_book):
 def test_keys_of_folders_need_no_torch(tmp_path):
     base = tree(tmp_path / "f", "a/0.png")
     code = (
-        f"import sys\nfrom bridgekit import folders, keys\nassert folders.contents(['folder:{base}'])[0][1]\n"
+        "import sys\nfrom bridgekit.book import keys\nfrom bridgekit.data import folders\n"
+        f"assert folders.contents(['folder:{base}'])[0][1]\n"
         "print([name for name in ('torch', 'numpy', 'PIL') if name in sys.modules])"
     )
     run = [sys.executable, "-c", code]
-    done = subprocess.run(run, cwd=keys.PACKAGE.parent, capture_output=True, text=True)
+    done = subprocess.run(run, cwd=closure.PACKAGE.parent, capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
 
 

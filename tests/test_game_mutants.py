@@ -16,7 +16,7 @@ from games.harness import check, killed_and_taken_up, same_end
 from games.same_a import SAME as SAME_A
 from games.same_b import SAME as SAME_B
 
-from bridgekit import checkpoints, training
+from bridgekit.play import checkpoints, loop
 
 # What: (function, its text, what stands there instead, the case and its change whose check must refuse it).
 NAMED = {
@@ -99,21 +99,21 @@ NAMED = {
         "",
     ),
     "the plane ignores beta1": (
-        "arenas.plane",
+        "setups.plane",
         "(beta1, 0.999)",
         "(0.5, 0.999)",
         "alpha_bridge",
         "arena.beta1",
     ),
     "the plane ignores lr": (
-        "arenas.plane",
+        "setups.plane",
         "True, lr, betas",
         "True, 1e-3, betas",
         "alpha_bridge",
         "arena.lr",
     ),
-    "images ignore beta1": ("arenas.images", "(beta1, 0.999)", "(0.5, 0.999)", "gan, images", "arena.*"),
-    "images ignore lr": ("arenas.images", "False, lr,", "False, 2e-4,", "gan, images", "arena.*"),
+    "images ignore beta1": ("setups.images", "(beta1, 0.999)", "(0.5, 0.999)", "gan, images", "arena.*"),
+    "images ignore lr": ("setups.images", "False, lr,", "False, 2e-4,", "gan, images", "arena.*"),
     "labelled images ignore beta1": (
         "importance.labelled_images",
         "(beta1, 0.999)",
@@ -128,9 +128,9 @@ NAMED = {
         "cgan",
         "arena.lr",
     ),
-    "an arena's players ignore lr": ("arenas.Arena.player", "self.lr", "1e-3", "gan", "arena.*"),
+    "an arena's players ignore lr": ("setups.Arena.player", "self.lr", "1e-3", "gan", "arena.*"),
     "an arena's players ignore beta1": (
-        "arenas.Arena.player",
+        "setups.Arena.player",
         "self.betas",
         "(0.5, 0.999)",
         "gan",
@@ -154,14 +154,14 @@ NAMED = {
         "",
     ),
     "VAE-GAN's D with its labels exchanged": (
-        "inference.vae_gan",
+        "vae.vae_gan",
         "discriminator_turns(arena)",
-        "discriminator_turns(arena, lambda real, fake: adversarial.discriminator(fake, real))",
+        "discriminator_turns(arena, labelling.domain_confusion)",
         "vae_gan",
         "",
     ),
     "the power iteration of the first critic only": (
-        "unified.processes_game",
+        "processes.processes_game",
         "for judge in judges:",
         "for judge in judges[:1]:",
         "cycle_gan",
@@ -184,7 +184,7 @@ def test_a_mistake_with_a_name_is_refused(what):
 
 
 def test_losses_logged_as_their_mean_over_trials_are_refused():
-    target = Target(training, training._settle)
+    target = Target(loop, loop._settle)
     wrong = edited(target, ".mean((0, 1))", ".mean((0, 1)).mean().expand(log.shape[-1])")
     with in_place(target, wrong), pytest.raises(AssertionError, match="as it is kept"):
         check(CASES["gan"])

@@ -11,12 +11,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bridgekit import data, metrics
-from bridgekit.game import Phase
-from bridgekit.games import arenas, baselines, bridge
-from bridgekit.objectives import adversarial
-from bridgekit.objectives import bridge as twins
-from bridgekit.training import fit, noise, play, probe, start
+from bridgekit import data
+from bridgekit.games import baselines, bridge, setups
+from bridgekit.measure import evidence
+from bridgekit.play.evaluation import probe
+from bridgekit.play.game import Phase
+from bridgekit.play.loop import fit, play
+from bridgekit.play.state import start
+from bridgekit.random import noise
+from bridgekit.theory import adversarial
+from bridgekit.theory import alpha as twins
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +29,7 @@ def quiet(monkeypatch, tmp_path):
 
 
 def plane(**settings):
-    return arenas.plane(data.mixture("gaussians25"), **({"batch": 16, "hidden": 8, "depth": 2} | settings))
+    return setups.plane(data.mixture("gaussians25"), **({"batch": 16, "hidden": 8, "depth": 2} | settings))
 
 
 def reverse_kl_gan(arena=None, **settings):
@@ -162,7 +166,7 @@ def test_a_page_can_look_at_the_effective_sample_size_of_the_weights():
             a = alpha[now.played["II"] - 1]
             forward = twins.forward_log_weight(nets.D(x), a, clip=5.0)
             reverse = twins.reverse_log_weight(nets.D(nets.G(z)), a, clip=5.0)
-        shares.append(torch.stack([metrics.effective_sample_size(w) / 200 for w in (forward, reverse)]))
+        shares.append(torch.stack([evidence.effective_sample_size(w) / 200 for w in (forward, reverse)]))
     shares = torch.stack(shares)
     assert shares.shape == (8, 2, 2) and (shares > 0).all() and (shares <= 1 + 1e-5).all()
     assert (shares[-1, 0] < shares[0, 0]).all()  # e^{-alpha f} grows uneven with alpha

@@ -13,14 +13,15 @@ from torch.distributions import MultivariateNormal
 from torch.nn import functional as F
 
 from bridgekit import data
-from bridgekit.data import Images
-from bridgekit.distributions import Mixture
+from bridgekit.data.images import Images
 from bridgekit.errors import BridgekitError
-from bridgekit.game import Phase
-from bridgekit.games import arenas, baselines, importance
-from bridgekit.networks import MLP
-from bridgekit.objectives import adversarial
-from bridgekit.training import fit, play, start
+from bridgekit.games import baselines, importance, setups
+from bridgekit.models.mlp import MLP
+from bridgekit.play.game import Phase
+from bridgekit.play.loop import fit, play
+from bridgekit.play.state import start
+from bridgekit.theory import adversarial
+from bridgekit.theory.densities import Mixture
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +37,11 @@ def pictures(n: int = 40) -> Images:
 
 
 def plane(**settings):
-    return arenas.plane(data.mixture("gaussians25"), **({"batch": 16, "hidden": 8, "depth": 2} | settings))
+    return setups.plane(data.mixture("gaussians25"), **({"batch": 16, "hidden": 8, "depth": 2} | settings))
 
 
 def images(**settings):
-    return arenas.images(pictures(), **({"batch": 8, "width": 4, "z": 5} | settings))
+    return setups.images(pictures(), **({"batch": 8, "width": 4, "z": 5} | settings))
 
 
 def labelled(**settings):
@@ -308,7 +309,7 @@ def test_an_affine_generator_wants_codes_as_wide_as_the_data():
 
 def test_an_affine_generator_finds_a_gaussian():
     target = Mixture(torch.tensor([[1.0, -0.5]]), 0.7)
-    arena = importance.affine(arenas.plane(target, batch=128, hidden=32, depth=2))
+    arena = importance.affine(setups.plane(target, batch=128, hidden=32, depth=2))
     game = importance.iwgan(arena)
     state = play(game, start(game, [0]), "train", 1500)
     x = target.sample(4000, torch.Generator().manual_seed(1))

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from bridgekit import intervals
 from bridgekit.errors import BridgekitError
+from bridgekit.measure import intervals
 
 NAN = math.nan
 SIZES = (3, 5, 10, 40)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridgekit import keys
+from bridgekit import closure
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def package(tmp_path):
 
 
 def test_modules_imported_through_others(package):
-    found = keys.modules("%matplotlib inline\nfrom kit.top import anything\n", package)
+    found = closure.modules("%matplotlib inline\nfrom kit.top import anything\n", package)
     assert set(found) == {
         "kit",
         "kit.top",
@@ -42,25 +42,25 @@ def test_modules_imported_through_others(package):
 
 
 def test_only_what_is_imported(package):
-    assert set(keys.modules("import numpy\n", package)) == set()
-    assert set(keys.modules("import kit.alone as a\n", package)) == {"kit", "kit.alone"}
-    assert set(keys.modules("from kit.base import value\n", package)) == {"kit", "kit.base"}
+    assert set(closure.modules("import numpy\n", package)) == set()
+    assert set(closure.modules("import kit.alone as a\n", package)) == {"kit", "kit.alone"}
+    assert set(closure.modules("from kit.base import value\n", package)) == {"kit", "kit.base"}
 
 
 def test_digest_tells_parts_apart(tmp_path):
     file = tmp_path / "a"
     file.write_bytes(b"xy")
-    assert keys.digest("xy") == keys.digest(b"xy") == keys.digest(file)
+    assert closure.digest("xy") == closure.digest(b"xy") == closure.digest(file)
     assert (
-        len({keys.digest(*parts) for parts in [("xy",), ("x", "y"), ("", "xy"), (["xy"],), ({"x": "y"},)]})
+        len({closure.digest(*parts) for parts in [("xy",), ("x", "y"), ("", "xy"), (["xy"],), ({"x": "y"},)]})
         == 5
     )
-    assert keys.digest({"a": 1, "b": 2}) == keys.digest({"b": 2, "a": 1})
+    assert closure.digest({"a": 1, "b": 2}) == closure.digest({"b": 2, "a": 1})
 
 
 def test_tree_is_names_and_contents(tmp_path):
     (tmp_path / "b").write_text("1")
     (tmp_path / "a").write_text("2")
     (tmp_path / "folder").mkdir()
-    tree = keys.tree(tmp_path.iterdir(), tmp_path)
-    assert tree == [["a", keys.digest("2")], ["b", keys.digest("1")]]
+    tree = closure.tree(tmp_path.iterdir(), tmp_path)
+    assert tree == [["a", closure.digest("2")], ["b", closure.digest("1")]]

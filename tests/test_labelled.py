@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from bridgekit.games import labelled, unified
+from bridgekit.games import processes
+from bridgekit.models import labelled
 
 
 def generators(n=2):
@@ -63,9 +64,9 @@ def test_a_perceptron_of_pairs_knows_its_sizes():
 
 def test_the_slope_of_a_map_near_the_identity():
     """Summed over its outputs, by autograd."""
-    net = unified.Residual([3, 8, 3], generators()).double()
+    net = processes.Residual([3, 8, 3], generators()).double()
     x = torch.randn(2, 6, 3, dtype=torch.float64, requires_grad=True)
     (want,) = torch.autograd.grad(net(x).sum(), x)
     torch.testing.assert_close(net.slope(x), want)
     plain = net(x) - x
-    torch.testing.assert_close(plain, super(unified.Residual, net).forward(x))
+    torch.testing.assert_close(plain, super(processes.Residual, net).forward(x))

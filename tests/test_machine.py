@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from bridgekit import data, execution, kernels, keys, machine, pages, records
+from bridgekit import closure, data, files
 from bridgekit.__main__ import main
+from bridgekit.book import execution, kernels, make, records
 from bridgekit.errors import BridgekitError
-from bridgekit.progress import Progress
+from bridgekit.play.progress import Progress
 
 CLAIM = """- id: A1
   paper: A
@@ -52,8 +53,8 @@ def homeless(monkeypatch):
         lambda: data.load("digits"),
         lambda: data.load("folder:~/images"),
         lambda: kernels._habits(Path("folder")),
-        machine.home,
-        lambda: machine.expanded("~somebody/data"),
+        files.home,
+        lambda: files.expanded("~somebody/data"),
     ],
 )
 def test_unknown_home_is_one_clear_error(homeless, monkeypatch, act):
@@ -67,7 +68,7 @@ def test_without_a_home_what_needs_none_works(homeless, monkeypatch, tmp_path):
     assert records.portable("~somebody says", tmp_path) == "~somebody says"
     monkeypatch.setenv("BRIDGEKIT_DATA", "~/data")
     with pytest.raises(BridgekitError, match="set HOME"):
-        pages._environment(tmp_path, "quick", *[tmp_path] * 3)
+        make._environment(tmp_path, "quick", *[tmp_path] * 3)
 
 
 def test_doctor_reports_a_missing_home_and_goes_on(homeless, monkeypatch, toy_book, capsys):
@@ -83,17 +84,17 @@ def test_home_that_cannot_be_written(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
     with pytest.raises(BridgekitError, match="nowhere cannot be written: set HOME to a folder that can"):
-        machine.home()
+        files.home()
     assert kernels._habits(tmp_path)["MPLCONFIGDIR"] == f"{tmp_path}/matplotlib"
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert machine.home() == tmp_path and "MPLCONFIGDIR" not in kernels._habits(tmp_path)
+    assert files.home() == tmp_path and "MPLCONFIGDIR" not in kernels._habits(tmp_path)
 
 
 def test_homes_are_looked_up_in_one_place():
     """A law: who writes a new `~` meets it."""
     pattern = re.compile(r"\.expanduser\(|Path\.home\(|\bgetpass\b|os\.getlogin")
-    found = {path.name for path in keys.PACKAGE.rglob("*.py") if pattern.search(path.read_text())}
-    assert found == {"machine.py", "records.py"}  # records.portable: a text that looks like a home stays one
+    found = {path.name for path in closure.PACKAGE.rglob("*.py") if pattern.search(path.read_text())}
+    assert found == {"files.py", "records.py"}  # records.portable: a text that looks like a home stays one
 
 
 def stranger(*command: str, home: str | None, book) -> subprocess.CompletedProcess:
@@ -119,7 +120,7 @@ def test_user_without_an_entry(toy_book):
     assert len(done.stderr.splitlines()) == 1
     made = stranger("bridgekit", "run", "beta", "--lines", home="/proc", book=toy_book)
     assert made.returncode == 0, made.stderr
-    done = stranger("bridgekit.machine", home="/proc", book=toy_book)
+    done = stranger("bridgekit.files", home="/proc", book=toy_book)
     assert done.returncode == 1 and done.stderr.startswith(
         "bridgekit: the home folder /proc cannot be written"
     )
@@ -157,7 +158,7 @@ def test_page_runs_on_a_terminal_of_few_letters(toy_book):
 
 
 def test_name_that_is_no_utf8_is_printed(toy_book, capfd, monkeypatch):
-    monkeypatch.setattr("bridgekit.pages.run", lambda *a, **k: Path(os.fsdecode(b"/out/\xe9")))
+    monkeypatch.setattr("bridgekit.book.make.run", lambda *a, **k: Path(os.fsdecode(b"/out/\xe9")))
     assert main(["run", "beta"]) == 0
     assert capfd.readouterr().out == "/out/?\n"
 
@@ -219,26 +220,26 @@ def test_page_runs_under_a_long_temporary_folder(toy_book, long):
 
 
 def test_words_of_a_full_disk():
-    said = machine.why(OSError(errno.ENOSPC, "No space left on device"))
+    said = files.why(OSError(errno.ENOSPC, "No space left on device"))
     assert said == "No space left on device. Free some space (the disk is full) and start again."
-    assert "disk quota is used up" in machine.why(OSError(errno.EDQUOT, "Disk quota exceeded"))
-    assert machine.why(PermissionError(13, "Permission denied"), "Do.") == "Permission denied. Do."
-    with pytest.raises(BridgekitError, match="cannot write x: No space left"), machine.room("x"):
+    assert "disk quota is used up" in files.why(OSError(errno.EDQUOT, "Disk quota exceeded"))
+    assert files.why(PermissionError(13, "Permission denied"), "Do.") == "Permission denied. Do."
+    with pytest.raises(BridgekitError, match="cannot write x: No space left"), files.room("x"):
         full()
-    with pytest.raises(FileNotFoundError), machine.room("x"):
+    with pytest.raises(FileNotFoundError), files.room("x"):
         open("/no/such/file")
     with pytest.raises(BridgekitError, match="cannot write x: .*Make the folder writable"):
-        with machine.writing("x"):
+        with files.writing("x"):
             open("/no/such/file", "w")
 
 
 def test_room_is_known_before(tmp_path, monkeypatch):
-    machine.reserve(tmp_path, 1 << 20)
+    files.reserve(tmp_path, 1 << 20)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OSError, match=r"."):
-        machine.reserve(tmp_path, 1 << 60)
+        files.reserve(tmp_path, 1 << 60)
     monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    machine.reserve(tmp_path, 1000)
+    files.reserve(tmp_path, 1000)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
@@ -253,21 +254,21 @@ def test_list_onto_a_full_disk(toy_book):
 
 
 def test_error_that_no_command_expected(toy_book, monkeypatch, capsys):
-    monkeypatch.setattr("bridgekit.pages.run", full)
+    monkeypatch.setattr("bridgekit.book.make.run", full)
     assert main(["run", "beta"]) == 2
     assert "No space left on device. Free some space" in capsys.readouterr().err
 
     def other(*arguments, **options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("bridgekit.pages.run", other)
+    monkeypatch.setattr("bridgekit.book.make.run", other)
     with pytest.raises(PermissionError):
         main(["run", "beta"])
 
 
 def test_progress_that_a_full_disk_does_not_take(tmp_path, monkeypatch):
     monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress"))
-    monkeypatch.setattr("bridgekit.progress.time.monotonic", iter(range(0, 100, 10)).__next__)
+    monkeypatch.setattr("bridgekit.play.progress.time.monotonic", iter(range(0, 100, 10)).__next__)
     monkeypatch.setattr(Path, "open", full)
     with Progress("fit", 10) as progress:
         progress.update(1)

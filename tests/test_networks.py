@@ -9,19 +9,11 @@ import torch
 from scipy import stats
 from torch import nn
 
-from bridgekit.games.unified import Residual
-from bridgekit.networks import (
-    MLP,
-    BatchNorm,
-    Conditional,
-    Critic,
-    DCGANBody,
-    DCGANGenerator,
-    GaussianEncoder,
-    SpectralMLP,
-    input_gradient,
-    power_iteration,
-)
+from bridgekit.games.processes import Residual
+from bridgekit.models.batch_norm import BatchNorm
+from bridgekit.models.dcgan import DCGANBody, DCGANGenerator
+from bridgekit.models.heads import Conditional, Critic, GaussianEncoder, input_gradient
+from bridgekit.models.mlp import MLP, SpectralMLP, power_iteration
 
 SIZES = (3, 16, 8, 2)
 

@@ -20,20 +20,24 @@ from oracles import ORACLES
 from oracles.tools import close
 from torch import Tensor
 
-from bridgekit import objectives
-from bridgekit.objectives import adversarial, bridge, f_gan, likelihood, unified, wasserstein, weighted
+from bridgekit import theory
+from bridgekit.theory import adversarial, f_gan, labelling, likelihood, wasserstein, weighted
+from bridgekit.theory import alpha as twins
 
-EXEMPT = {"twin_moments": "no losses: exact moments of the twins by quadrature, with tests of their own"}
+EXEMPT = {
+    "densities": "what the equations are made of, with tests of its own",
+    "divergences": "integrands and exact values, with tests of its own",
+}
 
 
-MODULES = {module.name for module in pkgutil.iter_modules(objectives.__path__)}
+MODULES = {module.name for module in pkgutil.iter_modules(theory.__path__)}
 
 
 def public_functions() -> set[Callable]:
-    """What the modules of bridgekit.objectives define under a public name, EXEMPT modules left out."""
+    """What the modules of bridgekit.theory define under a public name, EXEMPT modules left out."""
     found = set()
     for name in MODULES - EXEMPT.keys():
-        module = importlib.import_module(f"bridgekit.objectives.{name}")
+        module = importlib.import_module(f"bridgekit.theory.{name}")
         members = inspect.getmembers(module, inspect.isfunction)
         found |= {f for name, f in members if not name.startswith("_") and f.__module__ == module.__name__}
     return found
@@ -87,15 +91,15 @@ CONTRACTS = {
     adversarial.saturating: Contract(("f_fake",)),
     adversarial.non_saturating: Contract(("f_fake",)),
     adversarial.reverse_kl: Contract(("f_fake",)),
-    bridge.sigmoid_gamma: Contract(("alpha",), share=("alpha",)),
-    bridge.linear_gamma: Contract(("alpha",), share=("alpha",)),
-    bridge.cosine_gamma: Contract(("alpha",), share=("alpha",)),
-    bridge.forward_log_weight: Contract(("f",), settings=LOG_WEIGHT),
-    bridge.reverse_log_weight: Contract(("f",), settings=LOG_WEIGHT),
-    bridge.forward_twin: _twin(learns=("log_p",), frozen=("f",)),
-    bridge.reverse_twin: _twin(learns=("f",)),
-    bridge.twin_combination: Contract(("forward", "reverse"), settings=(({"gamma": 0.3}, 500.0),)),
-    bridge.semi_implicit_sample: Contract(("mean", "eps"), settings=(({"sigma": 0.3}, 500.0),)),
+    twins.sigmoid_gamma: Contract(("alpha",), share=("alpha",)),
+    twins.linear_gamma: Contract(("alpha",), share=("alpha",)),
+    twins.cosine_gamma: Contract(("alpha",), share=("alpha",)),
+    twins.forward_log_weight: Contract(("f",), settings=LOG_WEIGHT),
+    twins.reverse_log_weight: Contract(("f",), settings=LOG_WEIGHT),
+    twins.forward_twin: _twin(learns=("log_p",), frozen=("f",)),
+    twins.reverse_twin: _twin(learns=("f",)),
+    twins.twin_combination: Contract(("forward", "reverse"), settings=(({"gamma": 0.3}, 500.0),)),
+    twins.semi_implicit_sample: Contract(("mean", "eps"), settings=(({"sigma": 0.3}, 500.0),)),
     f_gan.forward_kl_critic: _pair(50.0),
     f_gan.forward_kl_generator: Contract(("v_fake",), settings=(({}, 50.0),)),
     f_gan.reverse_kl_critic: _pair(50.0),
@@ -112,19 +116,19 @@ CONTRACTS = {
         ("real", "fake", "u"), share=("u",), settings=(({"event_dims": 0}, 500.0),)
     ),
     wasserstein.one_centred_penalty: Contract(("slope",), events=("slope",)),
-    unified.reverse: Contract(("f",)),
-    unified.label_nll: Contract(("f",), share=("y",)),
-    unified.domain_confusion: Contract(("f_source", "f_target")),
-    unified.log_prior: Contract(("log_p_fake", "log_p_real")),
-    unified.log_posterior: Contract(("log_likelihood", "log_prior"), couples=True),
-    unified.posterior_kl: Contract(("log_p",), frozen=("log_posterior",), settings=(({}, 50.0),)),
-    unified.lemma_1: Contract(
+    labelling.reverse: Contract(("f",)),
+    labelling.label_nll: Contract(("f",), share=("y",)),
+    labelling.domain_confusion: Contract(("f_source", "f_target")),
+    labelling.log_prior: Contract(("log_p_fake", "log_p_real")),
+    labelling.log_posterior: Contract(("log_likelihood", "log_prior"), couples=True),
+    labelling.posterior_kl: Contract(("log_p",), frozen=("log_posterior",), settings=(({}, 50.0),)),
+    labelling.lemma_1: Contract(
         ("log_p_fake", "log_p_real"),
         frozen=("log_posterior_fake", "log_posterior_real"),
         settings=(({}, 50.0),),
     ),
-    unified.infogan: Contract(("f", "log_code"), share=("y",)),
-    unified.label_divergence: Contract(("f",)),
+    labelling.infogan: Contract(("f", "log_code"), share=("y",)),
+    labelling.label_divergence: Contract(("f",)),
     weighted.log_weight: Contract(("log_likelihood", "log_prior", "log_p")),
     weighted.importance_log_weight: Contract(("f_fake",), couples=True),
     weighted.class_log_weight: Contract(
@@ -144,10 +148,10 @@ EQUIVALENT = {
         "if not sigma >= 0:": "log(0) raises the same ValueError",
     },
     likelihood.negative_elbo: {"def negative_elbo(kl: Tensor, nll: Tensor) -> Tensor:": "a sum"},
-    unified.log_prior: {
+    labelling.log_prior: {
         "def log_prior(log_p_real: Tensor, log_p_fake: Tensor) -> Tensor:": "both labels weigh the same"
     },
-    unified.log_posterior: {
+    labelling.log_posterior: {
         "def log_posterior(log_prior: Tensor, log_likelihood: Tensor, log_cell: Tensor | float=0.0) "
         "-> Tensor:": "a product"
     },

@@ -9,8 +9,9 @@ from conftest import REPOSITORY, ToyBook
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from bridgekit import classifiers, pages, results
+from bridgekit.book import pages, runs
 from bridgekit.errors import BridgekitError
+from bridgekit.measure import classifiers
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def played(book: ToyBook, monkeypatch, page: str, **settings) -> dict:
     monkeypatch.setenv("BRIDGEKIT_OUT", str(book.root / "out"))
     monkeypatch.setenv("BRIDGEKIT_DATA", str(book.root / "data"))
     for drawn in ("figure", "film"):  # drawing takes longest
-        monkeypatch.setattr(results.Run, drawn, lambda *args, **options: None)
+        monkeypatch.setattr(runs.Run, drawn, lambda *args, **options: None)
     values = pages.resolve(page, "smoke", settings)
     text = (REPOSITORY / "book" / f"{page}.md").read_text()
     names = {"__name__": "__main__"}
@@ -65,7 +66,7 @@ def test_forgetting(toy_book, monkeypatch):
     assert names["run"].record()["metrics"]["images_classes_before"]["unit"] == "classes of 60"
     x, y = names["train"].x, names["train"].y
     found = (
-        names["metrics"].knn_classify(x, x, y, k=1).repeat(4)
+        names["on_images"].knn_classify(x, x, y, k=1).repeat(4)
     )  # real images, as often as they are asked for
     assert names["coverage"].classes_missing(found, 60, names["class_hits"]) == 0
 

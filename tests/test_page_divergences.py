@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from bridgekit import divergences
-from bridgekit.distributions import normal_log_prob
+from bridgekit.theory import divergences
+from bridgekit.theory.densities import normal_log_prob
 
 
 def family(alpha):

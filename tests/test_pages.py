@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bridgekit import keys, pages, placement, sums
+from bridgekit import closure
+from bridgekit.book import keys, make, pages, placement, runs, sums
 from bridgekit.errors import BridgekitError
 
 
@@ -21,7 +22,7 @@ def test_root_is_found_from_below_or_named(toy_book, monkeypatch, tmp_path):
     monkeypatch.chdir(toy_book.root / "book")
     assert pages.root() == toy_book.root
     monkeypatch.chdir(tmp_path)
-    assert pages.root() == keys.PACKAGE.parent
+    assert pages.root() == closure.PACKAGE.parent
     monkeypatch.setenv("BRIDGEKIT_ROOT", str(toy_book.root))
     assert pages.root() == toy_book.root
     monkeypatch.setenv("BRIDGEKIT_ROOT", str(tmp_path))
@@ -32,7 +33,7 @@ def test_root_is_found_from_below_or_named(toy_book, monkeypatch, tmp_path):
 def test_somebody_elses_jupyter_book_is_not_taken_for_this_one(toy_book, monkeypatch, tmp_path):
     toy_book.write(f"{tmp_path}/other/book/_toc.yml", "format: jb-book\nroot: intro\n")
     monkeypatch.chdir(tmp_path / "other")
-    assert pages.root() == keys.PACKAGE.parent
+    assert pages.root() == closure.PACKAGE.parent
     monkeypatch.setenv("BRIDGEKIT_ROOT", str(tmp_path / "other"))
     with pytest.raises(BridgekitError, match=r"with profiles/ beside it in \$BRIDGEKIT_ROOT"):
         pages.root()
@@ -88,7 +89,7 @@ def test_settings_of_the_command_line(toy_book):
     ],
 )
 def test_our_pages_refuse_what_they_have_no_answer_for(monkeypatch, page, setting, said):
-    monkeypatch.setenv("BRIDGEKIT_ROOT", str(keys.PACKAGE.parent))
+    monkeypatch.setenv("BRIDGEKIT_ROOT", str(closure.PACKAGE.parent))
     with pytest.raises(BridgekitError, match=re.escape(said)):
         pages.parse(page, [setting])
 
@@ -149,9 +150,9 @@ SUPERSEDED = (
 
 
 def test_key_follows_content_and_nothing_else(toy_book):
-    (before, other) = (pages.key(page) for page in ("alpha", "beta"))
+    (before, other) = (keys.key(page) for page in ("alpha", "beta"))
     os.utime(toy_book.root / "book" / "alpha.md")
-    assert pages.key("alpha") == before
+    assert keys.key("alpha") == before
     changes = {
         "a page's source": lambda: toy_book.edit("book/alpha.md", "follows", "comes"),
         "a default": lambda: toy_book.edit("book/alpha.md", "seed: int = 3", "seed: int = 4"),
@@ -166,46 +167,46 @@ def test_key_follows_content_and_nothing_else(toy_book):
     seen = {before}
     for what, change in changes.items():
         change()
-        assert pages.key("alpha") not in seen, what
-        seen.add(pages.key("alpha"))
-        assert pages.key("beta") == other, what
-    assert len({pages.key("alpha", profile) for profile in pages.profiles()}) == 3
-    assert pages.key("alpha", "quick", {"seed": 9}) not in seen
+        assert keys.key("alpha") not in seen, what
+        seen.add(keys.key("alpha"))
+        assert keys.key("beta") == other, what
+    assert len({keys.key("alpha", profile) for profile in pages.profiles()}) == 3
+    assert keys.key("alpha", "quick", {"seed": 9}) not in seen
 
 
 def test_key_follows_the_library_that_is_imported(toy_repository, monkeypatch):
-    monkeypatch.setattr(keys, "PACKAGE", toy_repository.root / "bridgekit")
-    monkeypatch.setattr(keys.modules, "__defaults__", (keys.PACKAGE,))
-    alpha, beta = pages.key("alpha"), pages.key("beta")
-    toy_repository.append("bridgekit/results.py", "# changed\n")  # alpha imports pages, which imports results
-    assert pages.key("alpha") != alpha and pages.key("beta") == beta
+    monkeypatch.setattr(closure, "PACKAGE", toy_repository.root / "bridgekit")
+    monkeypatch.setattr(closure.modules, "__defaults__", (closure.PACKAGE,))
+    alpha, beta = keys.key("alpha"), keys.key("beta")
+    toy_repository.append("bridgekit/book/runs.py", "# changed\n")  # which alpha imports
+    assert keys.key("alpha") != alpha and keys.key("beta") == beta
     toy_repository.append("bridgekit/errors.py", "# changed\n")
-    assert pages.key("beta") != beta
+    assert keys.key("beta") != beta
 
 
 def test_key_of_a_page_with_an_error_in_it(toy_book):
     """A key is had all the same: the error shows where the page is run."""
     toy_book.edit("book/beta.md", "import json\n", "import json(\n")
-    assert pages.key("beta")
+    assert keys.key("beta")
 
 
 def test_key_of_a_reference_run_is_not_its_own_result(toy_book):
-    before = pages.key("alpha", "paper")
+    before = keys.key("alpha", "paper")
     toy_book.write("figures/paper/alpha/record.json", "{}")
-    assert pages.key("alpha", "paper") == before
+    assert keys.key("alpha", "paper") == before
 
 
 def test_page_that_reads_the_ledger(toy_book, monkeypatch):
-    monkeypatch.setattr(pages, "READERS", ("beta",))
+    monkeypatch.setattr(keys, "READERS", ("beta",))
     for profile, new in (("quick", True), ("paper", False)):
-        before = pages.key("beta", profile)
+        before = keys.key("beta", profile)
         toy_book.write("claims.yml", CLAIM.replace("eq 1", f"eq 1, {profile}"))
-        middle = pages.key("beta", profile)
+        middle = keys.key("beta", profile)
         toy_book.write("figures/paper/alpha/record.json", json.dumps(profile))
-        assert (middle != before) and ((pages.key("beta", profile) != middle) is new)
-    before = pages.key("beta", "paper")
+        assert (middle != before) and ((keys.key("beta", profile) != middle) is new)
+    before = keys.key("beta", "paper")
     toy_book.edit("book/alpha.md", "follows", "comes")  # what makes the record that it reads
-    assert pages.key("beta", "paper") != before
+    assert keys.key("beta", "paper") != before
 
 
 @pytest.fixture
@@ -221,7 +222,7 @@ def torch_as_it_was():
 def test_begin_reads_the_page_and_sets_torch(toy_book, torch_as_it_was, monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     namespace = {"seed": 5, "scale": 4, "names": ["b"], "other": object()}
-    run = pages.begin("alpha", namespace)
+    run = runs.begin("alpha", namespace)
     assert run.parameters == {"seed": 5, "scale": 4.0, "names": ["b"]}
     assert type(namespace["scale"]) is float
     assert (run.page, run.profile, run.root) == ("alpha", "custom", toy_book.root)
@@ -233,7 +234,7 @@ def test_begin_reads_the_page_and_sets_torch(toy_book, torch_as_it_was, monkeypa
 def test_begin_listens_to_the_environment(toy_book, torch_as_it_was, monkeypatch, tmp_path):
     for name, value in {"OUT": str(tmp_path / "there"), "PROFILE": "smoke", "THREADS": "2"}.items():
         monkeypatch.setenv(f"BRIDGEKIT_{name}", value)
-    run = pages.begin("beta", {"text": "x"})
+    run = runs.begin("beta", {"text": "x"})
     assert (run.out, run.profile, torch.get_num_threads()) == (tmp_path / "there", "smoke", 2)
 
 
@@ -241,21 +242,21 @@ def test_begin_sees_a_name_that_papermill_injected(toy_book, torch_as_it_was):
     """Papermill's own warning is one line of its log, and the page would run with its defaults."""
     namespace = {"seed": 3, "scale": 1.0, "names": [], "sed": 7, "In": ["", "# Parameters\nsed = 7\n"]}
     with pytest.raises(BridgekitError, match="page 'alpha' has no parameter 'sed': did you mean 'seed'"):
-        pages.begin("alpha", namespace)
+        runs.begin("alpha", namespace)
     namespace["In"] = ["", "# Parameters\nseed = 3\nPAPERMILL_INPUT_PATH = 'X.ipynb'\n", "sed = 7"]
-    assert pages.begin("alpha", namespace).parameters == {"seed": 3, "scale": 1.0, "names": []}
+    assert runs.begin("alpha", namespace).parameters == {"seed": 3, "scale": 1.0, "names": []}
     del namespace["seed"]
     with pytest.raises(BridgekitError, match="page 'alpha': the notebook lacks 'seed': make it"):
-        pages.begin("alpha", namespace)
+        runs.begin("alpha", namespace)
 
 
 def test_begin_refuses(toy_book, torch_as_it_was, monkeypatch):
     with pytest.raises(BridgekitError, match="'seed' is declared int, but got 'x'"):
-        pages.begin("alpha", {"seed": "x", "scale": 1.0, "names": []})
+        runs.begin("alpha", {"seed": "x", "scale": 1.0, "names": []})
     for threads in ("many", "0", "²"):
         monkeypatch.setenv("BRIDGEKIT_THREADS", threads)
         with pytest.raises(BridgekitError, match="BRIDGEKIT_THREADS must be a whole number"):
-            pages.begin("beta", {"text": "x"})
+            runs.begin("beta", {"text": "x"})
 
 
 def everything(folder: Path) -> set[str]:
@@ -269,13 +270,13 @@ def test_run_puts_a_whole_result_in_place(toy_book, monkeypatch):
     toy_book.edit("book/beta.md", '{"text": text}', '{"text": text, "env": dict(os.environ)}')
     toy_book.write("figures/quick/beta/notes.txt", "mine")
     before, said = everything(toy_book.root), []
-    notebook = pages.run("beta", tell=said.append)
+    notebook = make.run("beta", tell=said.append)
     assert notebook == toy_book.notebook("beta")
     after = everything(toy_book.root)
     assert after - before == {"_build/notebooks/quick/beta.ipynb", "figures/quick/beta/record.json"}
     assert not before - after
     made = sums.read_notebook(notebook)["metadata"]["bridgekit"]
-    assert made == {"page": "beta", "profile": "quick", "key": pages.key("beta"), "sum": made["sum"]}
+    assert made == {"page": "beta", "profile": "quick", "key": keys.key("beta"), "sum": made["sum"]}
     env = json.loads((toy_book.root / "figures/quick/beta/record.json").read_text())["env"]
     assert env["BRIDGEKIT_DATA"] == str(toy_book.root / "somewhere")
     assert env["BRIDGEKIT_ROOT"] == str(toy_book.root) and env["BRIDGEKIT_PROFILE"] == "quick"
@@ -285,13 +286,13 @@ def test_run_puts_a_whole_result_in_place(toy_book, monkeypatch):
 
 def test_run_to_a_folder_of_ones_own(toy_book, tmp_path):
     out = tmp_path / "mine" / "beta"
-    assert pages.run("beta", "smoke", out=out, tell=lambda text: None) == out / "beta.ipynb"
+    assert make.run("beta", "smoke", out=out, tell=lambda text: None) == out / "beta.ipynb"
     assert everything(out.parent) == {"beta/beta.ipynb", "beta/record.json"}
     assert everything(toy_book.root / "_build") == set()
     shutil.rmtree(out)
     toy_book.write(f"{out}/letter.txt", "not a result")
     with pytest.raises(BridgekitError, match="holds other things than results of page .beta.*choose another"):
-        pages.run("beta", out=out)
+        make.run("beta", out=out)
     assert everything(out.parent) == {"beta/letter.txt"}
 
 
@@ -306,7 +307,7 @@ def test_page_that_fails_changes_nothing_else(toy_book):
     with pytest.raises(
         BridgekitError, match=r"page 'beta': cell In \[3\], which begins `import json`, failed:"
     ):
-        pages.run("beta", tell=lambda text: None)
+        make.run("beta", tell=lambda text: None)
     failed = "_build/notebooks/quick/beta.failed.ipynb"
     assert everything(toy_book.root) - before == {failed}
     assert "take two" in (toy_book.root / failed).read_text()
@@ -316,12 +317,12 @@ def test_unwritable_folder_is_known_before_anything_runs(toy_book, monkeypatch):
     monkeypatch.setattr(pages.execution, "execute", lambda *args: pytest.fail("the page was executed"))
     toy_book.write("file", "not a folder")
     with pytest.raises(BridgekitError, match="cannot write results to .*is a file.*with --out"):
-        pages.run("beta", out=toy_book.root / "file" / "beta")
+        make.run("beta", out=toy_book.root / "file" / "beta")
     folder = toy_book.root / "figures" / "quick" / "beta"
     folder.mkdir(parents=True)
     monkeypatch.setattr(placement.os, "access", lambda path, mode: path != folder)
     with pytest.raises(BridgekitError, match="is read-only"):
-        pages.run("beta")
+        make.run("beta")
     assert everything(toy_book.root / "figures" / "quick") == set()
 
 
@@ -343,7 +344,7 @@ def test_a_profile_that_is_none(toy_book, content):
 def test_results_are_not_put_in_the_place_of_a_file(toy_book):
     toy_book.write("notes.txt", "mine")
     with pytest.raises(BridgekitError, match=r"notes\.txt is a file: --out names a folder"):
-        pages.run("beta", out=toy_book.root / "notes.txt")
+        make.run("beta", out=toy_book.root / "notes.txt")
     assert (toy_book.root / "notes.txt").read_text() == "mine"
 
 
@@ -358,9 +359,9 @@ def test_checkpoints_stay_until_the_result_is_in_place(toy_book, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(BridgekitError, match="no space left"):
         patch.setattr(placement, "put", full)
-        pages.run("beta")
+        make.run("beta")
     assert (kept / "state.pt").exists()
-    pages.run("beta")
+    make.run("beta")
     assert not kept.exists()
 
 

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from bridgekit.errors import BridgekitError
-from bridgekit.intervals import estimate
-from bridgekit.paired import difference, pairs_needed, pairs_needed_between, power, smallest_mean
+from bridgekit.measure.intervals import estimate
+from bridgekit.measure.paired import difference, pairs_needed, pairs_needed_between, power, smallest_mean
 
 
 def test_a_difference_by_hand_and_by_scipy():

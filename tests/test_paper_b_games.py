@@ -12,7 +12,7 @@ from games.changed import edited, hold, in_place, targets
 from games.harness import Move, Paper, Steps, check
 from torch import Tensor
 
-from bridgekit.games import inference
+from bridgekit.games import vae
 
 # What: (function, its text, what stands there instead, a case that must refuse it).
 MISTAKES = {
@@ -35,127 +35,127 @@ MISTAKES = {
         "cgan",
     ),
     "AAVAE's fakes are means": (
-        "vae.generated",
+        "aavae.generated",
         "(u < nets.G(_beside(z, y)).sigmoid()).to(z)",
         "nets.G(_beside(z, y)).sigmoid()",
         "autoencoder, activated",
     ),
     "a Bernoulli sample is 1 above its probability": (
-        "vae.generated",
+        "aavae.generated",
         "u < nets",
         "u > nets",
         "autoencoder, activated",
     ),
     "the temperature in D's training too": (
-        "vae.autoencoder",
-        "unified.label_nll(f, ",
-        "unified.label_nll(f / temperature, ",
+        "aavae.autoencoder",
+        "labelling.label_nll(f, ",
+        "labelling.label_nll(f / temperature, ",
         "autoencoder, activated",
     ),
     "AAVAE's temperature is not handed on": (
-        "vae.autoencoder",
+        "aavae.autoencoder",
         "(believed, loss, temperature)",
         "(believed, loss)",
         "autoencoder, activated",
     ),
     "AAVAE's D with its labels exchanged": (
-        "vae._is_real",
+        "aavae._is_real",
         "< n",
         ">= n",
         "autoencoder, activated",
     ),
     "AAVAE's weights reversed": (
-        "vae.autoencoder",
+        "aavae.autoencoder",
         "adversary_activated(believed,",
         "adversary_activated(-believed,",
         "autoencoder, activated",
     ),
     "exchanged weights leave their half": (
-        "vae._neighbours",
+        "aavae._neighbours",
         "f.unflatten(-1, (2, -1)).roll(1, -1).flatten(-2)",
         "f.roll(1, -1)",
         "autoencoder, activated",
     ),
     "M2 without N / N_l": (
-        "vae.semi_supervised",
+        "aavae.semi_supervised",
         "alpha * (labelled.shape[1] + unlabelled.shape[1]) / labelled.shape[1]",
         "alpha",
         "semi_supervised",
     ),
     "M2's N is the unlabelled images'": (
-        "vae.semi_supervised",
+        "aavae.semi_supervised",
         "(labelled.shape[1] + unlabelled.shape[1])",
         "unlabelled.shape[1]",
         "semi_supervised",
     ),
     "M2 with its parts exchanged": (
-        "vae.semi_supervised",
+        "aavae.semi_supervised",
         '"known": FromParts(data.rows, labelled, batch)',
         '"known": FromParts(data.rows, unlabelled, batch)',
         "semi_supervised",
     ),
     "AASVAE's D does not see the unlabelled images' kind": (
-        "vae._activated_m2_turn",
+        "aavae._activated_m2_turn",
         "_is_real(n, f).repeat(2)",
         "_is_real(2 * n, f)",
         "semi_supervised, activated",
     ),
     "VAE-GAN's E hears the adversary": (
-        "inference.joint_turn",
+        "vae.joint_turn",
         '"E": bound.mean(-1)',
         '"E": (bound + adverse).mean(-1)',
         "vae_gan",
     ),
     "VAE-GAN's G without its bound": (
-        "inference.joint_turn",
+        "vae.joint_turn",
         "(bound + adverse)",
         "adverse",
         "vae_gan",
     ),
     "the implicit posterior's KL with the other sign": (
-        "inference.implicit_posterior",
+        "avb.implicit_posterior",
         "adversarial.reverse_kl(nets.D(",
         "-adversarial.reverse_kl(nets.D(",
         "implicit_posterior",
     ),
     "the implicit posterior judged with prior and posterior exchanged": (
-        "inference.implicit_posterior",
+        "avb.implicit_posterior",
         "for sample in (batch.z, z))",
         "for sample in (z, batch.z))",
         "implicit_posterior",
     ),
     "the autoencoder hears its adversary": (
-        "unified.autoencoder",
+        "processes.autoencoder",
         ".mean(-1) / 2)",
         ".mean(-1) / 2 + nets.D(nets.E(batch.x)).mean(-1))",
         "autoencoder of pixels",
     ),
     "made samples labelled as given": (
-        "unified.Process.labelled",
+        "processes.Process.labelled",
         "y[given.shape[-2] :] = 0",
         "y[: given.shape[-2]] = 0",
         "infogan",
     ),
     "the makers do not reverse the judge": (
-        "unified.Process.made",
-        "unified.reverse(f)",
+        "processes.Process.made",
+        "labelling.reverse(f)",
         "f",
         "cycle_gan",
     ),
     "the sleep phase dreams with the wake phase's bits": (
-        "codes.wake_sleep",
+        "wake_sleep.wake_sleep",
         "(batch.v < nets.G(h).sigmoid())",
         "(nets.G(h).sigmoid() > 0.5)",
         "wake_sleep",
     ),
     "predictors as slow as the encoder": (
-        "codes.predictability_minimisation",
+        "predictability.predictability_minimisation",
         "10 * lr",
         "lr",
         "predictability_minimisation",
     ),
     "a predictor sees its own unit": (
-        "codes.masked",
+        "predictability.masked",
         "code.unsqueeze(-2) * (1 - which)",
         "code.unsqueeze(-2) * (1 + 0 * which)",
         "predictability_minimisation",
@@ -212,7 +212,7 @@ def unsure(a, sure: float, wrap=lambda line: line) -> Paper:
 @pytest.mark.parametrize("name", ["perfect_vae", "perfect_vae, images"])
 def test_the_generated_half_counts_as_much_as_the_discriminator_lets_it(name, monkeypatch):
     """Eq 19 with a discriminator that is not perfect: what the perfect one hides is right as well."""
-    monkeypatch.setattr(inference, "SURE", 1.3)
+    monkeypatch.setattr(vae, "SURE", 1.3)
     case = replace(CASES[name], paper=lambda a: unsure(a, 1.3))
     check(case)
     with pytest.raises(AssertionError, match="gradient of G"):  # x is drawn at theta_0
@@ -221,7 +221,7 @@ def test_the_generated_half_counts_as_much_as_the_discriminator_lets_it(name, mo
 
 def test_a_sample_is_one_where_its_number_lies_below_its_probability():
     """Both sides draw the same bits: that a few of them fall otherwise is seen."""
-    target = targets()["codes.wake_sleep"]
+    target = targets()["wake_sleep.wake_sleep"]
     wrong = edited(target, "u < nets.E(batch.x).sigmoid()", "u < nets.E(batch.x).sigmoid() + 0.05")
     with in_place(target, wrong), pytest.raises(AssertionError):
         for seed in range(5):

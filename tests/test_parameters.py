@@ -6,9 +6,9 @@ import jupytext
 import pytest
 from conftest import ALPHA, BETA, HEADER, REPOSITORY
 
-from bridgekit import pages, ranges
+from bridgekit.book import pages, ranges
+from bridgekit.book.parameters import Parameter, cells, declared_in, injected
 from bridgekit.errors import BridgekitError, nearest
-from bridgekit.parameters import Parameter, cells, declared_in, injected
 
 PAGES = [HEADER + ALPHA, HEADER + BETA, *(p.read_text() for p in sorted((REPOSITORY / "book").glob("*.md")))]
 

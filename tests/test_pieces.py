@@ -8,8 +8,10 @@ import pytest
 import torch
 from conftest import damaged
 
-from bridgekit import claims, contest, errors, files, pages, pieces, records, verdicts
-from bridgekit.results import Run
+from bridgekit import errors, files
+from bridgekit.book import claims, make, pieces, records, verdicts
+from bridgekit.book.runs import Run
+from bridgekit.play import sweep
 
 CELLS = [("bridge", seed) for seed in range(3)]
 CLAIM = """
@@ -35,7 +37,7 @@ def place(root):
     return root / "figures/pieces/demo"
 
 
-def make(cell):
+def numbers(cell):
     """Numbers that depend on the cell alone; a lost trial among them."""
     values = np.random.default_rng(cell[1]).normal(size=(4, 2)).astype(np.float32)
     values[-1, 0] = np.nan
@@ -49,11 +51,11 @@ def played(run, cells=CELLS, game="game", workers=1):
     def work(cell):
         def begin():
             made.append(cell)
-            return make(cell)
+            return numbers(cell)
 
         return run.piece(f"bridge_{cell[1]}", [game, {"seed": cell[1]}], begin, of=len(CELLS))
 
-    return contest.side_by_side(work, cells, workers), made
+    return sweep.in_parallel(work, cells, workers), made
 
 
 def bits(found):
@@ -110,7 +112,7 @@ def test_a_piece_of_another_identity_is_made_again_with_one_line(tmp_path, capsy
 
 
 def make_arrays(cell):
-    return {name: records.as_array(values) for name, values in make(cell).items()}
+    return {name: records.as_array(values) for name, values in numbers(cell).items()}
 
 
 def test_a_damaged_piece_is_made_again_with_one_line(tmp_path, capsys):
@@ -248,25 +250,25 @@ def test_a_reference_run_leaves_its_pieces_until_the_record_is_placed(toy_book):
     )
     toy_book.edit(
         "book/alpha.md",
-        "from bridgekit import pages\n",
-        "from pathlib import Path\n\nfrom bridgekit import pages\n",
+        "from bridgekit.book import runs\n",
+        "from pathlib import Path\n\nfrom bridgekit.book import runs\n",
     )
     lines = []
     with pytest.raises(errors.BridgekitError, match="the power is gone"):
-        pages.run("alpha", "paper", tell=lines.append)
+        make.run("alpha", "paper", tell=lines.append)
     kept = toy_book.root / "figures/pieces/alpha"
     assert [path.name for path in kept.iterdir()] == ["cell_0.piece"]
     assert any("alpha · cell_0: 0 s, 2 of 3 left" in line for line in lines)
     toy_book.write("on", "")
-    pages.run("alpha", "paper", tell=lambda text: None)
+    make.run("alpha", "paper", tell=lambda text: None)
     assert (toy_book.root / "made.txt").read_text() == "0 1 1 2 "
     record = json.loads((toy_book.root / "figures/paper/alpha/record.json").read_text())
     assert record["metrics"]["product"]["values"] == [0, 2, 4]
     assert sorted(record["provenance"]["pieces"]) == ["cell_0", "cell_1", "cell_2"]
     assert not kept.exists()
     # Elsewhere, or with values by hand, they go with the checkpoints.
-    pages.run("alpha", "paper", out=toy_book.root / "there", tell=lambda text: None)
-    pages.run("alpha", "paper", {"seed": 8}, tell=lambda text: None)
+    make.run("alpha", "paper", out=toy_book.root / "there", tell=lambda text: None)
+    make.run("alpha", "paper", {"seed": 8}, tell=lambda text: None)
     assert not list(toy_book.root.rglob("*.piece")) and not kept.exists()
 
 
@@ -275,10 +277,10 @@ def test_pieces_that_a_kill_left_beside_a_placed_record_are_harmless(toy_book, m
     toy_book.edit("book/alpha.md", 'run.metric("product", seed * scale)\n', f"stop = False\n{CELL}")
     with monkeypatch.context() as patch:
         patch.setattr(pieces, "clear", lambda folder: None)
-        pages.run("alpha", "paper", tell=lambda text: None)
+        make.run("alpha", "paper", tell=lambda text: None)
     record = (toy_book.root / "figures/paper/alpha/record.json").read_text()
     assert len(list((toy_book.root / "figures/pieces/alpha").iterdir())) == 3
-    pages.run("alpha", "paper", tell=lambda text: None)
+    make.run("alpha", "paper", tell=lambda text: None)
     again = json.loads((toy_book.root / "figures/paper/alpha/record.json").read_text())
     assert again["metrics"] == json.loads(record)["metrics"]
     assert (toy_book.root / "made.txt").read_text() == "0 1 2 " and not (

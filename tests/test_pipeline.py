@@ -55,7 +55,7 @@ def test_only_what_changed_is_executed(toy_repository):
     assert book.notebook("alpha").read_bytes() == whole
     assert "The changed page" in (html / "beta.html").read_text()
 
-    book.append("bridgekit/results.py", "# changed\n")  # which alpha imports, through pages
+    book.append("bridgekit/book/runs.py", "# changed\n")  # which alpha imports, through pages
     assert succeed(book, "figures") == ["alpha"]
 
 

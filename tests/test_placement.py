@@ -14,8 +14,9 @@ import nbformat
 import pytest
 from kills import moments
 
-from bridgekit import book, files, keys, pages, placement, results, sums
+from bridgekit import files
 from bridgekit.__main__ import main
+from bridgekit.book import keys, make, pages, placement, runs, site, sums
 from bridgekit.errors import BridgekitError
 
 OLD = {"a.svg": "old", "a.npz": "old", "gone.svg": "old"}
@@ -80,14 +81,14 @@ def stand_in(toy_book, monkeypatch):
 
     monkeypatch.setattr(pages.execution, "execute", execute)
     monkeypatch.setattr(pages.execution, "watched", lambda *_: contextlib.nullcontext())
-    monkeypatch.setattr(pages, "key", lambda *_: "key")
+    monkeypatch.setattr(keys, "key", lambda *_: "key")
     monkeypatch.setattr(os, "fsync", lambda file: None)  # a killed process loses nothing that it wrote
     return stand
 
 
 def run(**options) -> Path:
     """`bridgekit run beta` without a word."""
-    return pages.run("beta", tell=lambda text: None, **options)
+    return make.run("beta", tell=lambda text: None, **options)
 
 
 def made(drawn: dict[str, str], folder: str, notebooks: str) -> dict[str, bytes]:
@@ -153,7 +154,7 @@ def test_finish_killed_at_any_moment_leaves_the_old_result_or_the_new(toy_book, 
     """Where plain papermill runs the page, `Run.finish` itself puts the result in place."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
     folder = toy_book.root / place
-    run = results.Run("beta", "custom", {}, folder, toy_book.root)
+    run = runs.Run("beta", "custom", {}, folder, toy_book.root)
     run._files = {"all": {name: text.encode() for name, text in NEW.items()}}
     run._figures = {"all": {"files": sorted(NEW)}}
     monkeypatch.setattr(run, "record", lambda: json.loads(result(NEW)["record.json"]))
@@ -164,7 +165,7 @@ def test_finish_killed_at_any_moment_leaves_the_old_result_or_the_new(toy_book, 
     new, seen = found(toy_book.root), []
     remade(toy_book.root, old)
     for _ in moments(run.finish, toy_book.root):
-        again = results.Run("beta", "custom", {}, folder, toy_book.root)  # as the next run begins
+        again = runs.Run("beta", "custom", {}, folder, toy_book.root)  # as the next run begins
         placement.recover(toy_book.root)
         assert found(toy_book.root) in (old, new) and again.out == folder
         seen.append(found(toy_book.root) == new)
@@ -174,20 +175,20 @@ def test_finish_killed_at_any_moment_leaves_the_old_result_or_the_new(toy_book, 
 
 @pytest.mark.pipeline
 def test_a_book_killed_at_any_moment_leaves_the_old_html_or_the_new(stand_in, tmp_path, monkeypatch):
-    monkeypatch.setattr(book, "assemble", lambda profile, work: work / "source")
+    monkeypatch.setattr(site, "assemble", lambda profile, work: work / "source")
     html = stand_in.root / "_build" / "html"
 
     def built(command, **options):
         lay(Path(command[command.index("--path-output") + 1]) / "_build/html", {"index.html": b"new"})
         return SimpleNamespace(returncode=0, stderr="")
 
-    monkeypatch.setattr(book.subprocess, "run", built)
+    monkeypatch.setattr(site.subprocess, "run", built)
     lay(html, {"index.html": b"old", "gone.html": b"old"})
     old = found(tmp_path)
-    book.build("quick")
+    site.build("quick")
     new, seen = found(tmp_path), []
     remade(tmp_path, old)
-    for _ in moments(lambda: book.build("quick"), tmp_path):
+    for _ in moments(lambda: site.build("quick"), tmp_path):
         placement.recover(stand_in.root)
         assert found(tmp_path) in (old, new)
         seen.append(found(tmp_path) == new)
@@ -247,9 +248,9 @@ def test_one_out_for_two_pages_is_one_error(toy_book, monkeypatch, tmp_path):
     shared = tmp_path / "shared"
     lay(shared, result(OLD, "alpha"))
     with pytest.raises(BridgekitError, match=r"holds the results of page 'alpha': .*BRIDGEKIT_OUT"):
-        results.Run("beta", "custom", {}, shared, toy_book.root)
+        runs.Run("beta", "custom", {}, shared, toy_book.root)
     assert found(shared) == result(OLD, "alpha")
-    assert results.Run("alpha", "custom", {}, shared, toy_book.root).out == shared
+    assert runs.Run("alpha", "custom", {}, shared, toy_book.root).out == shared
 
 
 def test_a_damaged_record_in_its_own_place_takes_its_figures_along(stand_in, tmp_path):
@@ -288,7 +289,7 @@ def test_two_equal_runs_at_once_both_end_well(stand_in, tmp_path):
 
     def meanwhile():
         stand_in.meanwhile = lambda: None
-        mine = results.Run("beta", "quick", pages.resolve("beta"), tmp_path / "first", stand_in.root, states)
+        mine = runs.Run("beta", "quick", pages.resolve("beta"), tmp_path / "first", stand_in.root, states)
         mine.checkpoint("state.pt").write_bytes(b"half-way")
         run()  # whose states these are too
         inside.extend([found(folder), (states / "state.pt").read_bytes()])

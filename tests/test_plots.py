@@ -13,7 +13,7 @@ from conftest import rewrite
 from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 
-from bridgekit import claims, plots, results, verdicts
+from bridgekit.book import claims, plots, runs, verdicts
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def root(tmp_path):
 
 
 def finished(root, profile, fall, error):
-    run = results.Run("demo", profile, {}, root / "figures" / profile / "demo", root)
+    run = runs.Run("demo", profile, {}, root / "figures" / profile / "demo", root)
     run.metric("fall", fall, unit="nats")
     run.metric("error", error, exact=True)
     run.finish()
@@ -236,7 +236,7 @@ def test_a_row_says_superseded_twice_played_what_the_papers_effect_needs_and_wha
 
 
 def test_a_page_without_claims_says_so(root):
-    run = results.Run("other", "quick", {}, root / "figures" / "quick" / "other", root)
+    run = runs.Run("other", "quick", {}, root / "figures" / "quick" / "other", root)
     assert plots.claims_table(run).source == "*This page decides no claim.*\n"
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, ToyBook
 
-from bridgekit import criteria, pages, records
+from bridgekit.book import criteria, pages, records
 
 pytestmark = pytest.mark.book
 REFERENCES = REPOSITORY / "tests" / "smoke"

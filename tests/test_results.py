@@ -20,7 +20,8 @@ from conftest import REPOSITORY, damaged, rewrite
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from bridgekit import displays, records, results
+from bridgekit import closure
+from bridgekit.book import displays, records, runs
 from bridgekit.errors import BridgekitError
 
 CLAIMS = """
@@ -42,7 +43,7 @@ def no_open_figures():
 
 
 def make_run(root, profile="quick", **parameters):
-    return results.Run("demo", profile, parameters, root / "figures" / profile / "demo", root)
+    return runs.Run("demo", profile, parameters, root / "figures" / profile / "demo", root)
 
 
 def drawing(points=5, size=(2, 1.5)):
@@ -104,7 +105,7 @@ def test_the_record_holds_criteria_and_analysis_as_they_stood_at_the_start(root,
     run = make_run(root)
     stood = {claim.id: (claim.hash, claim.analysis) for claim in run.claims}
     (root / "claims.yml").write_text(CLAIMS.replace("it does", "it does so"))
-    monkeypatch.setattr(results.criteria, "RULE", results.criteria.RULE + 1)
+    monkeypatch.setattr(runs.criteria, "RULE", runs.criteria.RULE + 1)
     assert stood and all((c.hash, c.analysis) != stood[c.id] for c in run.claims)
     record = run.record()
     assert {name: (record["criteria"][name], record["analysis"][name]) for name in stood} == stood
@@ -153,7 +154,7 @@ def test_finish_removes_what_the_earlier_run_drew_and_this_one_did_not(root):
 def test_an_unwritable_folder_is_an_error_before_the_first_number(root):
     (root / "file").write_text("in the way")
     with pytest.raises(BridgekitError, match="cannot write .*file.*BRIDGEKIT_OUT"):
-        results.Run("demo", "quick", {}, root / "file" / "demo", root)
+        runs.Run("demo", "quick", {}, root / "file" / "demo", root)
 
 
 @pytest.mark.parametrize(
@@ -449,11 +450,11 @@ def test_checkpoints_are_found_again_and_gone_after_finish(root, tmp_path_factor
     assert run.checkpoint("plane.pt").read_bytes() == b"state"
     run.finish()
     assert not first.parent.exists()
-    owned = results.Run("demo", "quick", {}, root / "figures" / "quick" / "demo", root, root / "kept")
+    owned = runs.Run("demo", "quick", {}, root / "figures" / "quick" / "demo", root, root / "kept")
     owned.checkpoint("plane.pt").write_bytes(b"state")
     owned.finish()  # whoever asked for them there removes them, once the result is in place
     assert (root / "kept" / "plane.pt").read_bytes() == b"state"
-    elsewhere = results.Run("demo", "quick", {}, tmp_path_factory.mktemp("out"), root)
+    elsewhere = runs.Run("demo", "quick", {}, tmp_path_factory.mktemp("out"), root)
     kept = elsewhere.checkpoint("plane.pt")
     kept.write_bytes(b"state")
     assert not kept.is_relative_to(root) and not kept.is_relative_to(elsewhere.out)
@@ -512,9 +513,9 @@ def test_the_record_tells_which_code_ran(root):
         (root / "book" / "demo.md").write_text(f"# T\n\n```{{code-cell}} ipython3\n{cell}\n```\n")
         return records.code(root, "demo")
 
-    one = code("from bridgekit import divergences")
+    one = code("from bridgekit.theory import divergences")
     assert one == make_run(root).record()["provenance"]["code"] == records.code(root, "demo")
-    assert code("from bridgekit import distributions") != one
+    assert code("from bridgekit.theory import densities") != one
     assert records.code(root, "missing") not in (one, "")
 
 
@@ -524,8 +525,8 @@ def test_a_digest_of_code_follows_the_modules_that_a_page_reaches(root, monkeypa
         (package / f"{name}.py").parent.mkdir(exist_ok=True)
         (package / f"{name}.py").write_text("x = 1\n")
     (package / "__init__.py").write_text("")
-    monkeypatch.setattr(records.keys, "PACKAGE", package)
-    monkeypatch.setattr(records.keys, "modules", partial(records.keys.modules, package=package))
+    monkeypatch.setattr(closure, "PACKAGE", package)
+    monkeypatch.setattr(closure, "modules", partial(closure.modules, package=package))
     (root / "book").mkdir()
     (root / "book" / "demo.md").write_text("# T\n\n```{code-cell}\nfrom bridgekit import a\n```\n")
     first = records.code(root, "demo")
@@ -570,7 +571,7 @@ def test_without_the_book_extra_a_run_finishes_all_the_same(root, monkeypatch):
 
 
 def test_the_light_modules_import_nothing_heavy():
-    code = "import sys; import bridgekit.results, bridgekit.plots, bridgekit.claims; print(*sys.modules)"
+    code = "import sys; from bridgekit.book import claims, plots, runs; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -16,9 +16,9 @@ SETTINGS = {"methods": ["bridge"], "rates": [1e-3], "steps": [20, 100, 20], "see
 # Imported by the page's kernel: tells which rounds are played, as they are.
 WATCH = """
 import os
-from bridgekit import training
+from bridgekit.play import loop
 
-settle = training._settle
+settle = loop._settle
 
 
 def told(state, phase, log, first):
@@ -27,7 +27,7 @@ def told(state, phase, log, first):
     settle(state, phase, log, first)
 
 
-training._settle = told
+loop._settle = told
 with open("pid", "w") as file:
     file.write(str(os.getpid()))
 """
@@ -37,7 +37,7 @@ with open("pid", "w") as file:
 def settings_page(toy_book):
     """The small book with the real page `settings` in it, watched."""
     toy_book.adopt("settings")
-    begin = 'run = pages.begin("settings", globals())\n'
+    begin = 'run = runs.begin("settings", globals())\n'
     toy_book.edit("book/settings.md", begin, f"import watch\n\n{begin}")
     toy_book.write("watch.py", WATCH)
     return toy_book

@@ -3,10 +3,10 @@
 import pytest
 from conftest import REPOSITORY
 
-from bridgekit import pages
-from bridgekit.parameters import Parameter, declared_in
-from bridgekit.records import Reference
-from bridgekit.yaml_reader import read_yaml
+from bridgekit.book import pages
+from bridgekit.book.parameters import Parameter, declared_in
+from bridgekit.book.records import Reference
+from bridgekit.book.yaml_reader import read_yaml
 
 SEARCH = Reference(REPOSITORY / "figures" / "paper" / "settings")
 PAGES = ("plane", "robustness", "table1", "weights")

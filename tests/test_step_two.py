@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch import nn
 
-from bridgekit.distributions import Mixture, normal_log_prob
-from bridgekit.divergences import alpha_normal, integrate, kl_normal
-from bridgekit.games import arenas, bridge
-from bridgekit.objectives.bridge import linear_gamma, sigmoid_gamma
-from bridgekit.training import stream
+from bridgekit.games import bridge, setups
+from bridgekit.random import stream
+from bridgekit.theory.alpha import linear_gamma, sigmoid_gamma
+from bridgekit.theory.densities import Mixture, normal_log_prob
+from bridgekit.theory.divergences import alpha_normal, integrate, kl_normal
 
 MU, S, SIGMA = 0.5, 0.8, 0.6
 TRIALS, BATCH = 2000, 64
@@ -41,7 +41,7 @@ def posterior(x):
 
 def networks(trials):
     """The known G, E and D as the game's own kinds of network, one copy a trial."""
-    arena = arenas.plane(Mixture(torch.zeros(1, 1), 1.0), batch=BATCH, z=1, depth=0)
+    arena = setups.plane(Mixture(torch.zeros(1, 1), 1.0), batch=BATCH, z=1, depth=0)
     built = {name: arena.networks[name]([stream(0, "unused")] * trials).double() for name in ("G", "E")}
     slope, variance = posterior(MU + 1)
     with torch.no_grad():

@@ -14,16 +14,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from bridgekit import checkpoints, data, keys, training
-from bridgekit.distributions import normal_log_prob
-from bridgekit.divergences import forward_kl, reverse_kl
+from bridgekit import closure, data, random
 from bridgekit.errors import BridgekitError
-from bridgekit.game import FromTensor, Game, Normal, Phase, Player, Turn
-from bridgekit.games import arenas, baselines, bridge, fitting, turns
-from bridgekit.networks import MLP, BatchNorm
-from bridgekit.objectives import adversarial
-from bridgekit.objectives.bridge import linear_gamma, sigmoid_gamma
-from bridgekit.training import CHUNK, fit, play, probe, samples, start
+from bridgekit.games import baselines, bridge, fitting, setups, turns
+from bridgekit.models.batch_norm import BatchNorm
+from bridgekit.models.mlp import MLP
+from bridgekit.play import checkpoints, evaluation, loop
+from bridgekit.play.draws import FromTensor, Normal
+from bridgekit.play.evaluation import probe, samples
+from bridgekit.play.game import Game, Phase, Player, Turn
+from bridgekit.play.loop import CHUNK, fit, play
+from bridgekit.play.state import start
+from bridgekit.theory import adversarial
+from bridgekit.theory.alpha import linear_gamma, sigmoid_gamma
+from bridgekit.theory.densities import normal_log_prob
+from bridgekit.theory.divergences import forward_kl, reverse_kl
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +38,7 @@ def quiet(monkeypatch, tmp_path):
 
 def small_plane(**settings):
     settings = {"batch": 16, "hidden": 8, "depth": 2} | settings
-    return arenas.plane(data.mixture("gaussians25"), **settings)
+    return setups.plane(data.mixture("gaussians25"), **settings)
 
 
 def small_bridge(rounds=(7, 8, 5), **settings):
@@ -77,7 +82,7 @@ def test_evaluating_more_often_changes_no_number():
     play(game, rare, "I")
     for state in fit(game, often, "I", at=range(0, 231, 7)):
         with probe(state) as nets:
-            nets.G(training.noise([0], (50, 2), "probe"))
+            nets.G(random.noise([0], (50, 2), "probe"))
     assert same(weights(rare), weights(often))
 
 
@@ -99,8 +104,8 @@ def test_coming_back_to_a_phase_left_inside_a_chunk_repeats_no_noise(monkeypatch
             seen.append(drawn["z"][k])
         return batch(turn, drawn, k)
 
-    batch = training._batch
-    monkeypatch.setattr(training, "_batch", watched)
+    batch = loop.batch_of
+    monkeypatch.setattr(loop, "batch_of", watched)
     state = start(game, [0])
     play(game, state, "I", 50)
     play(game, state, "III")
@@ -140,11 +145,11 @@ def test_alpha_zero_is_the_ml_gradient_exactly():
     game = bridge.alpha_bridge(arena, rounds=(1, 1, 1))
     ml, mixed = turns.ml_turn(arena, 0.3), bridge.bridge_turn(arena, 0.3, 5.0)
     state = start(game, [0, 1])
-    nets = training.SimpleNamespace(**state.nets)
+    nets = loop.SimpleNamespace(**state.nets)
     noise = torch.Generator().manual_seed(0)
     x, eps, z = (torch.randn(2, 16, 2, generator=noise) for _ in range(3))
-    batch = training.SimpleNamespace(x=x, eps=eps, z=z)
-    now = training.SimpleNamespace(alpha=torch.tensor(0.0), gamma=torch.tensor(0.0))
+    batch = loop.SimpleNamespace(x=x, eps=eps, z=z)
+    now = loop.SimpleNamespace(alpha=torch.tensor(0.0), gamma=torch.tensor(0.0))
     theta = list(state.nets["G"].parameters())
     grads = [torch.autograd.grad(turn.losses(nets, batch, now)["G"].sum(), theta) for turn in (ml, mixed)]
     for a, b in zip(*grads, strict=True):
@@ -201,7 +206,7 @@ import torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
 import test_training as t
-from bridgekit.training import fit, start
+from bridgekit.play.loop import fit, start
 game = t.small_bridge((120, 120, 40))
 state = start(game, [0, 1])
 path = Path(sys.argv[1])
@@ -356,7 +361,7 @@ def test_adam_steps_along_the_gradient_however_it_is_laid_out():
     game = Game("g", {"p": build}, {"p": Player(("p",))}, (Phase("x", 1, (turn,)),), stacked=False)
     state = start(game, [0])
     w = state.nets["p"].w
-    loss = losses(training.SimpleNamespace(**state.nets), None, None)["p"]
+    loss = losses(loop.SimpleNamespace(**state.nets), None, None)["p"]
     assert torch.autograd.grad(loss, w)[0].stride() != w.stride()
     play(game, state, "x")
     assert torch.equal(w.grad, wanted) and w.grad.stride() == w.stride()
@@ -403,7 +408,7 @@ def image_set(n=40, size=28):
 
 
 def test_image_games_play_one_trial_and_probes_touch_no_buffer():
-    game = bridge.fine_tuning(arenas.images(image_set(), batch=8, width=4, z=5), ml_rounds=3, rounds=2)
+    game = bridge.fine_tuning(setups.images(image_set(), batch=8, width=4, z=5), ml_rounds=3, rounds=2)
     state = play(game, start(game, [0]), "I")
     norms = [m for net in state.nets.values() for m in net.modules() if isinstance(m, BatchNorm)]
     before = weights(state)
@@ -418,7 +423,7 @@ def test_image_games_play_one_trial_and_probes_touch_no_buffer():
 
 
 def test_only_the_owners_turn_moves_running_averages():
-    game = bridge.fine_tuning(arenas.images(image_set(), batch=8, width=4, z=5), ml_rounds=1, rounds=1)
+    game = bridge.fine_tuning(setups.images(image_set(), batch=8, width=4, z=5), ml_rounds=1, rounds=1)
     turn = game.phase("warm").turns[1]  # G's turn looks through D
     only = replace(game, phases=(Phase("warm", 2, (turn,)),))
     state = start(only, [0])
@@ -459,7 +464,7 @@ def test_the_fingerprint_tells_games_apart():
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=functools.partial(sigmoid_gamma, c=9.0)),
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=functools.partial(sigmoid_gamma, 9.0)),
         *(
-            bridge.alpha_bridge(arenas.images(replace(image_set(), x=x), batch=8), rounds=(7, 8, 5))
+            bridge.alpha_bridge(setups.images(replace(image_set(), x=x), batch=8), rounds=(7, 8, 5))
             for x in (image_set().x, -image_set().x, image_set().x[:-1])  # all of one fingerprint
         ),
     ]
@@ -487,20 +492,20 @@ def test_fits_of_a_density_are_told_apart_by_what_they_minimise():
 
 
 def test_devices():
-    assert training.device("cpu").type == "cpu"
-    assert training.device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert random.device("cpu").type == "cpu"
+    assert random.device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(BridgekitError, match="bridgekit doctor"):
-        training.device("abacus")
+        random.device("abacus")
 
 
 def test_probe_noise_depends_on_each_trials_seed_alone():
-    many = training.noise([5, 6], (4, 2), "probe")
-    assert torch.equal(many[1], training.noise([6], (4, 2), "probe")[0])
-    assert not torch.equal(many[1], training.noise([6], (4, 2), "other")[0])
+    many = random.noise([5, 6], (4, 2), "probe")
+    assert torch.equal(many[1], random.noise([6], (4, 2), "probe")[0])
+    assert not torch.equal(many[1], random.noise([6], (4, 2), "other")[0])
 
 
 def test_progress_tells_the_watching_process(tmp_path, monkeypatch):
-    from bridgekit import progress
+    from bridgekit.play import progress
 
     clock = iter([0.0, 0.5, 2.0, 2.5, 4.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
@@ -515,7 +520,7 @@ def test_progress_tells_the_watching_process(tmp_path, monkeypatch):
 
 
 def test_progress_is_a_bar_where_nobody_watches(monkeypatch, capsys):
-    from bridgekit.progress import Progress
+    from bridgekit.play.progress import Progress
 
     monkeypatch.delenv("BRIDGEKIT_PROGRESS")
     with Progress("demo", 3) as bar:
@@ -555,37 +560,37 @@ def test_what_other_code_has_made_is_not_resumed(tmp_path, monkeypatch):
 
 
 def test_all_code_that_trains_or_measures_is_part_of_a_checkpoint():
-    games = "".join(f"import bridgekit.games.{p.stem}\n" for p in keys.PACKAGE.glob("games/*.py"))
-    reached = keys.modules(games + "import bridgekit.training, bridgekit.metrics, bridgekit.classifiers")
-    tops = {name.split(".")[1] for name in reached if "." in name}
-    # Data are known by content; what is left moves no number.
-    apart = {"objectives", "games", "data", "errors", "files", "progress", "checkpoints"}
-    assert tops - apart == set(checkpoints.CODE)
+    games = "".join(f"import bridgekit.games.{p.stem}\n" for p in closure.PACKAGE.glob("games/*.py"))
+    reached = closure.modules(
+        games + "import bridgekit.play.loop, bridgekit.measure.on_plane, bridgekit.measure.classifiers"
+    )
+    below = {name.split(".")[1] for name in reached if name.count(".") > 1}
+    assert below <= set(checkpoints.FOLDERS)
 
 
 def test_settled_takes_a_gradient_penalty_along():
     x = torch.rand(20, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     images = data.Images(x, torch.zeros(20, dtype=torch.long), ("a",), "noise", "train", "0")
-    game = baselines.gan(arenas.images(images, batch=4, width=2, z=3), adversarial.reverse_kl, penalty=1.0)
+    game = baselines.gan(setups.images(images, batch=4, width=2, z=3), adversarial.reverse_kl, penalty=1.0)
     state = play(game, start(game, [0]), game.phases[0].name, 2)
-    nets = training.settled(game, state, game.phases[0].name, rounds=3)
+    nets = evaluation.recalibrated(game, state, game.phases[0].name, rounds=3)
     norms = [m for net in vars(nets).values() for m in net.modules() if isinstance(m, BatchNorm)]
     assert norms and all(norm.running_mean.isfinite().all() for norm in norms)
     assert not any(norm.running_mean.requires_grad for norm in norms)
 
 
-PLANE = arenas.plane(data.mixture("gaussians25"), batch=8, hidden=8, depth=1)
+PLANE = setups.plane(data.mixture("gaussians25"), batch=8, hidden=8, depth=1)
 WRONG = {
     "cannot have -1 rounds": lambda: small_bridge((-1, 1, 1)),
     "three steps, I, II and III": lambda: small_bridge((1, 1, 1, 1)),
     "no seed was given": lambda: start(small_bridge((1, 1, 1)), []),
-    "at least one trial": lambda: training.noise([], (2,), "probe"),
+    "at least one trial": lambda: random.noise([], (2,), "probe"),
     r"seeds \[0, 0, 0\] repeat": lambda: start(small_bridge((1, 1, 1)), [0, 0, 0]),
-    r"seeds \[7, 1, 7\] repeat": lambda: training.noise([7, 1, 7], (2,), "probe"),
-    "batch is at least 1": lambda: arenas.plane(data.mixture("gaussians25"), batch=0),
+    r"seeds \[7, 1, 7\] repeat": lambda: random.noise([7, 1, 7], (2,), "probe"),
+    "batch is at least 1": lambda: setups.plane(data.mixture("gaussians25"), batch=0),
     "D takes 0 steps a round": lambda: baselines.gan(PLANE, adversarial.reverse_kl, d_steps=0),
     "was there a round to look at": lambda: start(small_bridge((1, 1, 1)), [0]).kept("is"),
-    "wants square images, not 6 x 4": lambda: arenas.images(oblong()),
+    "wants square images, not 6 x 4": lambda: setups.images(oblong()),
 }
 
 

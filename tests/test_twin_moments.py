@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from bridgekit.divergences import alpha_normal
-from bridgekit.networks import MLP, Critic
-from bridgekit.objectives import likelihood
-from bridgekit.objectives import twin_moments as tm
-from bridgekit.objectives.bridge import forward_twin, reverse_twin, sigmoid_gamma, twin_combination
-from bridgekit.training import stream
+from bridgekit.measure import estimators as tm
+from bridgekit.models.heads import Critic
+from bridgekit.models.mlp import MLP
+from bridgekit.random import stream
+from bridgekit.theory import likelihood
+from bridgekit.theory.alpha import forward_twin, reverse_twin, sigmoid_gamma, twin_combination
+from bridgekit.theory.divergences import alpha_normal
 
 DOUBLE = torch.float64
 

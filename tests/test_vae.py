@@ -16,10 +16,18 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn import functional as F
 
 from bridgekit import data
+from bridgekit.data import binary
 from bridgekit.errors import BridgekitError
-from bridgekit.games import binary, labelled, vae, vae_scores
-from bridgekit.networks import MLP, DCGANBody, DCGANGenerator
-from bridgekit.training import fit, play, probe, settled, start
+from bridgekit.games import aavae
+from bridgekit.measure import evidence
+from bridgekit.models import labelled
+from bridgekit.models.dcgan import DCGANBody, DCGANGenerator
+from bridgekit.models.mlp import MLP
+from bridgekit.play import draws
+from bridgekit.play.evaluation import probe
+from bridgekit.play.evaluation import recalibrated as settled
+from bridgekit.play.loop import fit, play
+from bridgekit.play.state import start
 
 SEEDS = [0, 1]
 SMALL = {"hidden": 8, "z": 3}
@@ -45,9 +53,9 @@ def games(pairs, digits, seeds=SEEDS, temperature=None, networks=SMALL):
     _, own, rest = binary.strata(digits.y, [100, 100], seeds)
     options = {"temperature": temperature, **networks}
     return {
-        "VAE": vae.autoencoder(pairs.unlabelled(), own, batch=10, **options),
-        "CVAE": vae.autoencoder(pairs, own, batch=10, **options),
-        "SVAE": vae.semi_supervised(pairs, own, rest, batch=6, **options),
+        "VAE": aavae.autoencoder(pairs.unlabelled(), own, batch=10, **options),
+        "CVAE": aavae.autoencoder(pairs, own, batch=10, **options),
+        "SVAE": aavae.semi_supervised(pairs, own, rest, batch=6, **options),
     }
 
 
@@ -140,15 +148,15 @@ def test_a_part_is_no_two_trials(digits):
 
 def test_every_trial_draws_from_its_own_part():
     rows, parts = torch.arange(12.0)[:, None], torch.tensor([[0, 1, 2], [7, 8, 9]])
-    draw = binary.FromParts(rows, parts, 3)
+    draw = draws.FromParts(rows, parts, 3)
     generators = [torch.Generator().manual_seed(i) for i in (0, 0)]
     chunk = torch.stack([draw.chunk(20, g) for g in generators], 1)
     taken = torch.stack([draw.take(drawn) for drawn in chunk])
     assert taken.shape == (20, 2, 3, 1) and torch.equal(taken[:, 0] + 7, taken[:, 1])
     assert set(taken[:, 0].flatten().tolist()) == {0.0, 1.0, 2.0}
-    assert draw.fingerprint != binary.FromParts(rows, parts.flip(0), 3).fingerprint
+    assert draw.fingerprint != draws.FromParts(rows, parts.flip(0), 3).fingerprint
     with pytest.raises(BridgekitError, match="a batch of 4 wants at least as many images; there are 3"):
-        binary.FromParts(rows, parts, 4)
+        draws.FromParts(rows, parts, 4)
 
 
 # ------------------------------------------------------------------------------------------------ losses
@@ -250,7 +258,7 @@ def m2_oracles(pairs, digits):
 
 @pytest.mark.parametrize("name", ["unlabelled_bound", "labelled_bounds", "m2_terms"])
 def test_m2s_parts_and_their_mutants(pairs, digits, name):
-    oracle, function = m2_oracles(pairs, digits)[name], getattr(vae, name)
+    oracle, function = m2_oracles(pairs, digits)[name], getattr(aavae, name)
     oracle(function)
     assert survivors(oracle, function) == set()
 
@@ -309,7 +317,7 @@ def test_no_gradient_passes_between_the_players(pairs, digits, name):
 def test_generated_images_are_samples_with_the_decoders_probabilities(pairs, digits):
     nets = SimpleNamespace(**start(games(pairs, digits)["VAE"], SEEDS).nets)
     z = torch.randn(2, 1, 3).expand(-1, 20_000, -1)
-    x = vae.generated(nets, z, z[..., :0], torch.rand(2, 20_000, 16))
+    x = aavae.generated(nets, z, z[..., :0], torch.rand(2, 20_000, 16))
     assert set(x.unique().tolist()) == {0.0, 1.0} and not x.requires_grad
     torch.testing.assert_close(x.mean(1), nets.G(z)[:, 0].sigmoid(), atol=0.02, rtol=0)
 
@@ -338,7 +346,7 @@ def judged_by(game, f):
 def test_exchanged_weights_stay_in_their_half_and_leave_d_alone(pairs, digits):
     _, own, _ = binary.strata(digits.y, [100, 100], SEEDS)
     kept, exchanged = (
-        vae.autoencoder(pairs.unlabelled(), own, batch=10, temperature=2.0, exchanged=e, **SMALL)
+        aavae.autoencoder(pairs.unlabelled(), own, batch=10, temperature=2.0, exchanged=e, **SMALL)
         for e in (False, True)
     )
     f = torch.randn(2, 20, generator=torch.Generator().manual_seed(0))
@@ -365,7 +373,7 @@ def test_an_infinite_temperature_weighs_every_image_one_half(pairs, digits):
 def test_a_plain_game_has_no_weights_to_exchange(pairs, digits):
     _, own, _ = binary.strata(digits.y, [100, 100], SEEDS)
     with pytest.raises(ValueError, match="needs a temperature"):
-        vae.autoencoder(pairs.unlabelled(), own, batch=10, exchanged=True, **SMALL)
+        aavae.autoencoder(pairs.unlabelled(), own, batch=10, exchanged=True, **SMALL)
 
 
 # ------------------------------------------------------------------------------------------------- games
@@ -420,8 +428,8 @@ def test_games_are_told_apart(pairs, digits):
     found = [game for t in (None, 1.0, 1.5) for game in games(pairs, digits, temperature=t).values()]
     found += games(pairs, digits, [0, 2]).values()
     found += games(binary.binarised(digits, seed=1), digits).values()
-    found.append(vae.autoencoder(pairs, own, rounds=5, batch=10))
-    found += [vae.semi_supervised(pairs, own, rest, alpha=a) for a in (0.1, 0.2)]
+    found.append(aavae.autoencoder(pairs, own, rounds=5, batch=10))
+    found += [aavae.semi_supervised(pairs, own, rest, alpha=a) for a in (0.1, 0.2)]
     assert len({game.fingerprint() for game in found}) == len(found)
 
 
@@ -429,7 +437,7 @@ def test_training_raises_the_bound_and_d_learns(pairs, digits):
     for temperature in (None, 1.5):
         for name, game in games(pairs, digits, temperature=temperature).items():
             game = replace(game, players={k: replace(p, lr=1e-2) for k, p in game.players.items()})
-            score = vae_scores.semi_supervised_scores if name == "SVAE" else vae_scores.scores
+            score = evidence.semi_supervised_scores if name == "SVAE" else evidence.scores
             rows = (pairs.unlabelled() if name == "VAE" else pairs).rows[:200]
             eps = torch.randn(1, 200, 3, generator=torch.Generator().manual_seed(0))
             state, bounds = start(game, SEEDS), []
@@ -450,12 +458,12 @@ def test_bounds_agree_with_quadrature_and_tighten(name, digits):
     kept = {"hidden": 6, "z": 1, "batch": 8}
     _, own, rest = binary.strata(x.y, [100, 100], SEEDS)
     if name == "SVAE":
-        game = vae.semi_supervised(small, own, rest, **kept)
+        game = aavae.semi_supervised(small, own, rest, **kept)
     else:
-        game = vae.autoencoder(small.unlabelled() if name == "VAE" else small, own, **kept)
+        game = aavae.autoencoder(small.unlabelled() if name == "VAE" else small, own, **kept)
     rows = (small.unlabelled() if name == "VAE" else small).rows[:5]
     state = play(game, start(game, SEEDS), "train", 60)
-    score = vae_scores.semi_supervised_scores if name == "SVAE" else vae_scores.scores
+    score = evidence.semi_supervised_scores if name == "SVAE" else evidence.scores
     eps = torch.randn(1000, 5, 1, generator=torch.Generator().manual_seed(1))
     grid = torch.linspace(-8, 8, 801)
     with probe(state) as nets:
@@ -480,10 +488,10 @@ def test_a_classifier_that_was_lost_is_not_right_by_chance():
     x = data.load("digits", size=3, channels=1)
     small = binary.binarised(x)
     _, own, rest = binary.strata(x.y, [100, 100], SEEDS)
-    state = start(vae.semi_supervised(small, own, rest, hidden=6, z=1, batch=8), SEEDS)
+    state = start(aavae.semi_supervised(small, own, rest, hidden=6, z=1, batch=8), SEEDS)
     with torch.no_grad():
         state.nets["C"].weights[0][0] = math.nan
-    found = vae_scores.semi_supervised_scores(state_nets(state), small.rows[:50], torch.randn(1, 50, 1))
+    found = evidence.semi_supervised_scores(state_nets(state), small.rows[:50], torch.randn(1, 50, 1))
     assert found["correct"][0].isnan().all() and found["correct"][1].isfinite().all()
 
 
@@ -513,9 +521,9 @@ def test_weights_are_the_discriminators_on_real_and_generated(pairs, digits):
         nets = SimpleNamespace(**start(game, SEEDS).nets)
         rows = (pairs.unlabelled() if name == "VAE" else pairs).rows[:30].expand(2, -1, -1)
         z, u = torch.randn(2, 30, 3), torch.rand(2, 30, 16)
-        real, fake = vae_scores.weights(nets, rows, z, u, 2.0)
+        real, fake = evidence.weights(nets, rows, z, u, 2.0)
         seen = 26 if name == "CVAE" else 16
-        made = vae.generated(nets, z, rows[..., 16:], u)
+        made = aavae.generated(nets, z, rows[..., 16:], u)
         torch.testing.assert_close(real, (nets.D(rows[..., :seen]) / 2).sigmoid())
         torch.testing.assert_close(fake, (nets.D(made[..., :seen]) / 2).sigmoid())
         assert real.shape == fake.shape == (2, 30)
@@ -603,7 +611,7 @@ def test_convolutional_training_raises_bounds_that_belong_to_their_images(
 ):
     game = games(larger_pairs, larger, SEEDS, temperature, DCGAN)[name]
     game = replace(game, players={k: replace(p, lr=3e-3) for k, p in game.players.items()})
-    score = vae_scores.semi_supervised_scores if name == "SVAE" else vae_scores.scores
+    score = evidence.semi_supervised_scores if name == "SVAE" else evidence.scores
     rows = (larger_pairs.unlabelled() if name == "VAE" else larger_pairs).rows[:60]
     eps = torch.randn(1, 60, 3, generator=torch.Generator().manual_seed(0))
     state, bounds = start(game, SEEDS), []
@@ -613,7 +621,7 @@ def test_convolutional_training_raises_bounds_that_belong_to_their_images(
         apart = score(nets, rows[:8], eps[:, :8], chunk=2)["elbo"]
         if temperature is not None:
             both, z = rows.expand(2, -1, -1), eps.expand(2, -1, -1)
-            weights = vae_scores.weights(nets, both, z, torch.full((2, 60, 256), 0.5), temperature)
+            weights = evidence.weights(nets, both, z, torch.full((2, 60, 256), 0.5), temperature)
             assert [tuple(each.shape) for each in weights] == [(2, 60), (2, 60)]
         torch.testing.assert_close(apart, bounds[-1][:, :8])
         assert same(weights_of(now), before), "looking has moved something"
@@ -670,8 +678,8 @@ def test_oblong_images_are_not_taken_for_square_ones_of_as_many_pixels(larger):
     oblong = binary.binarised(replace(larger, x=larger.x.reshape(-1, 1, 8, 32)))
     for rows in (oblong, oblong.unlabelled()):
         with pytest.raises(BridgekitError, match="wants square images, not 32 x 8 pixels"):
-            vae.autoencoder(rows, torch.arange(20)[None], batch=10, **DCGAN)
-    vae.autoencoder(oblong, torch.arange(20)[None], batch=10, **SMALL)
+            aavae.autoencoder(rows, torch.arange(20)[None], batch=10, **DCGAN)
+    aavae.autoencoder(oblong, torch.arange(20)[None], batch=10, **SMALL)
 
 
 def test_images_that_no_dcgan_draws_are_an_error(pairs, digits):

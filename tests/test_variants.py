@@ -15,9 +15,10 @@ from torch.nn import functional as F
 
 from bridgekit import data
 from bridgekit.errors import BridgekitError
-from bridgekit.game import Phase
-from bridgekit.games import adaptation, arenas, codes, inference, turns, unified
-from bridgekit.training import fit, play, start
+from bridgekit.games import adaptation, avb, predictability, processes, setups, turns, vae, wake_sleep
+from bridgekit.play.game import Phase
+from bridgekit.play.loop import fit, play
+from bridgekit.play.state import start
 
 SMALL = {"hidden": 8, "batch": 6}
 
@@ -33,7 +34,7 @@ OBSERVED = torch.linspace(0, 2, 21)[:, None]
 
 
 def plane():
-    return arenas.plane(data.mixture("grid9"), batch=16, hidden=8, depth=2)
+    return setups.plane(data.mixture("grid9"), batch=16, hidden=8, depth=2)
 
 
 def ada(**settings):
@@ -42,18 +43,18 @@ def ada(**settings):
 
 GAMES = {
     "ADA": ada,
-    "InfoGAN": lambda: unified.infogan(DIGITS, **SMALL),
-    "AAE": lambda: unified.adversarial_autoencoder(DIGITS, **SMALL),
-    "autoencoder": lambda: unified.autoencoder(DIGITS, **SMALL),
-    "CycleGAN": lambda: unified.cycle_gan(FIRST, SECOND, **SMALL),
-    "VAE": lambda: inference.vae(plane()),
-    "perfect VAE": lambda: inference.perfect_vae(plane()),
-    "VAE + GAN": lambda: inference.vae_gan(plane()),
-    "implicit posterior": lambda: inference.implicit_posterior(OBSERVED, hidden=8, batch=6),
-    "Gaussian posterior": lambda: inference.gaussian_posterior(OBSERVED, hidden=8, batch=6),
-    "wake-sleep": lambda: codes.wake_sleep(DIGITS, **SMALL),
-    "PM": lambda: codes.predictability_minimisation(DIGITS, **SMALL),
-    "blind PM": lambda: codes.predictability_minimisation(DIGITS, blind=True, **SMALL),
+    "InfoGAN": lambda: processes.infogan(DIGITS, **SMALL),
+    "AAE": lambda: processes.adversarial_autoencoder(DIGITS, **SMALL),
+    "autoencoder": lambda: processes.autoencoder(DIGITS, **SMALL),
+    "CycleGAN": lambda: processes.cycle_gan(FIRST, SECOND, **SMALL),
+    "VAE": lambda: vae.vae(plane()),
+    "perfect VAE": lambda: vae.perfect_vae(plane()),
+    "VAE + GAN": lambda: vae.vae_gan(plane()),
+    "implicit posterior": lambda: avb.implicit_posterior(OBSERVED, hidden=8, batch=6),
+    "Gaussian posterior": lambda: avb.gaussian_posterior(OBSERVED, hidden=8, batch=6),
+    "wake-sleep": lambda: wake_sleep.wake_sleep(DIGITS, **SMALL),
+    "PM": lambda: predictability.predictability_minimisation(DIGITS, **SMALL),
+    "blind PM": lambda: predictability.predictability_minimisation(DIGITS, blind=True, **SMALL),
 }
 every = pytest.mark.parametrize("name", GAMES)
 
@@ -176,7 +177,7 @@ def test_ada_lays_one_domain_on_the_other(shift, weight, low, high):
 
 
 def test_a_code_is_a_class_and_normals():
-    draw = unified.Codes(5, 10, 3)
+    draw = processes.Codes(5, 10, 3)
     z = draw.take(draw.chunk(2000, torch.Generator().manual_seed(0)))
     assert z.shape == (2000, 5, 13)
     assert (z[..., :10].sum(-1) == 1).all() and ((z[..., :10] == 0) | (z[..., :10] == 1)).all()
@@ -191,7 +192,7 @@ def test_infogan_is_a_gan_and_a_reader_of_codes():
     f, g = nets.D(batch.x), nets.D(made)
     gan = (F.softplus(-f) + F.softplus(g)).mean(-1) / 2
     torch.testing.assert_close(judge.losses(nets, batch, None)["D"], gan)
-    log_code = unified.code_log_prob(nets.Q(made), batch.z, 10, 2)
+    log_code = processes.code_log_prob(nets.Q(made), batch.z, 10, 2)
     want = (F.softplus(f) + F.softplus(-g) - log_code).mean(-1) / 2
     torch.testing.assert_close(make.losses(nets, batch, None)["G"], want)
 
@@ -206,19 +207,19 @@ def autoencoders_own(nets, batch, sigma=1.0):
 
 
 def test_the_adversarial_autoencoder_is_its_own_losses():
-    game = unified.adversarial_autoencoder(DIGITS, sigma=0.8, **SMALL)
+    game = processes.adversarial_autoencoder(DIGITS, sigma=0.8, **SMALL)
     nets, (judge, make) = begun(game)
     batch = drawn(make)
     judged, reconstruction, fooled = autoencoders_own(nets, batch, 0.8)
     torch.testing.assert_close(judge.losses(nets, batch, None)["D"], judged)
     unmoved = F.softplus(nets.D(batch.z)).mean(-1) / 2
     torch.testing.assert_close(make.losses(nets, batch, None)["E"], reconstruction + fooled + unmoved)
-    _, plain = unified.autoencoder(DIGITS, sigma=0.8, **SMALL).phases[0].turns
+    _, plain = processes.autoencoder(DIGITS, sigma=0.8, **SMALL).phases[0].turns
     torch.testing.assert_close(plain.losses(nets, batch, None)["E"], reconstruction)
 
 
 def test_cyclegan_is_infogan_and_the_adversarial_autoencoder_added():
-    nets, (judge, make) = begun(unified.cycle_gan(FIRST, SECOND, sigma=0.5, **SMALL))
+    nets, (judge, make) = begun(processes.cycle_gan(FIRST, SECOND, sigma=0.5, **SMALL))
     batch = drawn(make)
     to_x, to_z = nets.G(batch.z), nets.E(batch.x)
     got = judge.losses(nets, batch, None)
@@ -242,7 +243,7 @@ def test_a_cycles_maps_start_near_the_identity():
 
 def test_identity_maps_close_every_cycle():
     """What is left of the makers' loss is the adversaries' part and the density of a perfect return."""
-    nets, (_, make) = begun(unified.cycle_gan(FIRST, SECOND, sigma=0.5, **SMALL))
+    nets, (_, make) = begun(processes.cycle_gan(FIRST, SECOND, sigma=0.5, **SMALL))
     with torch.no_grad():
         for net in (nets.G, nets.E):
             net.weights[-1].zero_(), net.biases[-1].zero_()
@@ -258,28 +259,28 @@ def test_identity_maps_close_every_cycle():
 def test_the_vae_with_its_perfect_discriminator_takes_the_plain_vaes_steps():
     plain, perfect = (
         weights(play(game, start(game, [0, 1]), "train", 130))
-        for game in (inference.vae(plane()), inference.perfect_vae(plane()))
+        for game in (vae.vae(plane()), vae.perfect_vae(plane()))
     )
     for key, value in plain.items():
         torch.testing.assert_close(perfect[key], value, rtol=1e-6, atol=1e-7)
 
 
 def test_the_generated_half_counts_as_soon_as_the_discriminator_is_not_perfect(monkeypatch):
-    straight = weights(play(game := inference.perfect_vae(plane()), start(game, [0]), "train", 5))
-    monkeypatch.setattr(inference, "SURE", 1.0)
+    straight = weights(play(game := vae.perfect_vae(plane()), start(game, [0]), "train", 5))
+    monkeypatch.setattr(vae, "SURE", 1.0)
     unsure = weights(play(game, start(game, [0]), "train", 5))
     assert not torch.allclose(straight["G/weights.0"], unsure["G/weights.0"])
 
 
 def test_the_perfect_vaes_value_is_the_bound_and_the_labels_constant():
-    nets, (turn,) = begun(inference.perfect_vae(plane()))
+    nets, (turn,) = begun(vae.perfect_vae(plane()))
     batch = drawn(turn)
     real = turns.ml_turn(plane(), 0.3).losses(nets, batch, None)["G"]
     torch.testing.assert_close(turn.losses(nets, batch, None)["G"], real + 2 * math.log(2))
 
 
 def test_the_joint_model_adds_the_gans_loss_for_the_generator_alone():
-    nets, (_, joint) = begun(inference.vae_gan(plane()))
+    nets, (_, joint) = begun(vae.vae_gan(plane()))
     batch = drawn(joint)
     bound = turns.ml_turn(plane(), 0.3).losses(nets, batch, None)["G"]
     got = joint.losses(nets, batch, None)
@@ -301,7 +302,7 @@ def test_the_implicit_posteriors_losses():
 
 def test_the_gaussian_posterior_finds_a_known_bound():
     """x = 0: the best Gaussian is close to the posterior N(0, 1/5), which at 0 has one mode."""
-    game = inference.gaussian_posterior(torch.zeros(128, 1), hidden=8, lr=1e-2)
+    game = avb.gaussian_posterior(torch.zeros(128, 1), hidden=8, lr=1e-2)
     state = play(game, start(game, [0]), "train", 300)
     mu, log_sigma = state.nets["E"](torch.zeros(1, 1, 1))
     assert abs(mu.item()) < 0.15 and abs(math.exp(log_sigma.item()) - math.sqrt(0.2)) < 0.1
@@ -326,7 +327,7 @@ def test_predictors_and_encoder_have_opposite_losses():
     nets, (predict, _, code_turn) = begun(GAMES["PM"]())
     batch = drawn(predict)
     code = nets.E(batch.x).sigmoid()
-    guesses = nets.P(codes.masked(code)).view(2, 6, 4)
+    guesses = nets.P(predictability.masked(code)).view(2, 6, 4)
     want = ((code - guesses).square() / 2 + math.log(2 * math.pi) / 2).sum(-1).mean(-1)
     torch.testing.assert_close(predict.losses(nets, batch, None)["P"], want)
     torch.testing.assert_close(code_turn.losses(nets, batch, None)["E"], -want)
@@ -364,8 +365,8 @@ def folded_oracle(folded_log_likelihood):
 
 def bound_oracle(exact_bound):
     """Every code, one after the other."""
-    nets, _ = begun(codes.wake_sleep(DIGITS, units=3, **SMALL))
-    x = codes.binary(DIGITS)[:4].expand(2, -1, -1)
+    nets, _ = begun(wake_sleep.wake_sleep(DIGITS, units=3, **SMALL))
+    x = wake_sleep.binary(DIGITS)[:4].expand(2, -1, -1)
     log_p, bound = exact_bound(nets, x)
     q = nets.E(x).sigmoid()
     total, average = 0, 0
@@ -391,12 +392,12 @@ def masked_oracle(masked):
 
 
 ORACLES = {
-    unified.code_log_prob: code_oracle,
-    codes.sleep_loss: sleep_oracle,
-    codes.bernoulli_given: likelihood_oracle,
-    inference.folded_log_likelihood: folded_oracle,
-    codes.exact_bound: bound_oracle,
-    codes.masked: masked_oracle,
+    processes.code_log_prob: code_oracle,
+    wake_sleep.sleep_loss: sleep_oracle,
+    wake_sleep.bernoulli_given: likelihood_oracle,
+    avb.folded_log_likelihood: folded_oracle,
+    wake_sleep.exact_bound: bound_oracle,
+    predictability.masked: masked_oracle,
 }
 
 

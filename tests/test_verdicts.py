@@ -11,10 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bridgekit import criteria, intervals, verdicts
-from bridgekit.criteria import Claim, Part
+from bridgekit.book import criteria, verdicts
+from bridgekit.book.criteria import Claim, Part
+from bridgekit.book.verdicts import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED
 from bridgekit.errors import BridgekitError
-from bridgekit.verdicts import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED
+from bridgekit.measure import intervals
 
 NAN, INF = math.nan, math.inf
 above, below, within = (
@@ -323,10 +324,11 @@ def test_a_verdict_for_machines_is_strict_json():
 
 
 def analysed() -> str:
-    """A digest of the code that turns values into verdicts, whatever its comments and layout."""
+    """A digest of the code that turns values into verdicts, whatever its comments, layout and place."""
     found = []
     for module in (intervals, verdicts, criteria.Part.holds, criteria.Part.fails):
         tree = ast.parse(textwrap.dedent(inspect.getsource(module)))
+        tree.body = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
         for node in ast.walk(tree):
             if (
                 isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module))
@@ -340,4 +342,4 @@ def analysed() -> str:
 def test_an_analysis_that_changed_has_another_number():
     """If this fails: could any verdict be another one now? Then RULE goes up by one, and what was analysed
     before is marked. If not (a name, a display), only the digest changes here."""
-    assert (criteria.RULE, analysed()) == (2, "ed87f16c66cd54a2")
+    assert (criteria.RULE, analysed()) == (2, "7978a9c5ba10caa6")

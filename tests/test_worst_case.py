@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from bridgekit import divergences, worst_case
-from bridgekit.distributions import normal_log_prob
 from bridgekit.errors import BridgekitError
-from bridgekit.objectives import unified, weighted
-from bridgekit.streams import stream
+from bridgekit.measure import worst_case
+from bridgekit.random import stream
+from bridgekit.theory import divergences, labelling, weighted
+from bridgekit.theory.densities import normal_log_prob
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -101,11 +101,11 @@ def normal(mean, width):
     return normal_log_prob(X, mean, torch.as_tensor(width, **DOUBLE).log())
 
 
-def gap(log_start, log_data, f, log_now, kl=unified.posterior_kl):
+def gap(log_start, log_data, f, log_now, kl=labelling.posterior_kl):
     """The KL term at log_now minus the JSD, posteriors made at log_start."""
-    prior, cell = unified.log_prior(log_start, log_data), (X[1] - X[0]).log()
-    likelihoods = [-unified.label_nll(unified.reverse(f), y) for y in LABELS]
-    fake, real = (unified.log_posterior(each, prior, cell) for each in likelihoods)
+    prior, cell = labelling.log_prior(log_start, log_data), (X[1] - X[0]).log()
+    likelihoods = [-labelling.label_nll(labelling.reverse(f), y) for y in LABELS]
+    fake, real = (labelling.log_posterior(each, prior, cell) for each in likelihoods)
     terms = (kl(log_now, fake) + kl(log_data, real)) / 2
     return divergences.integrate(terms - divergences.jensen_shannon(log_now, log_data), X)
 
@@ -196,11 +196,11 @@ def lemma_error(t, limit=math.inf):
     start, data = normal(0.5, 1.0), normal(0.0, 1.4)
     log_p = normal(mu, 1.0)
     seen = f.clamp(-limit, limit)
-    prior, cell = unified.log_prior(start, data), (X[1] - X[0]).log()
-    fake = unified.log_posterior(-unified.label_nll(unified.reverse(seen), LABELS[0]), prior, cell)
+    prior, cell = labelling.log_prior(start, data), (X[1] - X[0]).log()
+    fake = labelling.log_posterior(-labelling.label_nll(labelling.reverse(seen), LABELS[0]), prior, cell)
     right = divergences.reverse_kl(log_p, fake) / 2 - divergences.jensen_shannon(log_p, data)
     (slope,) = torch.autograd.grad(divergences.integrate(right, X).sum(), mu, create_graph=True)
-    loss = unified.label_nll(unified.reverse(f), LABELS[0])
+    loss = labelling.label_nll(labelling.reverse(f), LABELS[0])
     left = divergences.integrate(start.exp() * (X - 0.5) * loss, X) / 2
     return (slope[:, 0] - left).abs()
 
@@ -220,8 +220,8 @@ def weights(t):
     log_p, log_q = t.chunk(2, -1)
     f = divergences.log_ratio(log_q, log_p)
     by_eq_44 = weighted.importance_log_weight(f)
-    of_y = -unified.label_nll(unified.reverse(f), torch.zeros_like(f))
-    by_eq_42 = weighted.log_weight(of_y, unified.log_prior(log_p, log_q), log_p).log_softmax(-1)
+    of_y = -labelling.label_nll(labelling.reverse(f), torch.zeros_like(f))
+    by_eq_42 = weighted.log_weight(of_y, labelling.log_prior(log_p, log_q), log_p).log_softmax(-1)
     return torch.expm1(by_eq_44 - by_eq_42).abs().amax(-1)
 
 

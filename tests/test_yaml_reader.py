@@ -7,10 +7,10 @@ import yaml
 from papermill.cli import _resolve_type
 from papermill.iorw import NoDatesSafeLoader
 
-from bridgekit import criteria, pages
+from bridgekit.book import criteria, pages
+from bridgekit.book.parameters import Parameter
+from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.errors import BridgekitError
-from bridgekit.parameters import Parameter
-from bridgekit.yaml_reader import read_yaml
 
 # How it is written: what is read here, by `papermill -p`, and by `papermill -y` or `-f` (YAML 1.1).
 READINGS = {

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from bridgekit import folders, layouts
+from bridgekit.data import folders, layouts
+from bridgekit.data.layouts import shown
 from bridgekit.data.store import Pixels, cached
 from bridgekit.errors import BridgekitError
-from bridgekit.layouts import shown
 
 _GREY = ("1", "L", "La", "LA")
 _DEEP = re.compile(

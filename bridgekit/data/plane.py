@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bridgekit.distributions import Mixture
 from bridgekit.errors import BridgekitError, nearest
+from bridgekit.theory.densities import Mixture
 
 
 def _grid(k: int) -> Tensor:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bridgekit.data.folders import DEFAULT_ROOT, data_root
+from bridgekit.data.layouts import SPLITS, held_out
 from bridgekit.files import read_checked, write_atomically, write_checked
-from bridgekit.folders import DEFAULT_ROOT, data_root
-from bridgekit.layouts import SPLITS, held_out
 
 __all__ = ["DEFAULT_ROOT", "SPLITS", "Pixels", "cache_path", "cached", "data_root", "held_out"]
 __all__ += ["read_checked", "write_atomically", "write_checked"]

@@ -7,11 +7,13 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from bridgekit.data import Images, one_shape
-from bridgekit.game import FromTensor, Game, Phase, Player, Turn
-from bridgekit.games.arenas import Builder
-from bridgekit.networks import MLP, Critic
-from bridgekit.objectives import likelihood, unified
+from bridgekit.data.images import Images, one_shape
+from bridgekit.games.setups import Builder
+from bridgekit.models.heads import Critic
+from bridgekit.models.mlp import MLP
+from bridgekit.play.draws import FromTensor
+from bridgekit.play.game import Game, Phase, Player, Turn
+from bridgekit.theory import labelling, likelihood
 
 
 def adversarial_domain_adaptation(
@@ -47,14 +49,14 @@ def adversarial_domain_adaptation(
     def judging(nets: SimpleNamespace, batch: SimpleNamespace, now: SimpleNamespace) -> dict[str, Tensor]:
         with torch.no_grad():
             x = nets.G(torch.cat([batch.source[..., :d], batch.target], -2))
-        return {"D": unified.label_nll(nets.D(x), labels).mean(-1)}
+        return {"D": labelling.label_nll(nets.D(x), labels).mean(-1)}
 
     def learning(nets: SimpleNamespace, batch: SimpleNamespace, now: SimpleNamespace) -> dict[str, Tensor]:
         x = nets.G(torch.cat([batch.source[..., :d], batch.target], -2))
         log_class = nets.C(x.chunk(2, -2)[0]).log_softmax(-1)
         log_p = log_class.gather(-1, batch.source[..., d:].long()).squeeze(-1)
         classified = likelihood.negative_log_likelihood(log_p).mean(-1)
-        confused = unified.label_nll(unified.reverse(nets.D(x)), labels).mean(-1)
+        confused = labelling.label_nll(labelling.reverse(nets.D(x)), labels).mean(-1)
         return dict.fromkeys(("G", "C"), classified + weight * confused)
 
     labelled = torch.cat([source.x.flatten(1), source.y[:, None].to(source.x)], 1)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from bridgekit.game import Game, Phase
-from bridgekit.games.arenas import Arena
+from bridgekit.games.setups import Arena
 from bridgekit.games.turns import discriminator_turns, generator_turn
-from bridgekit.objectives import adversarial, wasserstein
-from bridgekit.objectives.f_gan import FDivergence
+from bridgekit.play.game import Game, Phase
+from bridgekit.theory import adversarial, wasserstein
+from bridgekit.theory.f_gan import FDivergence
 
 
 def gan(
@@ -50,7 +50,7 @@ def wgan_gp(arena: Arena, *, rounds: int = 10_000, d_steps: int = 5, penalty: fl
 
 
 def f_gan(arena: Arena, divergence: FDivergence, *, rounds: int = 10_000, d_steps: int = 1) -> Game:
-    """The f-GAN (Nowozin et al. 2016) for one of the pairs in ``objectives.f_gan``, ``PEARSON_CHI2`` say.
+    """The f-GAN (Nowozin et al. 2016) for one of the pairs in ``theory.f_gan``, ``PEARSON_CHI2`` say.
 
     D's output is the v of that module, a log-ratio for ``REVERSE_KL`` and ``JENSEN_SHANNON`` only.
     """

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from bridgekit.errors import BridgekitError
-from bridgekit.game import Game, Phase, Turn
-from bridgekit.games.arenas import Arena
+from bridgekit.games.setups import Arena
 from bridgekit.games.turns import discriminator_turns, generator_turn, ml_turn, posterior_terms
-from bridgekit.objectives import adversarial, likelihood
-from bridgekit.objectives import bridge as twins
+from bridgekit.play.game import Game, Phase, Turn
+from bridgekit.theory import adversarial, likelihood
+from bridgekit.theory import alpha as twins
 
 
 def bridge_turn(arena: Arena, sigma: float, clip: float) -> Turn:

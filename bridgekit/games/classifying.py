@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bridgekit.data import Images
-from bridgekit.game import FromTensor, Game, Phase, Player, Turn, Uniform
-from bridgekit.residual import ResidualNet
+from bridgekit.models.residual import ResidualNet
+from bridgekit.play.draws import FromTensor, Uniform
+from bridgekit.play.game import Game, Phase, Player, Turn
+
+if TYPE_CHECKING:
+    from bridgekit.data.images import Images
 
 
 def shifted(x: Tensor, draw: Tensor, reach: int) -> Tensor:

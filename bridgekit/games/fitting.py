@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 from torch import Tensor, nn
 
-from bridgekit.distributions import normal_log_prob
-from bridgekit.divergences import divergence
-from bridgekit.game import Game, Phase, Player, Turn
+from bridgekit.play.game import Game, Phase, Player, Turn
+from bridgekit.theory.densities import normal_log_prob
+from bridgekit.theory.divergences import divergence
 
 
 class Gaussians(nn.Module):
@@ -35,8 +35,8 @@ def gaussian_fit(
 ) -> Game:
     """Minimise ``D[p || q]`` over the mean and scale of a Gaussian p, exactly (quadrature on the grid ``x``).
 
-    ``integrand(log_p, log_q)`` is one of ``bridgekit.divergences`` (with one alpha per trial, say); ``mu``
-    and ``sigma`` ``(T,)`` are the starting points. Each trial is a fit of its own.
+    ``integrand(log_p, log_q)`` is one of ``bridgekit.theory.divergences`` (with one alpha per trial, say);
+    ``mu`` and ``sigma`` ``(T,)`` are the starting points. Each trial is a fit of its own.
     """
 
     target = log_q(x)

@@ -16,14 +16,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bridgekit.data import Images
-from bridgekit.distributions import normal_log_prob
+from bridgekit.data.images import Images
 from bridgekit.errors import BridgekitError
-from bridgekit.game import Draw, FromTensor, Game, Normal, Phase, Player, Turn
-from bridgekit.games.arenas import Arena, Builder, square
+from bridgekit.games.setups import Arena, Builder, square
 from bridgekit.games.turns import discriminator_turns
-from bridgekit.networks import MLP, Conditional, Critic, DCGANBody, DCGANGenerator
-from bridgekit.objectives import adversarial, weighted
+from bridgekit.models.dcgan import DCGANBody, DCGANGenerator
+from bridgekit.models.heads import Conditional, Critic
+from bridgekit.models.mlp import MLP
+from bridgekit.play.draws import Draw, FromTensor, Normal
+from bridgekit.play.game import Game, Phase, Player, Turn
+from bridgekit.theory import adversarial, weighted
+from bridgekit.theory.densities import normal_log_prob
 
 ClassLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -96,7 +99,7 @@ class ClassArena:
 def labelled_images(
     dataset: Images, *, batch: int = 128, width: int = 64, z: int = 100, lr: float = 2e-4, beta1: float = 0.5
 ) -> ClassArena:
-    """``arenas.images`` with labels: DCGAN networks whose first layers see the class too.
+    """``setups.images`` with labels: DCGAN networks whose first layers see the class too.
 
     Raises BridgekitError where the images are not square.
     """

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from bridgekit.distributions import kl_to_standard_normal, reparametrise
 from bridgekit.errors import BridgekitError
-from bridgekit.game import Turn, Uniform
-from bridgekit.games.arenas import Arena
-from bridgekit.networks import power_iteration
-from bridgekit.objectives import adversarial, likelihood, wasserstein
+from bridgekit.games.setups import Arena
+from bridgekit.models.mlp import power_iteration
+from bridgekit.play.draws import Uniform
+from bridgekit.play.game import Turn
+from bridgekit.theory import adversarial, likelihood, wasserstein
+from bridgekit.theory.densities import kl_to_standard_normal, reparametrise
 
 
 def discriminator_turns(

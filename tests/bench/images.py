@@ -31,10 +31,11 @@ import torch
 from plane import compiled_losses
 
 from bridgekit import data
-from bridgekit.game import Game
-from bridgekit.games import arenas, baselines
-from bridgekit.objectives import adversarial
-from bridgekit.training import State, play, start
+from bridgekit.games import baselines, setups
+from bridgekit.play.game import Game
+from bridgekit.play.loop import play
+from bridgekit.play.state import State, start
+from bridgekit.theory import adversarial
 
 
 def compiled(game: Game, device: str) -> Game:
@@ -60,7 +61,7 @@ def bf16():
 def ways(options) -> dict[str, tuple[Game, State, Callable]]:
     """Name to the game, its state and the context in which it is played."""
     dataset = data.load(options.dataset, device=options.device)
-    arena = arenas.images(dataset, batch=options.batch, width=options.width)
+    arena = setups.images(dataset, batch=options.batch, width=options.width)
     game = baselines.gan(arena, adversarial.non_saturating)
     names = ["fit", "channels last"] + ["fit, compiled"] * options.compile
     names += ["fit, TF32", "fit, bf16"] * (options.device == "cuda")

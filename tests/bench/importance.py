@@ -27,27 +27,28 @@ import numpy as np
 import torch
 
 from bridgekit import data
-from bridgekit.game import Game
-from bridgekit.games import arenas, baselines, importance
-from bridgekit.intervals import estimate
-from bridgekit.objectives import adversarial
-from bridgekit.training import State, play, start
+from bridgekit.games import baselines, importance, setups
+from bridgekit.measure.intervals import estimate
+from bridgekit.play.game import Game
+from bridgekit.play.loop import play
+from bridgekit.play.state import State, start
+from bridgekit.theory import adversarial
 
 
-def plain(arena: arenas.Arena) -> Game:
+def plain(arena: setups.Arena) -> Game:
     return baselines.gan(arena, adversarial.non_saturating)
 
 
 def pairs(options: argparse.Namespace) -> Iterator[tuple[str, Game, Game, int, int]]:
     """Name, the weighted and the plain game, trials, and rounds in a stretch."""
     if "plane" in options.arenas:
-        arena = arenas.plane(data.mixture("gaussians25").to(options.device))
+        arena = setups.plane(data.mixture("gaussians25").to(options.device))
         for trials in (1, 10):
             yield f"plane x {trials}", importance.iwgan(arena), plain(arena), trials, 100
     dataset = data.load(options.dataset, device=options.device)
     settings = {"width": options.width, "batch": options.batch}
     if "images" in options.arenas:
-        arena = arenas.images(dataset, **settings)
+        arena = setups.images(dataset, **settings)
         yield "images", importance.iwgan(arena), plain(arena), 1, options.rounds
     if "classes" in options.arenas:
         labelled = importance.labelled_images(dataset, **settings)

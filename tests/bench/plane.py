@@ -34,9 +34,10 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from bridgekit import data
-from bridgekit.games import arenas, baselines, bridge
-from bridgekit.objectives import adversarial
-from bridgekit.training import play, start
+from bridgekit.games import baselines, bridge, setups
+from bridgekit.play.loop import play
+from bridgekit.play.state import start
+from bridgekit.theory import adversarial
 
 BATCH, SIGMA, CLIP = 256, 0.3, 5.0
 
@@ -119,7 +120,7 @@ class PlainLoop:
 
 def built(mixture, method: str):
     """The same as a game, and the phase to play."""
-    arena = arenas.plane(mixture, batch=BATCH, spectral=method == "RKL-SN")
+    arena = setups.plane(mixture, batch=BATCH, spectral=method == "RKL-SN")
     if method.startswith("RKL"):
         penalty = 1.0 if method == "RKL-GP" else 0.0
         return baselines.gan(arena, adversarial.reverse_kl, penalty=penalty), "train"

@@ -37,9 +37,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bridgekit.games import binary, vae
-from bridgekit.objectives import unified
-from bridgekit.training import play, start
+from bridgekit.data import binary
+from bridgekit.games import aavae
+from bridgekit.play.loop import play
+from bridgekit.play.state import start
+from bridgekit.theory import labelling
 
 PIXELS, BATCH = 784, 128
 
@@ -58,7 +60,7 @@ def random_images(n: int) -> binary.Pairs:
 
 def game_of(data: binary.Pairs, options, **kept):
     rows = torch.arange(len(data.rows))[None]
-    return vae.autoencoder(data, rows, hidden=options.hidden, z=options.z, batch=BATCH, **kept)
+    return aavae.autoencoder(data, rows, hidden=options.hidden, z=options.z, batch=BATCH, **kept)
 
 
 def playing(game) -> Callable[[int], None]:
@@ -102,19 +104,19 @@ def pieces(data: binary.Pairs, options) -> dict[str, Callable[[int], None]]:
 
     def generate(n: int) -> None:
         for _ in range(n):
-            vae.generated(nets, noise("z"), torch.empty(1, BATCH, 0), noise("u"))
+            aavae.generated(nets, noise("z"), torch.empty(1, BATCH, 0), noise("u"))
 
     def learn(n: int) -> None:
-        real = vae._is_real(BATCH, data.rows)
+        real = aavae._is_real(BATCH, data.rows)
         for _ in range(n):
-            loss = unified.label_nll(nets.D(data.rows[None, : 2 * BATCH]), real).mean(-1).sum()
+            loss = labelling.label_nll(nets.D(data.rows[None, : 2 * BATCH]), real).mean(-1).sum()
             grads = torch.autograd.grad(loss, list(nets.D.parameters()))
             for parameter, grad in zip(nets.D.parameters(), grads, strict=True):
                 parameter.grad = grad
             adam.step()
 
     rows = torch.arange(len(data.rows))[None]
-    twice = vae.autoencoder(data, rows, hidden=options.hidden, z=options.z, batch=2 * BATCH)
+    twice = aavae.autoencoder(data, rows, hidden=options.hidden, z=options.z, batch=2 * BATCH)
     return {
         "activated": playing(active),
         "plain": playing(game_of(data, options)),

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import torch
 
-from bridgekit.games import vae
-from bridgekit.games.binary import Pairs
+from bridgekit.data.binary import Pairs
+from bridgekit.games import aavae
 from games import autoencoder_lines as lines
 from games import tools
 from games.harness import Case, Move, Owner, Paper, Part, Steps
@@ -102,13 +102,13 @@ def own(**arguments) -> Callable[[int], Mapping[str, torch.Tensor]]:
 
 
 def autoencoder_case(changes: dict, data: Pairs, **arguments) -> Case:
-    call = Part(vae.autoencoder, {"data": data, "parts": PARTS} | arguments)
+    call = Part(aavae.autoencoder, {"data": data, "parts": PARTS} | arguments)
     return Case(call, autoencoder, changes, alone=own(parts=PARTS))
 
 
 def semi_supervised_case(changes: dict, data: Pairs, **arguments) -> Case:
     given = {"data": data, "labelled": PARTS, "unlabelled": REST}
-    call = Part(vae.semi_supervised, given | arguments)
+    call = Part(aavae.semi_supervised, given | arguments)
     return Case(call, semi_supervised, changes, alone=own(labelled=PARTS, unlabelled=REST))
 
 

@@ -21,9 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bridgekit.game import Draw, Game, Phase, Turn
-from bridgekit.networks import BatchNorm
-from bridgekit.training import State, fit, start
+from bridgekit.models.batch_norm import BatchNorm
+from bridgekit.play.draws import Draw
+from bridgekit.play.game import Game, Phase, Turn
+from bridgekit.play.loop import fit
+from bridgekit.play.state import State, start
 
 Nets = SimpleNamespace
 Losses = Mapping[str, Tensor]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bridgekit import divergences
 from bridgekit.games import adaptation, classifying, fitting
+from bridgekit.theory import divergences
 from games import tools
 from games.harness import Case, Move, Owner, Paper, Part, Steps
 from games.paper_a import noise_images

@@ -10,10 +10,10 @@ import torch
 from torch.nn import functional as F
 
 from bridgekit import data
-from bridgekit.distributions import Mixture
-from bridgekit.games import arenas, baselines, bridge
-from bridgekit.objectives import adversarial, f_gan, wasserstein
-from bridgekit.objectives import bridge as twins
+from bridgekit.games import baselines, bridge, setups
+from bridgekit.theory import adversarial, f_gan, wasserstein
+from bridgekit.theory import alpha as twins
+from bridgekit.theory.densities import Mixture
 from games import tools
 from games.harness import Case, Move, Owner, Paper, Part, Steps
 
@@ -33,7 +33,7 @@ PLANE_CHANGES = {
 
 
 def plane(**arguments) -> Part:
-    return Part(arenas.plane, {"mixture": RING, "batch": 4, "hidden": 5, "depth": 2, "lr": 1e-2, **arguments})
+    return Part(setups.plane, {"mixture": RING, "batch": 4, "hidden": 5, "depth": 2, "lr": 1e-2, **arguments})
 
 
 def noise_images(n: int = 12, size: int = 16, classes: int = 3, seed: int = 0) -> data.Images:
@@ -55,7 +55,7 @@ IMAGES_CHANGES = {
 
 def images(**arguments) -> Part:
     given = {"dataset": noise_images(), "batch": 4, "width": 2, "z": 3, "lr": 1e-2}
-    return Part(arenas.images, given | arguments)
+    return Part(setups.images, given | arguments)
 
 
 def within(part: str, changes: dict) -> dict:

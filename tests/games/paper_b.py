@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import torch
 
-from bridgekit.distributions import Mixture
-from bridgekit.games import codes, importance, inference, unified
+from bridgekit.games import avb, importance, predictability, processes, vae, wake_sleep
+from bridgekit.theory.densities import Mixture
 from games import paper_b_lines as lines
 from games import tools
 from games.autoencoders import CASES as AUTOENCODERS
@@ -55,7 +55,7 @@ def pixels(a: SimpleNamespace) -> tools.Kind:
 # --- eqs 15, 33-36, section 3.2.3 -----------------------------------------------------------------------
 
 
-def processes(a: SimpleNamespace, judges: str, networks: dict, written: list, draws: dict) -> Paper:
+def processes_paper(a: SimpleNamespace, judges: str, networks: dict, written: list, draws: dict) -> Paper:
     """D's turn behind one power iteration of each judge, then all others'."""
     phi, theta = written
     turns = Move(phi, draws, tools.power_iterations(*judges)), Move(theta, draws)
@@ -81,14 +81,14 @@ def infogan(a: SimpleNamespace) -> Paper:
         "D": tools.mlp(d, h, h, 1),
     }
     draws = {"x": pixels(a), "z": code(a)}
-    return processes(a, "D", networks, lines.infogan(a.classes, a.continuous), draws)
+    return processes_paper(a, "D", networks, lines.infogan(a.classes, a.continuous), draws)
 
 
 def adversarial_autoencoder(a: SimpleNamespace, heard: bool = True) -> Paper:
     d, h = a.images.x[0].numel(), a.hidden
     networks = {"E": tools.mlp(d, h, h, a.z), "G": tools.mlp(a.z, h, h, d), "D": tools.mlp(a.z, h, h, 1)}
     draws = {"x": pixels(a), "z": tools.normal(a.batch, a.z)}
-    return processes(a, "D", networks, lines.adversarial_autoencoder(a.sigma, heard), draws)
+    return processes_paper(a, "D", networks, lines.adversarial_autoencoder(a.sigma, heard), draws)
 
 
 def autoencoder(a: SimpleNamespace) -> Paper:
@@ -99,13 +99,13 @@ def cycle_gan(a: SimpleNamespace) -> Paper:
     d, h = a.first.x[0].numel(), a.hidden
     networks = {n: tools.mlp(d, h, h, d if n in "GE" else 1) for n in "GEDC"}
     draws = {n: tools.rows(s.x.flatten(1), a.batch) for n, s in (("z", a.first), ("x", a.second))}
-    return processes(a, "DC", networks, lines.cycle_gan(a.sigma), draws)
+    return processes_paper(a, "DC", networks, lines.cycle_gan(a.sigma), draws)
 
 
 # --- eq 20, appendix C ----------------------------------------------------------------------------------
 
 
-def wake_sleep(a: SimpleNamespace) -> Paper:
+def wake_sleep_paper(a: SimpleNamespace) -> Paper:
     bits = (a.images.x.flatten(1) > 0).float()
     d, u = bits.shape[1], tools.uniform(a.batch, a.units)
     networks = {"G": tools.mlp(a.units, a.hidden, d), "E": tools.mlp(d, a.hidden, a.units)}
@@ -117,7 +117,7 @@ def wake_sleep(a: SimpleNamespace) -> Paper:
     return Paper(each_its_own("GE", a.lr, (0.9, 0.999)), networks, train(a, turns))
 
 
-def predictability(a: SimpleNamespace) -> Paper:
+def predictability_paper(a: SimpleNamespace) -> Paper:
     """P learns ten times as fast."""
     networks = {
         "E": tools.mlp(a.images.x[0].numel(), a.hidden, a.units),
@@ -184,7 +184,7 @@ def perfect_draws(a: SimpleNamespace) -> dict[str, tools.Kind]:
     return drawn(a, "x", "eps", "z", "eps_made") | {"noise": tools.normal(arena.batch, *event)}
 
 
-def vae(a: SimpleNamespace) -> Paper:
+def vae_paper(a: SimpleNamespace) -> Paper:
     """It draws what the VAE with its discriminator draws, so that both see the same samples."""
     (both,) = lines.vae(a.sigma)
     return Paper(owners(a, "GE"), shapes(a, "GE"), train(a, [Move(both, perfect_draws(a))]))
@@ -233,7 +233,7 @@ PM_CHANGES = {"images": OTHER, "units": 4, "blind": True, "p_steps": 1} | FLAT_C
 OBSERVED = torch.linspace(0, 2, 21, dtype=torch.float64)[:, None]
 POSTERIOR_CHANGES = {
     "observed": OBSERVED[:9] + 0.05,
-    "log_likelihood": functools.partial(inference.folded_log_likelihood, sigma=0.8),
+    "log_likelihood": functools.partial(avb.folded_log_likelihood, sigma=0.8),
 } | FLAT_CHANGES
 MODEL_CHANGES = {"sigma": 0.6, "rounds": 3}
 
@@ -244,7 +244,7 @@ def posterior(builder: Callable) -> Part:
 
 def cycle() -> Part:
     given = {"first": SMALL, "second": noise_images(14, 4, seed=2)}
-    return Part(unified.cycle_gan, given | {"hidden": 5, "batch": 4, "rounds": 2, "lr": 1e-2})
+    return Part(processes.cycle_gan, given | {"hidden": 5, "batch": 4, "rounds": 2, "lr": 1e-2})
 
 
 def affine_case() -> Case:
@@ -257,35 +257,33 @@ def affine_case() -> Case:
 
 
 CASES = {
-    "infogan": Case(flat(unified.infogan, classes=3, continuous=2, noise=2), infogan, CODE_CHANGES),
+    "infogan": Case(flat(processes.infogan, classes=3, continuous=2, noise=2), infogan, CODE_CHANGES),
     "adversarial_autoencoder": Case(
-        flat(unified.adversarial_autoencoder), adversarial_autoencoder, AAE_CHANGES
+        flat(processes.adversarial_autoencoder), adversarial_autoencoder, AAE_CHANGES
     ),
     "autoencoder of pixels": Case(
-        flat(unified.autoencoder, unified.adversarial_autoencoder), autoencoder, AAE_CHANGES
+        flat(processes.autoencoder, processes.adversarial_autoencoder), autoencoder, AAE_CHANGES
     ),
     "cycle_gan": Case(cycle(), cycle_gan, CYCLE_CHANGES),
-    "wake_sleep": Case(flat(codes.wake_sleep, images=GREY, units=3), wake_sleep, BITS_CHANGES),
+    "wake_sleep": Case(flat(wake_sleep.wake_sleep, images=GREY, units=3), wake_sleep_paper, BITS_CHANGES),
     "predictability_minimisation": Case(
-        flat(codes.predictability_minimisation, units=3), predictability, PM_CHANGES
+        flat(predictability.predictability_minimisation, units=3), predictability_paper, PM_CHANGES
     ),
     "iwgan": plane_case(importance.iwgan, {"rounds": 2, "d_steps": 2}, iwgan, {"rounds": 3, "d_steps": 1}),
     "iwgan, images": image_case(importance.iwgan, {"rounds": 2}, iwgan),
     "iwgan, affine": affine_case(),
     "cgan": conditional_case(importance.cgan, weighted=False),
     "iwcgan": conditional_case(importance.iwcgan, weighted=True),
-    "vae": plane_case(inference.vae, {"rounds": 2}, vae, MODEL_CHANGES),
-    "vae, images": image_case(inference.vae, {"rounds": 2}, vae),
-    "perfect_vae": plane_case(inference.perfect_vae, {"rounds": 2}, perfect_vae, MODEL_CHANGES),
-    "perfect_vae, images": image_case(inference.perfect_vae, {"rounds": 2}, perfect_vae),
-    "vae_gan": plane_case(inference.vae_gan, {"rounds": 2}, vae_gan, MODEL_CHANGES),
-    "vae_gan, images": image_case(inference.vae_gan, {"rounds": 2}, vae_gan),
+    "vae": plane_case(vae.vae, {"rounds": 2}, vae_paper, MODEL_CHANGES),
+    "vae, images": image_case(vae.vae, {"rounds": 2}, vae_paper),
+    "perfect_vae": plane_case(vae.perfect_vae, {"rounds": 2}, perfect_vae, MODEL_CHANGES),
+    "perfect_vae, images": image_case(vae.perfect_vae, {"rounds": 2}, perfect_vae),
+    "vae_gan": plane_case(vae.vae_gan, {"rounds": 2}, vae_gan, MODEL_CHANGES),
+    "vae_gan, images": image_case(vae.vae_gan, {"rounds": 2}, vae_gan),
     "implicit_posterior": Case(
-        posterior(inference.implicit_posterior),
+        posterior(avb.implicit_posterior),
         implicit_posterior,
         {"noise": 3, "d_steps": 1} | POSTERIOR_CHANGES,
     ),
-    "gaussian_posterior": Case(
-        posterior(inference.gaussian_posterior), gaussian_posterior, POSTERIOR_CHANGES
-    ),
+    "gaussian_posterior": Case(posterior(avb.gaussian_posterior), gaussian_posterior, POSTERIOR_CHANGES),
 } | AUTOENCODERS

@@ -27,9 +27,9 @@ SAME = {
         "d, classes = (one_shape(target, source), len(source.classes))": ALIKE,
         "labels = torch.cat([torch.ones(batch), torch.zeros(batch)])": EXACT,
         "if True:": NO_GRADIENT,
-        "return {'D': unified.label_nll(nets.D(x), labels).mean(1)}": AXIS,
+        "return {'D': labelling.label_nll(nets.D(x), labels).mean(1)}": AXIS,
         "classified = likelihood.negative_log_likelihood(log_p).mean(1)": AXIS,
-        "confused = unified.label_nll(unified.reverse(nets.D(x)), labels).mean(1)": AXIS,
+        "confused = labelling.label_nll(labelling.reverse(nets.D(x)), labels).mean(1)": AXIS,
         "labelled = torch.cat([source.x.flatten(1), source.y[:, None]], 1)": EXACT,
     },
     "classifying.classification": {

@@ -16,7 +16,7 @@ _CONVOLUTIONAL = (
     "'D': body(1, seen - pixels), 'C': body(classes, 0)}}"
 )
 SAME = {
-    "codes.wake_sleep": {
+    "wake_sleep.wake_sleep": {
         "if True:": NO_GRADIENT,
         "h = (batch.u <= nets.E(batch.x).sigmoid()).to(batch.x)": EVEN,
         "h = (batch.u <= 0.5).to(batch.u)": EVEN,
@@ -24,12 +24,12 @@ SAME = {
         "return {'G': likelihood.negative_log_likelihood(log_p).mean(1)}": AXIS,
         "return {'E': sleep_loss(nets.E(dreamed), h).mean(1)}": AXIS,
     },
-    "codes.masked": {
+    "predictability.masked": {
         "which = torch.eye(k, dtype=code.dtype).expand(*code.shape, k)": CPU,
         "seen = 0 * which if blind else code.unsqueeze(2) * (1 - which)": ELSEWHERE + "test_variants",
         "return torch.cat([seen, which], -1).flatten(-3, 2)": ELSEWHERE + "test_variants",
     },
-    "codes.predictability_minimisation": {
+    "predictability.predictability_minimisation": {
         "d = images.x[1].numel()": ALIKE,
         "return likelihood.gaussian_nll(guess, code, 1.0).mean(-1)": SUM,
         "return likelihood.gaussian_nll(code, guess, 1.0).mean(1)": AXIS,
@@ -37,57 +37,57 @@ SAME = {
     },
     "importance.labelled_images": {"index = FromTensor(torch.arange(len(dataset)), batch)": CPU},
     "importance._class_discriminator": {"if True:": NO_GRADIENT},
-    "inference.perfect_turn": {
+    "vae.perfect_turn": {
         "if True:": NO_GRADIENT,
         "made = semi_implicit_sample(batch.noise, nets.G(batch.z), sigma)": ELSEWHERE
         + "tests/test_paper_b_games.py, with a discriminator that is not perfect",
     },
-    "inference.implicit_posterior": {
+    "avb.implicit_posterior": {
         "if True:": NO_GRADIENT,
         "return {'D': adversarial.discriminator(f_prior, f_made).mean(1)}": AXIS,
         "return {'E': likelihood.negative_elbo(kl, nll).mean(-1)}": SUM,
         "return {'E': likelihood.negative_elbo(nll, kl).mean(1)}": AXIS,
     },
-    "inference.gaussian_posterior": {
+    "avb.gaussian_posterior": {
         "return {'E': likelihood.negative_elbo(kl_to_standard_normal(mu, log_sigma), nll).mean(-1)}": SUM,
         "return {'E': likelihood.negative_elbo(nll, kl_to_standard_normal(mu, log_sigma)).mean(1)}": AXIS,
     },
-    "unified.code_log_prob": {
+    "processes.code_log_prob": {
         "return log_class + normal_log_prob(mean, given, 0.0).sum(-1)": SUM,
     },
-    "unified.infogan": {"d, n_code = (images.x[1].numel(), classes + continuous + noise)": ALIKE},
-    "unified.adversarial_autoencoder": {
+    "processes.infogan": {"d, n_code = (images.x[1].numel(), classes + continuous + noise)": ALIKE},
+    "processes.adversarial_autoencoder": {
         "d = images.x[1].numel()": ALIKE,
         "return -likelihood.gaussian_nll(nets.G(made), x, sigma)": SUM,
     },
-    "unified.autoencoder": {
+    "processes.autoencoder": {
         "log_image = -likelihood.gaussian_nll(nets.G(nets.E(batch.x)), batch.x, sigma)": SUM,
         "return dict.fromkeys(making.moves, likelihood.negative_log_likelihood(log_image).mean(1) / 2)": AXIS,
     },
-    "unified.cycle_gan": {
+    "processes.cycle_gan": {
         "d = one_shape(second, first)": SUM,
         "return -likelihood.gaussian_nll(nets.E(made), z, sigma)": SUM,
         "return -likelihood.gaussian_nll(nets.G(made), x, sigma)": SUM,
     },
-    "unified.Codes.chunk": {
+    "processes.Codes.chunk": {
         _CHUNK: CPU,
         "rest = torch.randn(rounds, self.batch, self.normal, generator=generator)": CPU,
         "return torch.cat([F.one_hot(labels, self.classes), rest], -1)": EXACT,
     },
-    "unified.Process.labelled": {
+    "processes.Process.labelled": {
         "y = torch.ones(2 * given.shape[-2], device=given.device)": EXACT,
         "y = torch.ones(2 * given.shape[-2], dtype=given.dtype)": CPU,
     },
-    "unified.Process.judged": {
+    "processes.Process.judged": {
         "if True:": NO_GRADIENT,
-        "return unified.infogan(f, y, torch.zeros_like(f)).mean(1)": AXIS,
+        "return labelling.infogan(f, y, torch.zeros_like(f)).mean(1)": AXIS,
     },
-    "unified.Process.made": {
+    "processes.Process.made": {
         "log_source = torch.cat([log_source, log_source], -1)": "it is not looked at where y = 1",
         "log_source = torch.cat([torch.zeros_like(log_source), log_source], 1)": AXIS,
-        "return unified.infogan(unified.reverse(f), y, log_source).mean(1)": AXIS,
+        "return labelling.infogan(labelling.reverse(f), y, log_source).mean(1)": AXIS,
     },
-    "unified.Residual.slope": {
+    "processes.Residual.slope": {
         "return -(1 + super().slope(x))": OF_NETWORKS,
         "return 1": OF_NETWORKS,
         "return super().slope(x)": OF_NETWORKS,
@@ -131,43 +131,43 @@ SAME = {
         "labels = torch.eye(k, dtype=x.dtype).expand(*x.shape[:2], k, k)": CPU,
         "labels = torch.eye(k, device=x.device).expand(*x.shape[:2], k, k)": EXACT,
     },
-    "vae._beside": {
+    "aavae._beside": {
         "return torch.cat([x, y], -1) if y.shape[1] else x": "to put nothing beside x changes nothing",
         "return torch.cat([x, y], -1) if y.shape[-2] else x": "to put nothing beside x changes nothing",
     },
-    "vae.negative_bound": {
+    "aavae.negative_bound": {
         "return likelihood.negative_elbo(kl_to_standard_normal(mu, log_sigma), nll)": SUM,
     },
-    "vae.labelled_bounds": {
+    "aavae.labelled_bounds": {
         "bound = likelihood.negative_elbo(kl_to_standard_normal(mu, log_sigma), nll)": SUM,
     },
-    "vae.generated": {
+    "aavae.generated": {
         "if True:": NO_GRADIENT + "; averages that move are seen by tests/test_vae.py",
         "return _beside(u < nets.G(_beside(z, y)).sigmoid(), y)": EXACT,
         "return _beside((u <= nets.G(_beside(z, y)).sigmoid()).to(z), y)": EVEN,
     },
-    "vae._is_real": {"return (torch.arange(2 * n) < n).to(like)": CPU},
-    "vae._neighbours": {"return f.unflatten(1, (2, -1)).roll(1, -1).flatten(-2)": AXIS},
-    "vae.autoencoder": {
+    "aavae._is_real": {"return (torch.arange(2 * n) < n).to(like)": CPU},
+    "aavae._neighbours": {"return f.unflatten(1, (2, -1)).roll(1, -1).flatten(-2)": AXIS},
+    "aavae.autoencoder": {
         "return {'model': negative_bound(nets, drawn.pairs, drawn.eps).mean(1)}": AXIS,
-        "return {'D': unified.label_nll(f, _is_real(batch, f)).mean(1), 'model': "
+        "return {'D': labelling.label_nll(f, _is_real(batch, f)).mean(1), 'model': "
         "weighted.adversary_activated(believed, loss, temperature).mean(-1)}": AXIS,
-        "return {'D': unified.label_nll(f, _is_real(batch, f)).mean(-1), 'model': "
+        "return {'D': labelling.label_nll(f, _is_real(batch, f)).mean(-1), 'model': "
         "weighted.adversary_activated(believed, loss, temperature).mean(1)}": AXIS,
     },
-    "vae._m2_turn": {
+    "aavae._m2_turn": {
         "return {'model': known.mean(1) + rest.mean(-1)}": AXIS,
         "return {'model': known.mean(-1) + rest.mean(1)}": AXIS,
     },
-    "vae._activated_m2_turn": {
+    "aavae._activated_m2_turn": {
         "y = F.one_hot((drawn.c * k).long(), k)": EXACT,
         "each = zip(f.split(2 * n, 1), terms)": "two halves and two terms",
         "of_known, of_rest = (weighted.adversary_activated(g, term, temperature).mean(1) "
         "for g, term in each)": AXIS,
-        "return {'D': unified.label_nll(f, _is_real(n, f).repeat(2)).mean(1), "
+        "return {'D': labelling.label_nll(f, _is_real(n, f).repeat(2)).mean(1), "
         "'model': of_known + of_rest}": AXIS,
     },
-    "vae._networks": {
+    "aavae._networks": {
         f"if width is not None and data.shape and (data.shape[{a}] != data.shape[{b}]):": ELSEWHERE
         + "tests/test_vae.py"
         for a, b in ((1, -2), (-2, -2), (-1, 2), (-1, -3))

@@ -1,4 +1,4 @@
-"""Oracles of bridgekit.objectives.adversarial."""
+"""Oracles of bridgekit.theory.adversarial."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from bridgekit import divergences
-from bridgekit.objectives import adversarial
+from bridgekit.theory import adversarial, divergences
 from oracles.tools import (
     EPS,
     LOG_Q,

@@ -1,4 +1,4 @@
-"""Oracles of bridgekit.objectives.f_gan: conjugates from f itself, and bounds that are tight at the optimum.
+"""Oracles of bridgekit.theory.f_gan: conjugates from f itself, and bounds that are tight at the optimum.
 
 Each case holds a divergence as Nowozin et al. print it: f, the activation g, and the conjugate in T = g(v).
 :func:`_optimum` checks these against one another before anything is compared with them.
@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from bridgekit import divergences
-from bridgekit.objectives import f_gan
+from bridgekit.theory import divergences, f_gan
 from oracles.tools import (
     EPS,
     LOG_Q,

@@ -1,4 +1,4 @@
-"""Oracles of bridgekit.objectives.likelihood."""
+"""Oracles of bridgekit.theory.likelihood."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn.functional import logsigmoid
 
-from bridgekit import divergences
-from bridgekit.objectives import likelihood
+from bridgekit.theory import divergences, likelihood
 from oracles.tools import (
     EPS,
     MODELS,

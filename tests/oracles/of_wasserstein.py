@@ -1,11 +1,11 @@
-"""Oracles of bridgekit.objectives.wasserstein."""
+"""Oracles of bridgekit.theory.wasserstein."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from bridgekit.objectives import wasserstein
+from bridgekit.theory import wasserstein
 from oracles.tools import (
     EPS,
     Function,

@@ -1,4 +1,4 @@
-"""Oracles of bridgekit.objectives.weighted."""
+"""Oracles of bridgekit.theory.weighted."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from bridgekit import divergences
-from bridgekit.objectives import adversarial, likelihood, weighted
+from bridgekit.theory import adversarial, divergences, likelihood, weighted
 from oracles.tools import (
     EPS,
     LOG_Q,

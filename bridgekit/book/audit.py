@@ -1,0 +1,246 @@
+"""The ledger held against git: was each criterion there before its run, and what was said before it changed?
+
+Everything is worked out from a full clone, nothing is believed: the commit that a record names, the criteria
+of that commit, the order of both in history, and the verdicts of earlier commits, by running their own code.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from bridgekit.book import claims, criteria
+from bridgekit.book.criteria import Claim
+from bridgekit.book.parameters import declared_in
+from bridgekit.book.records import git, read_record, without_git
+from bridgekit.book.verdicts import CRITERION_FIRST, NOT_RUN, REANALYSED, Verdict
+from bridgekit.book.yaml_reader import read_yaml
+from bridgekit.errors import BridgekitError
+from bridgekit.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What history says of one row: its mark, and what is wrong with the row, if anything is."""
+
+    id: str
+    mark: str
+    detail: str
+    fault: str = ""
+
+
+def audit(root: Path) -> list[Finding]:
+    """A finding for every claim that a reference run decides; BridgekitError where history is not whole."""
+    root = Path(root)
+    whole(root)
+    return [_finding(root, verdict) for verdict in claims.ledger(root) if verdict.verdict != NOT_RUN]
+
+
+def whole(root: Path) -> None:
+    """Raise BridgekitError unless ``root`` is a full clone."""
+    if git(root, "rev-parse", "--show-toplevel") is None:
+        raise BridgekitError(f"{root} is no git repository: history can be audited in a clone only.")
+    if git(root, "rev-parse", "--is-shallow-repository") != "false":
+        raise BridgekitError("this clone is shallow, its history cannot be audited: git fetch --unshallow.")
+
+
+def changed(root: Path) -> list[str]:
+    """What the ledger reads and the last commit does not have: history says nothing of it."""
+    read = ("figures", "claims.yml", "bridgekit", "profiles", "book")
+    said = _text(root, "status", "--porcelain", "--", *read)
+    # The first line may have lost a blank before its letters: split, and not cut.
+    return [f"{line.split(maxsplit=1)[1]} is not as committed" for line in said.splitlines()]
+
+
+def _finding(root: Path, verdict: Verdict) -> Finding:
+    claim = verdict.claim
+    path = Path("figures") / "paper" / claim.page / "record.json"
+    record = read_record(root / path)
+    made = record["provenance"]
+    # A record made of pieces has as many beginnings as there were stretches.
+    commits = [made["commit"], *(piece["commit"] for piece in made.get("pieces", {}).values())]
+    try:
+        placed, *before = _text(root, "log", "--format=%H", "--", str(path)).split() or [""]
+        marks = set()
+        for commit in dict.fromkeys(commits):
+            _check_order(root, commit, placed)
+            _check_parameters(root, commit, record)
+            marks.add(_mark(root, commit, claim, _claim_at(root, commit, claim)))
+        older = [_record_at(root, commit, path) for commit in before]
+        _check_untouched(record, older)
+        marks |= {REANALYSED for each in older if _another(claim, record, each)}
+        _check_repetition(root, claim)
+    except BridgekitError as error:
+        return Finding(claim.id, "", "", str(error))
+    mark = REANALYSED if REANALYSED in marks else CRITERION_FIRST
+    wrong = f"the ledger says {verdict.mark}, history says {mark}" if mark != verdict.mark else ""
+    said = ", ".join(commit[:7] for commit in dict.fromkeys(commits))
+    return Finding(claim.id, mark, f"criterion at {said}, its record at {placed[:7]}", wrong)
+
+
+def _record_at(root: Path, commit: str, path: Path) -> dict | None:
+    """The record of an earlier run; None where that commit removed it, or it is of another schema."""
+    try:
+        record = json.loads(git(root, "show", f"{commit}:{path}") or "null")
+    except ValueError:
+        return None
+    known = isinstance(record, dict) and {"criteria", "metrics", "provenance"} <= record.keys()
+    return record if known else None
+
+
+def _check_untouched(record: dict, older: list[dict | None]) -> None:
+    """Two records of one run have the same numbers."""
+    began = record["provenance"].get("started")
+    for each in filter(None, older):
+        same = each["provenance"].get("started") == began
+        moved = [name for name in each["metrics"] if name in record["metrics"]]
+        moved = [n for n in moved if each["metrics"][n]["values"] != record["metrics"][n]["values"]]
+        if same and moved:
+            raise BridgekitError(
+                f"the record of the run of {began} was changed afterwards: {', '.join(moved)}"
+            )
+
+
+def _another(claim: Claim, record: dict, older: dict | None) -> bool:
+    """Whether an earlier run of these seeds said something of the claim, by another criterion or analysis."""
+    if older is None or older["parameters"].get("first_seed") != record["parameters"].get("first_seed"):
+        return False
+    name = claim.id if claim.id in older["criteria"] else (claim.made_under or ("",))[0]
+    if name not in older["criteria"]:
+        return False
+    analysed = older.get("analysis", {}).get(name) == claim.analysis or claim.analysis == criteria.EXACT
+    return older["criteria"][name] != claim.hash or not analysed
+
+
+def _check_parameters(root: Path, commit: str, record: dict) -> None:
+    """The record has the parameters that its page had when it ran, no fewer."""
+    text = git(root, "show", f"{commit}:book/{record['page']}.md")
+    lacking = set(declared_in(text, record["page"])) - set(record["parameters"]) if text else set()
+    if lacking:
+        raise BridgekitError(f"the record lacks the parameters {', '.join(sorted(lacking))}")
+
+
+def _check_repetition(root: Path, claim: Claim) -> None:
+    """A second run of the same seeds comes from a commit of this history, too."""
+    path = root / "figures" / "repeated" / claim.page / "record.json"
+    if path.exists():
+        commit = read_record(path)["provenance"]["commit"] or "none"
+        _check_order(root, commit, _text(root, "log", "-1", "--format=%H", "--", str(path.relative_to(root))))
+
+
+def _check_order(root: Path, commit: str, placed: str) -> None:
+    if git(root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
+        raise BridgekitError(f"the record names commit {commit[:7]}, which this history does not have")
+    if not placed:
+        raise BridgekitError("the record is not committed")
+    for older, newer in ((commit, placed), (placed, "HEAD")):
+        if git(root, "merge-base", "--is-ancestor", older, newer) is None:
+            raise BridgekitError(f"commit {older[:7]} does not come before {newer[:7]}")
+
+
+def _claim_at(root: Path, commit: str, claim: Claim) -> Claim:
+    """The criterion under which the run was made, as the run's own commit has it."""
+    known = {each.id: each for each in _criteria_at(root, commit)}
+    name, digest = (claim.id, claim.hash)
+    if claim.made_under and (name not in known or known[name].hash != digest):
+        name, digest = claim.made_under
+    if name not in known:
+        raise BridgekitError(f"claims.yml at {commit[:7]} has no claim {name}")
+    if known[name].hash != digest:
+        raise BridgekitError(f"claims.yml at {commit[:7]} has another criterion for {name}")
+    return known[name]
+
+
+def _criteria_at(root: Path, commit: str) -> list[Claim]:
+    text = _text(root, "show", f"{commit}:claims.yml")
+    return criteria.parse(read_yaml(text, f"claims.yml at {commit[:7]}"))
+
+
+def _mark(root: Path, commit: str, claim: Claim, then: Claim) -> str:
+    """*Criterion first* where criterion and analysis are those of the run's commit."""
+    asked = {(part.metric, part.bound, part.target) for part in then.parts}
+    # What was one criterion may be several now, but none of its parts may be gone.
+    heirs = [each for each in criteria.load(root) if each.made_under == claim.made_under] or [claim]
+    heirs = heirs if claim.made_under and claim.hash != then.hash else [claim]
+    if {(part.metric, part.bound, part.target) for each in heirs for part in each.parts} != asked:
+        raise BridgekitError(f"{claim.id} does not ask for what its run's criterion asked for")
+    if claim.hash != then.hash:
+        return REANALYSED
+    if claim.analysis == criteria.EXACT:
+        return CRITERION_FIRST
+    there = (git(root, "show", f"{commit}:bridgekit/{place}criteria.py") for place in ("book/", ""))
+    rule = re.search(r"^RULE = (\d+)", next(filter(None, there), ""), re.M)
+    same = rule and int(rule[1]) == criteria.RULE and claim.analysis == then.analysis
+    return CRITERION_FIRST if same else REANALYSED
+
+
+# --------------------------------------------------------------------------------------- what was said before
+
+
+def snapshots(root: Path) -> Iterator[tuple[Path, bytes]]:
+    """File and content for each earlier commit that ``claims.yml`` names: that commit's own ledger."""
+    whole(root)
+    asked: dict[str, set[str]] = {}
+    for claim in criteria.load(root):
+        for commit, _ in claim.earlier:
+            asked.setdefault(commit, set()).update({claim.id, (claim.made_under or (claim.id,))[0]})
+    for commit, ids in sorted(asked.items()):
+        said = [_said(each) for each in ledger_of(root, commit) if each["id"] in ids]
+        body = json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        yield Path(root) / claims.EARLIER / f"{commit}.json", body.encode()
+
+
+def _said(verdict: dict) -> dict:
+    """What is kept of an earlier verdict."""
+    return {key: verdict[key] for key in ("id", "page", "hash", "verdict", "reason", "criterion", "parts")}
+
+
+def ledger_of(root: Path, commit: str) -> list[dict]:
+    """The ledger of another commit, by its own code and records; BridgekitError where it does not run."""
+    command = ["git", "-C", str(root), "archive", commit]
+    done = subprocess.run(command, capture_output=True, env=without_git())
+    if done.returncode:
+        raise BridgekitError(f"this history has no commit {commit}: {done.stderr.decode().strip()}")
+    with tempfile.TemporaryDirectory(prefix="bridgekit-") as folder:
+        with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
+            archive.extractall(folder, filter="data")
+        command = [sys.executable, "-m", "bridgekit", "claims", "--json"]
+        env = without_git() | {"PYTHONPATH": folder}
+        ran = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    if ran.returncode:
+        raise BridgekitError(f"the ledger of {commit} does not run: {ran.stderr.strip().splitlines()[-1]}")
+    return json.loads(ran.stdout)
+
+
+def check(root: Path) -> list[str]:
+    """What is wrong with the committed earlier verdicts; nothing where they are what those commits say."""
+    wrong = []
+    for path, body in snapshots(root):
+        if not path.exists():
+            wrong.append(f"{path.name} is missing")
+        elif path.read_bytes() != body:
+            wrong.append(f"{path.name} is not what the ledger of that commit says")
+    return wrong
+
+
+def write(root: Path) -> list[Path]:
+    """Write the earlier verdicts anew; their files."""
+    written = []
+    for path, body in snapshots(root):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, body)
+        written.append(path)
+    return written
+
+
+def _text(root: Path, *arguments: str) -> str:
+    found = git(root, *arguments)
+    if found is None:
+        raise BridgekitError(f"git {' '.join(arguments)} fails in {root}")
+    return found

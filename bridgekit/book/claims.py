@@ -1,0 +1,171 @@
+"""The claims ledger: what the papers state, the criterion fixed beforehand, the verdict from run records.
+
+``claims.yml`` holds statements and criteria only. Verdict, value and interval are computed, and only the
+committed reference records ``figures/paper/<page>/record.json`` decide: of that page, at profile `paper` with
+the parameters that it says, from a clean tree, with the declared seeds (``inadmissible``). A record carries
+the hash of every criterion it was made under: one that changed afterwards shows as *not run*, unless
+``claims.yml`` keeps the criterion before, whose verdict then stays and is marked *superseded*.
+"""
+
+import json
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from bridgekit.book import placement, sums
+from bridgekit.book.criteria import Claim, load
+from bridgekit.book.parameters import declared_in
+from bridgekit.book.records import EXACT, intact, portable, read_record
+from bridgekit.book.verdicts import NOT_RUN, REANALYSED, Verdict, judge
+from bridgekit.book.yaml_reader import read_yaml
+from bridgekit.errors import BridgekitError
+
+EARLIER = Path("figures", "earlier")  # <commit>.json: what the ledger said at that commit
+
+
+def ledger(root: Path) -> list[Verdict]:
+    """A verdict for every claim in ``claims.yml``, from the committed reference records alone.
+
+    Raises BridgekitError where a file of one of these runs is missing or damaged: it says nothing then.
+    """
+    claims = load(root)
+    placement.recover(Path(root))
+    for kind, page in sorted(_pages(claims)):
+        folder = Path(root) / "figures" / kind / page
+        if (folder / "record.json").exists() and (folder / sums.NAME).exists():
+            intact(folder)
+    return [decided(root, claim) for claim in claims]
+
+
+def _pages(claims: list[Claim]) -> set[tuple[str, str]]:
+    """The committed runs that may say something about these claims."""
+    asked = [claim for claim in claims if claim.parts] + [
+        claim.superseded for claim in claims if claim.superseded
+    ]
+    return {(kind, claim.page) for claim in asked for kind in ("paper", "repeated")}
+
+
+def decided(root: Path, claim: Claim) -> Verdict:
+    """What the committed reference record of the claim's page says, where it may decide; else *not run*.
+
+    Where that record is still to come, the criterion before it speaks, and the verdict is marked.
+    """
+    found = _decided(root, claim)
+    if found.verdict == NOT_RUN and claim.superseded:
+        before = _decided(root, claim.superseded)
+        if before.verdict != NOT_RUN:
+            found = replace(before, superseded=True)
+    found = replace(found, earlier=tuple(_earlier(root, claim)))
+    # Whoever knew the numbers of an earlier run of these seeds has not put the criterion first.
+    known = any(then["page"] == found.claim.page for then in found.earlier)
+    return replace(found, mark=REANALYSED) if known and found.mark else found
+
+
+def _decided(root: Path, claim: Claim) -> Verdict:
+    path = Path(root) / "figures" / "paper" / claim.page / "record.json"
+    if not claim.parts:
+        return judge(claim, {})
+    if not path.exists():
+        return Verdict(claim, NOT_RUN, f"no reference run of {claim.page} is committed")
+    if not (path.parent / sums.NAME).exists():
+        way_out = "restore it (git checkout), or run the page again"
+        return Verdict(claim, NOT_RUN, f"the reference run of {claim.page} has no {sums.NAME}: {way_out}")
+    record = read_record(path)
+    why_not = inadmissible(root, claim, record)
+    if why_not:
+        return Verdict(claim, NOT_RUN, why_not)
+    again = path.parents[2] / "repeated" / claim.page / "record.json"
+    plays = [record]
+    if again.exists() and same_seeds(record, read_record(again)):
+        plays.append(read_record(again))
+    both = judge(claim, plays)
+    # A second run may have left out the methods that this claim is about.
+    return judge(claim, record) if both.verdict == NOT_RUN else both
+
+
+def same_seeds(record: dict, again: dict) -> bool:
+    """Whether ``again`` played the same seeds: the same parameters, but for what does not change a number.
+
+    It may have left out methods (a shorter list), and parameters that the page has gained since.
+    """
+    ours, theirs = again["parameters"], record["parameters"]
+    for name, value in theirs.items():
+        left_out = isinstance(value, list) and set(map(str, ours.get(name, []))) <= set(map(str, value))
+        if name != "workers" and ours.get(name) != value and not left_out:
+            return False
+    return again["page"] == record["page"] and again["provenance"].get("dirty") is False
+
+
+def _earlier(root: Path, claim: Claim) -> list[dict]:
+    """What the ledger said of this claim at earlier commits, and why it says so no longer."""
+    found = []
+    for commit, why in claim.earlier:
+        then = snapshot(Path(root) / EARLIER / f"{commit}.json")
+        was = then.get(claim.id) or then.get((claim.made_under or ("",))[0])
+        if was is None:
+            raise BridgekitError(
+                f"{EARLIER / commit}.json says nothing of {claim.id}: "
+                "write it again with bridgekit claims --audit --write."
+            )
+        said = {key: was.get(key) for key in ("page", "verdict", "reason", "parts")}
+        found.append({"commit": commit, "why": why} | said)
+    return found
+
+
+@cache
+def snapshot(path: Path) -> dict:
+    """``{id: verdict}`` as the ledger of another commit gave it; BridgekitError where it is not there."""
+    try:
+        return {each["id"]: each for each in json.loads(path.read_text(encoding="utf-8"))}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        way_out = "Restore it (git checkout), or write it again with bridgekit claims --audit --write."
+        raise BridgekitError(f"the earlier verdicts {path} cannot be read: {error}. {way_out}") from error
+
+
+def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
+    """Why a record may not decide the claim; None where it may."""
+    page, made = claim.page, record["provenance"]
+    if record["page"] != page or record["profile"] != "paper":
+        return (
+            f"the record of {page} is no reference run, but {record['page']} at profile {record['profile']}"
+        )
+    if made.get("commit") is None or made.get("dirty") is not False:
+        return f"the record of {page} is not from a clean tree: commit, and run it again"
+    for name, piece in made.get("pieces", {}).items():
+        if piece.get("commit") is None or piece.get("dirty") is not False:
+            return f"the record of {page} holds a piece, {name}, that is not from a clean tree: make it again"
+    says, ran = reference_parameters(root, page), record["parameters"]
+    # A parameter that the page has gained since the run is in no older record.
+    other = sorted(
+        name for name, value in ran.items() if name != "workers" and (name not in says or says[name] != value)
+    )
+    if other:
+        named = ", ".join(f"{name} is {ran.get(name)!r}, not {says.get(name)!r}" for name in other)
+        return f"the record of {page} has not the parameters of profile paper ({named}): run it again"
+    # A page may have several numbers of trials; only it knows which a metric is over.
+    numbers = {n for name, n in says.items() if isinstance(n, int) and name != "workers"}
+    asked = [name for part in claim.parts if part.kind != EXACT for name in part.metrics]
+    counts = {name: len(record["metrics"].get(name, {}).get("values", ())) for name in asked}
+    few = [name for name, count in counts.items() if count and numbers and count not in numbers]
+    named = ", ".join(f"{name} has {counts[name]}" for name in few)
+    return f"the record of {page} has not as many values as a parameter says: {named}" if few else None
+
+
+def reference_parameters(root: Path, page: str) -> dict:
+    """The parameters of a page at profile `paper`, as its record holds them; {} where there is no page."""
+    source, profile = Path(root) / "book" / f"{page}.md", Path(root) / "profiles" / "paper.yaml"
+    if not (source.is_file() and profile.is_file()):
+        return {}
+    known = declared_in(source.read_text(encoding="utf-8"), page)
+    set_there = (read_yaml(profile.read_text(encoding="utf-8"), str(profile)) or {}).get(page) or {}
+    values = {name: p.default for name, p in known.items()}
+    values |= {name: known[name].fit(value) for name, value in set_there.items() if name in known}
+    return {name: portable(value, Path(root)) for name, value in values.items()}
+
+
+def of_paper(verdicts: list[Verdict], paper: str) -> list[Verdict]:
+    """The verdicts on one paper's claims, or on all for ``"all"``; BridgekitError for another name."""
+    papers = sorted({verdict.claim.paper for verdict in verdicts})
+    if paper not in ["all", *papers]:
+        raise BridgekitError(f"no paper {paper!r} in claims.yml: choose 'all' or one of {', '.join(papers)}.")
+    return [verdict for verdict in verdicts if paper in ("all", verdict.claim.paper)]

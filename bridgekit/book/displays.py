@@ -1,0 +1,202 @@
+"""What a page shows: figures and films as self-contained HTML, tables as Markdown.
+
+A figure carries its bytes as a data URI, so it shows with its alternative text in Jupyter Lab, nbviewer and
+the built book alike, and nothing is looked up anywhere. A film is one sprite (all frames in one lossless
+WebP) that a labelled slider moves under a window; without JavaScript the first frame stays.
+"""
+
+import base64
+import io
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from bridgekit.book import sums
+from bridgekit.errors import BridgekitError
+
+SVG_LIMIT = 200_000  # bytes; a larger SVG is shown as its PNG
+PNG_DPI, FILM_DPI = 150, 100
+_WEBP_SIDE = 16_383  # pixels, the format's own limit
+_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp"}
+
+# One generic player for every film on the page: it looks for films not yet wired, so that it may run several
+# times. The labels stand in a data attribute; nothing needs an id, so showing one film twice is harmless.
+_PLAYER = """<script>
+document.querySelectorAll("figure.bk-film:not([data-ready])").forEach(function (film) {
+  film.dataset.ready = "";
+  var labels = JSON.parse(film.dataset.labels), columns = +film.dataset.columns, rows = +film.dataset.rows;
+  var input = film.querySelector("input"), output = film.querySelector("output");
+  var image = film.querySelector("img");
+  function show() {
+    var k = +input.value, x = -100 * (k % columns) / columns, y = -100 * Math.floor(k / columns) / rows;
+    image.style.transform = "translate(" + x + "%, " + y + "%)";
+    output.textContent = labels[k];
+    input.setAttribute("aria-valuetext", labels[k]);
+  }
+  input.addEventListener("input", show);
+  film.querySelector(".bk-film-control").hidden = false;
+  show();
+});
+</script>"""
+
+_FOCUS = "<style>.bk-film input:focus-visible { outline: 3px solid #0072b2; outline-offset: 3px; }</style>"
+
+
+@dataclass(frozen=True)
+class Html:
+    """A displayable that is HTML and nothing else; ``text`` is what a terminal prints."""
+
+    html: str
+    text: str
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        return {"text/html": self.html}
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Markdown:
+    """A displayable that is Markdown; a terminal prints its source."""
+
+    source: str
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        return {"text/markdown": self.source}
+
+    def __repr__(self) -> str:
+        return self.source
+
+
+def render(fig, kind: str, dpi: int = PNG_DPI) -> bytes:
+    """A matplotlib figure as SVG or PNG; the same figure gives the same bytes (no date, a fixed salt)."""
+    import matplotlib
+
+    # A figure keeps its layout once it is drawn. With an engine, even the placeholder that "none" leaves,
+    # matplotlib draws twice for every file, and drawing is most of a small page's time.
+    settings = {"figure.autolayout": False, "figure.constrained_layout.use": False}
+    settings |= {"svg.hashsalt": "bridgekit", "savefig.bbox": None}
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    with matplotlib.rc_context(settings):
+        if (engine := fig.get_layout_engine()) is not None:
+            engine.execute(fig)
+            fig.set_layout_engine(None)
+        fig.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+    return buffer.getvalue()
+
+
+def css_size(fig) -> list[int]:
+    """Width and height in CSS pixels, 96 to the inch."""
+    return [round(float(inches) * 96) for inches in fig.get_size_inches()]
+
+
+def close(fig) -> None:
+    """Release a figure that pyplot holds."""
+    from matplotlib import pyplot
+
+    pyplot.close(fig)
+
+
+def sprite(frames: Iterable) -> tuple[bytes, dict]:
+    """Draw and close each figure; all of them row by row in one lossless WebP, and the layout of it.
+
+    A frame may be the figure before it with other data in it, which saves building its axes again. As few
+    columns as the format's 16,383 pixels of height allow. Raises BridgekitError if there is no frame or the
+    frames differ in size.
+    """
+    from PIL import Image
+
+    pictures, size = [], [0, 0]
+    for fig in frames:
+        size = css_size(fig)
+        pictures.append(Image.open(io.BytesIO(render(fig, "png", FILM_DPI))).convert("RGB"))
+        close(fig)
+    if len({picture.size for picture in pictures}) != 1:
+        raise BridgekitError(
+            f"a film needs frames of one size, not {[picture.size for picture in pictures]}."
+        )
+    width, height = pictures[0].size
+    columns = math.ceil(len(pictures) * height / _WEBP_SIDE)
+    rows = math.ceil(len(pictures) / columns)
+    sheet = Image.new("RGB", (columns * width, rows * height), "white")
+    for k, picture in enumerate(pictures):
+        sheet.paste(picture, (k % columns * width, k // columns * height))
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="WEBP", lossless=True, quality=80, method=4)
+    return buffer.getvalue(), {"size": size, "frames": len(pictures), "columns": columns, "rows": rows}
+
+
+def figure(images: dict[str, bytes], entry: dict, caption: str | None = None) -> Html:
+    """A still figure. ``images``: ``.svg`` and ``.png`` -> bytes; ``entry``: its entry in the record."""
+    suffix = ".svg" if len(images[".svg"]) <= SVG_LIMIT else ".png"
+    width, height = entry["size"]
+    image = (
+        f'<img alt="{escape(entry["alt"])}" src="{_data_uri(images[suffix], suffix)}" width="{width}" '
+        f'height="{height}" style="max-width: 100%; height: auto; background: #fff">'
+    )
+    html = f'<figure class="bk-figure" style="margin: 1em 0">{image}{_caption(entry, caption)}</figure>'
+    return Html(html, f"[figure] {entry['alt']}")
+
+
+def film(sprite: bytes, entry: dict, caption: str | None = None) -> Html:
+    """A film: the sprite under a window of one frame's shape, moved by a range input with a real label."""
+    width, height = entry["size"]
+    columns, rows, labels = entry["columns"], entry["rows"], entry["labels"]
+    image = (
+        f'<img alt="{escape(entry["alt"])}" src="{_data_uri(sprite, ".webp")}" '
+        f'style="position: absolute; top: 0; left: 0; width: {100 * columns}%; height: {100 * rows}%; '
+        # The theme's padding for images of a cell, in its dark mode, would shift the frames.
+        'max-width: none; max-height: none; padding: 0; border-radius: 0">'
+    )
+    window = (
+        f'<div class="bk-film-window" style="position: relative; overflow: hidden; width: 100%; '
+        f'max-width: {width}px; aspect-ratio: {width} / {height}; background: #fff">{image}</div>'
+    )
+    control = (
+        f'<div class="bk-film-control" hidden><label style="display: block">{escape(entry["slider"])} '
+        f'<input type="range" min="0" max="{len(labels) - 1}" value="0" step="1" '
+        f'aria-valuetext="{escape(labels[0])}" style="display: block; width: {width}px; max-width: 100%">'
+        f'</label><output aria-live="off">{escape(labels[0])}</output></div>'
+    )
+    texts = escape(json.dumps(labels, ensure_ascii=False))
+    opening = (
+        '<figure class="bk-figure bk-film" style="margin: 1em 0" '
+        f'data-columns="{columns}" data-rows="{rows}" data-labels="{texts}">'
+    )
+    html = f"{opening}{_FOCUS}{window}{control}{_caption(entry, caption)}</figure>\n{_PLAYER}"
+    return Html(html, f"[film, {len(labels)} frames] {entry['alt']}")
+
+
+def stored(folder: Path, entry: dict) -> Html:
+    """A figure or film from the files that a finished run left in ``folder``; its caption says so."""
+    caption = f"Reference run. {entry['caption']}".strip()
+    images = {
+        Path(name).suffix: _read(folder / name) for name in entry["files"] if Path(name).suffix in _TYPES
+    }
+    return film(images[".webp"], entry, caption) if "labels" in entry else figure(images, entry, caption)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return sums.read(path)
+    except OSError as error:
+        raise BridgekitError(
+            f"the figure {path} cannot be read: {error.strerror}. "
+            "Restore it (git checkout), or run its page again."
+        ) from error
+
+
+def _caption(entry: dict, caption: str | None) -> str:
+    text = entry["caption"] if caption is None else caption
+    # The theme's own colour for captions is hardly seen in its dark mode.
+    style = "color: inherit; font-weight: 400"
+    return f'<figcaption style="{style}">{escape(text)}</figcaption>' if text else ""
+
+
+def _data_uri(content: bytes, suffix: str) -> str:
+    return f"data:{_TYPES[suffix]};base64,{base64.b64encode(content).decode()}"

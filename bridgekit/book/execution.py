@@ -1,0 +1,224 @@
+"""One notebook, executed once: the line that says how far it is, and what is kept of it.
+
+Knows nothing of pages, profiles or folders: `pages.run` does, and calls `execute`.
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bridgekit import files
+from bridgekit.book import kernels
+from bridgekit.errors import BridgekitError
+
+PERISHABLE = (
+    "papermill",
+    "jupytext",
+    "execution",
+)  # metadata that holds paths and times, or pairs with a source
+
+
+def execute(
+    source: str,
+    parameters: dict,
+    part: Path,
+    failed: Path,
+    cwd: Path,
+    env: dict[str, str],
+    limit: float | None = None,
+):
+    """Run the MyST page `source` with `parameters` in `cwd`; return the tidied notebook, nothing written.
+
+    Where a cell raises, `failed` takes the partly executed notebook (by way of `part`), where the kernel dies
+    or has run for `limit` seconds the cells that it reached, and a BridgekitError names the cell, the error
+    and that path.
+    """
+    import jupytext
+    from papermill import execute_notebook
+    from papermill.exceptions import PapermillExecutionError
+
+    notebook, reached = jupytext.reads(source, fmt="md:myst"), []
+    options = {"progress_bar": False, "start_timeout": 120, "iopub_timeout": 60}
+    # Papermill's own way of keeping track, the whole notebook written twice a cell, is seconds a page.
+    options |= {"request_save_on_cell_execute": False}
+    options |= {"on_cell_start": lambda cell, cell_index: reached.append(cell)}
+    failed.unlink(missing_ok=True)
+    with kernels.started(cwd, env, limit) as kernel:
+        try:
+            done = execute_notebook(notebook, part, parameters, km=kernel.manager, cwd=cwd, **options)
+            return tidy(done, str(cwd))
+        except PapermillExecutionError as error:
+            part.replace(failed)
+            raise BridgekitError(_story(error, failed)) from error
+        except RuntimeError as error:  # nbclient's DeadKernelError and jupyter_client's errors derive from it
+            how = _late(limit, reached, env) if kernel.late else _ended(kernel, error)
+            notebook.cells = reached
+            raise BridgekitError(f"{how}\n  {_keep(notebook, failed)}") from error
+        except OSError as error:
+            if error.errno is None:  # nbclient's time-outs derive from it
+                raise
+            raise BridgekitError(f"{_outcome(reached)}: {files.why(error)}") from error
+
+
+def _story(error, failed: Path) -> str:
+    """Where and why a page stopped, for a person."""
+    said = error.evalue if error.ename == "BridgekitError" else f"{error.ename}: {error.evalue}".rstrip(": ")
+    where = f"cell In [{error.exec_count}], which begins `{_first(error.source)}`"
+    return f"{where}, failed:\n  {said}\n  partly executed notebook: {failed}"
+
+
+def _first(code: str) -> str:
+    """The first line of a cell that says something."""
+    return next((x.strip() for x in code.splitlines() if x.strip() and x.lstrip()[0] not in "#@%"), "")
+
+
+def _ended(kernel: kernels.Kernel, error: RuntimeError) -> str:
+    """How a kernel that gave no answer ended; what was no matter of the kernel is raised again."""
+    how = kernel.end()
+    if how is None and "didn't respond" not in str(error):
+        raise error
+    return f"the kernel did not finish: {how or error}"
+
+
+def _late(limit: float, reached: list, env: dict[str, str]) -> str:
+    """What was running when the time was over, how far it was, and how to go on."""
+    code = [cell for cell in reached if cell.cell_type == "code"]
+    at = f"cell In [{len(code)}], which begins `{_first(code[-1].source)}`" if code else "the kernel's start"
+    note = last_note(Path(env["BRIDGEKIT_PROGRESS"])) if "BRIDGEKIT_PROGRESS" in env else None
+    far = f" ({told(note)})" if note else ""
+    kept = ": it goes on from its last checkpoint" if "BRIDGEKIT_CHECKPOINTS" in env else ""
+    return (
+        f"stopped after {clock(limit)}, its time limit, in {at}{far}. "
+        f"Start it again with a longer --limit, or with --limit none{kept}"
+    )
+
+
+def _keep(notebook, failed: Path) -> str:
+    """Write what was executed of `notebook` to `failed`; say where it is, or why it is not."""
+    import nbformat
+
+    try:
+        failed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    except OSError as error:
+        failed.unlink(missing_ok=True)
+        return f"the partly executed notebook was lost: {files.why(error)}"
+    return f"partly executed notebook: {failed}"
+
+
+def _outcome(reached: list) -> str:
+    """Of a notebook that could not be written: what its last cell came to."""
+    outputs = reached[-1].get("outputs", []) if reached else []
+    failure = next((f" ({o.ename}: {o.evalue})" for o in outputs if o.output_type == "error"), "")
+    return f"the executed notebook{failure} cannot be written"
+
+
+def tidy(notebook, root: str):
+    """The executed `notebook` without what differs between two runs or machines, injected cells hidden."""
+    import nbformat
+
+    for name in PERISHABLE:
+        notebook.metadata.pop(name, None)
+    for index, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{index}"
+        for name in PERISHABLE:
+            cell.metadata.pop(name, None)
+        tags = cell.metadata.get("tags", [])
+        if "injected-parameters" in tags:
+            cell.metadata.tags = [*tags, "remove-cell"]
+    text = json.dumps(notebook, ensure_ascii=False)
+    return nbformat.reads(text.replace(json.dumps(root, ensure_ascii=False)[1:-1] + "/", ""), as_version=4)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 0:31, 12:05 or 1:02:03."""
+    minutes, rest = divmod(max(round(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def seconds(text: str) -> float | None:
+    """A time limit, `90s`, `30m` or `2h`, in seconds; None for `none`. Raises BridgekitError for others."""
+    if text == "none":
+        return None
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
+    length = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
+    if not 0 < length <= threading.TIMEOUT_MAX:
+        raise BridgekitError(f"a time limit is written 90s, 30m, 2h or none, not '{text}'")
+    return length
+
+
+def line(page: str, note: dict) -> str:
+    """One progress note of loop.fit as `page · what · 1200/2000 · 0:31 left`."""
+    return f"{page} · {told(note)}"
+
+
+def told(note: dict) -> str:
+    """One progress note as `what · 1200/2000 · 0:31 left`."""
+    left = note.get("left")
+    end = "" if left is None else f" · {clock(left)} left"
+    return f"{note['what']} · {note['done']}/{note['of']}{end}"
+
+
+def last_note(file: Path) -> dict | None:
+    """The last whole progress note in `file`."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return next(filter(None, map(_note, reversed(lines))), None)
+
+
+def _note(text: str) -> dict | None:
+    """A progress note; None for a line that a full disk or a kill has cut."""
+    try:
+        note = json.loads(text)
+    except ValueError:
+        return None
+    return note if isinstance(note, dict) and note.keys() >= {"what", "done", "of"} else None
+
+
+def _said(text: str) -> str | None:
+    """What `progress.say` was given; None for another note."""
+    try:
+        return json.loads(text).get("said") if '"said"' in text else None
+    except (ValueError, AttributeError):
+        return None
+
+
+@contextmanager
+def watched(
+    page: str, file: Path, live: bool, tell: Callable[[str], None], every: float = 10.0
+) -> Iterator[None]:
+    """While the block runs, tell what comes to `file`: one changing line if `live`, else one each 10 s.
+
+    What `progress.say` was given is told at once, on a line of its own.
+    """
+    stop = threading.Event()
+    file.touch()
+
+    def watch() -> None:
+        before, tail, last = time.monotonic(), "", None
+        with file.open(encoding="utf-8") as notes:
+            while not stop.wait(0.2):
+                *whole, tail = (tail + notes.read()).split(
+                    "\n"
+                )  # what follows the last newline is half-written
+                for said in filter(None, map(_said, whole)):
+                    tell(f"\r{page} · {said}\x1b[K\n" if live else f"{page} · {said}\n")
+                last = whole[-1] if whole else last
+                if last and (live or time.monotonic() - before >= every):
+                    note, last = _note(last), None
+                    if note:
+                        tell(f"\r{line(page, note)}\x1b[K" if live else f"{line(page, note)}\n")
+                        before = time.monotonic()
+        if live:
+            tell("\r\x1b[K")
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,294 @@
+"""Run records as bytes, and read back with one clear error when damaged.
+
+The same content always gives the same bytes: JSON keys are sorted, archives carry no time stamp. Non-finite
+numbers are null in JSON (its grammar has no NaN) and come back as NaN.
+"""
+
+import io
+import json
+import math
+import os
+import platform
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from bridgekit import closure
+from bridgekit.book import sums
+from bridgekit.book.displays import Html, stored
+from bridgekit.book.parameters import cells
+from bridgekit.errors import BridgekitError, nearest
+
+SCHEMA = 1
+EXACT, PER_SEED = "exact", "per seed"  # kinds of metrics; the second is of records older than the others
+PACKAGES = (
+    "bridgekit",
+    "matplotlib",
+    "numpy",
+    "scikit-learn",
+    "scipy",
+    "torch",
+    "torchmetrics",
+    "torchvision",
+)
+_ENTRIES = dict(
+    page=str, profile=str, parameters=dict, metrics=dict, figures=dict, criteria=dict, provenance=dict
+)
+
+
+def json_bytes(content: dict) -> bytes:
+    """Canonical JSON: sorted keys, one space of indent, null for every non-finite number."""
+    text = json.dumps(_finite(content), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def npz_bytes(arrays: dict) -> bytes:
+    """Arrays as a compressed ``.npz`` whose bytes depend on names and values alone (no time stamps)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, as_array(arrays[name]), allow_pickle=False)
+            # An explicit ZipInfo: fixed date, fixed system, whatever machine and day it is written on.
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            info.compress_type, info.create_system = zipfile.ZIP_DEFLATED, 3
+            archive.writestr(info, entry.getvalue())
+    return buffer.getvalue()
+
+
+def as_array(values) -> np.ndarray:
+    """Numbers, lists, arrays or tensors (of any device, with or without gradient) as a numpy array."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    return np.ascontiguousarray(values)
+
+
+def read_record(path: Path) -> dict:
+    """The record at ``path``; BridgekitError if it is damaged, incomplete or of another schema.
+
+    Where sums lie beside it, its own must be among them.
+    """
+    way_out = "Restore it (git checkout), or delete it and run its page again."
+    try:
+        record = json.loads(sums.read(path).decode())
+    except (OSError, ValueError) as error:
+        raise BridgekitError(f"the run record {path} cannot be read: {error}. {way_out}") from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise BridgekitError(f"the run record {path} is not of schema {SCHEMA}. {way_out}")
+    lacking = [key for key, kind in _ENTRIES.items() if not isinstance(record.get(key), kind)]
+    if lacking:
+        raise BridgekitError(f"the run record {path} lacks {', '.join(lacking)}. {way_out}")
+    if not all(_is_metric(metric) for metric in record["metrics"].values()):
+        raise BridgekitError(f"the run record {path} holds a metric without its list of values. {way_out}")
+    return record
+
+
+def _is_metric(metric) -> bool:
+    values = metric.get("values") if isinstance(metric, dict) else None
+    return (
+        isinstance(values, list)
+        and len(values) > 0
+        and all(value is None or isinstance(value, (int, float)) for value in values)
+    )
+
+
+def intact(folder: Path) -> None:
+    """Raise BridgekitError unless each file of the committed run in ``folder`` has its sum.
+
+    A run may be committed without its images; a file that the sums list must be there.
+    """
+    figures = Reference(folder).record["figures"].values()
+    sums.check(folder, [name for figure in figures for name in figure["files"] if (folder / name).exists()])
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays at ``path``; BridgekitError if the archive is missing, damaged, or has not its sum."""
+    try:
+        with np.load(io.BytesIO(sums.read(path)), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except BridgekitError:
+        raise
+    except Exception as error:  # a damaged archive can raise anything
+        raise BridgekitError(
+            f"the arrays in {path} cannot be read: {error}. "
+            "Restore the file (git checkout), or run its page again."
+        ) from error
+
+
+def metric_values(record: dict, name: str) -> np.ndarray:
+    """The values of a metric, one per seed, (n,) float64; NaN where the record has null."""
+    if name not in record["metrics"]:
+        raise BridgekitError(
+            f"page {record['page']} recorded no metric {name!r}: {nearest(name, record['metrics'])}"
+        )
+    values = record["metrics"][name]["values"]
+    return np.array([math.nan if value is None else value for value in values], dtype=float)
+
+
+def is_exact(record: dict, name: str, unsaid: bool = False) -> bool:
+    """Whether a metric is exact; ``unsaid`` where the record is older than that distinction."""
+    kind = record["metrics"][name].get("kind")
+    return unsaid if kind is None else kind == EXACT
+
+
+def kind_of(record: dict, name: str) -> str | None:
+    """How a metric is estimated; None where the record is older than kinds of intervals."""
+    kind = record["metrics"][name].get("kind")
+    return None if kind == PER_SEED else kind
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A committed run: ``figures/paper/<page>/``, which decides claims, or ``figures/repeated/<page>/``."""
+
+    folder: Path
+
+    @cached_property
+    def record(self) -> dict:
+        """The whole record as a dictionary; BridgekitError where it has no sum, or another one."""
+        sums.listed(self.folder)
+        return read_record(self.folder / "record.json")
+
+    def has(self, name: str) -> bool:
+        """Whether the reference run recorded the metric ``name``."""
+        return name in self.record["metrics"]
+
+    def metric(self, name: str) -> np.ndarray:
+        """The reference values of a metric, (n,); BridgekitError for an unknown name."""
+        return metric_values(self.record, name)
+
+    def arrays(self, figure: str) -> dict[str, np.ndarray]:
+        """The data arrays of a reference figure."""
+        return read_npz(self.folder / self._entry(figure)["arrays"])
+
+    def figure(self, name: str) -> Html:
+        """The reference figure or film as a displayable, from its committed file."""
+        return stored(self.folder, self._entry(name))
+
+    def _entry(self, figure: str) -> dict:
+        figures = self.record["figures"]
+        if figure not in figures:
+            raise BridgekitError(f"the reference run has no figure {figure!r}: {nearest(figure, figures)}")
+        return figures[figure]
+
+
+def provenance(root: Path, device: str) -> dict:
+    """What made the numbers: device, threads, versions, platform, commit; no host, no absolute path."""
+    commit, dirty = git_state(root)
+    return {
+        "device": device_name(device),
+        "threads": _threads(),
+        "python": platform.python_version(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        # The system and its C library, not the kernel's full release, which may name a host or a provider.
+        "platform": " ".join(filter(None, [platform.system(), platform.machine(), *platform.libc_ver()])),
+        "commit": commit,
+        "dirty": dirty,
+    }
+
+
+def code(root: Path, page: str) -> str:
+    """A digest of the code that runs: the page, and the library modules that it imports, directly or not."""
+    source = Path(root) / "book" / f"{page}.md"
+    text = source.read_text(encoding="utf-8") if source.is_file() else ""
+    named = "\n".join(code for _, code in cells(text)) or f"import {__name__}"
+    return closure.digest(text, closure.tree(closure.modules(named).values(), closure.PACKAGE))
+
+
+def git_state(root: Path, package: Path = closure.PACKAGE) -> tuple[str | None, bool | None]:
+    """The commit that ``root`` is at and whether anything but ``figures/`` differs from it.
+
+    (None, None) where that would not be the code that runs: the imported ``package`` lies elsewhere (another
+    clone's environment), or ``root`` is not itself the top of a git repository with a commit (a repository
+    that merely surrounds it says nothing).
+    """
+    found = git(root, "rev-parse", "--show-toplevel", "HEAD")
+    if found is None or Path(found.splitlines()[0]).resolve() != Path(root).resolve():
+        return None, None
+    if package.resolve().parent != Path(root).resolve():
+        return None, None
+    changes = git(root, "status", "--porcelain", "--", ".", ":(exclude)figures")
+    return found.splitlines()[1], None if changes is None else bool(changes)
+
+
+def git(root: Path, *arguments: str) -> str | None:
+    """What git says in ``root``, without blanks at its ends; None where it fails."""
+    command = ["git", "-C", str(root), *arguments]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=30, check=True, env=without_git()
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def without_git() -> dict[str, str]:
+    """The environment without git's own variables: in a hook, GIT_DIR would name another repository."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+
+def unclean(root: Path) -> str | None:
+    """Why a run from here could not decide a claim; None where it could."""
+    commit, dirty = git_state(root)
+    if commit is None:
+        return f"no commit of {root} is known to be the code that runs"
+    return None if dirty is False else "the tree has uncommitted changes"
+
+
+def device_name(device: str) -> str:
+    """``cpu``, ``mps``, or ``cuda: <the GPU's name>``; what ``auto`` stands for here."""
+    if device == "auto":
+        from bridgekit.random import device as chosen
+
+        device = str(chosen(device))
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"cuda: {torch.cuda.get_device_name(device)}" if torch.cuda.is_available() else device
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _version(name: str) -> str | None:
+    if name == "bridgekit":
+        from bridgekit import __version__
+
+        return __version__
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def portable(value, root: Path):
+    """A parameter as a record may hold it: an absolute path turns relative to ``root``, or its last name."""
+    if not isinstance(value, str):
+        return value
+    head, colon, tail = value.partition(":") if value.startswith("folder:") else ("", "", value)
+    try:
+        path = Path(tail).expanduser()
+    except RuntimeError:  # `~x` of no user called x: a text, not a path
+        return value
+    if not path.is_absolute():
+        return value
+    inside = path.is_relative_to(root)
+    return f"{head}{colon}{path.relative_to(root).as_posix() if inside else path.name}"

@@ -1,0 +1,296 @@
+"""A page's run: its metrics, figures and provenance, written as one record when the page is done.
+
+Everything is kept in memory until :meth:`Run.finish`, which puts figures, record and the sums of them all in
+place together: a page that fails or is killed leaves the earlier result as it was.
+"""
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from bridgekit import files
+from bridgekit.book import criteria, displays, keys, pages, placement, records, sums
+from bridgekit.book.claims import ledger
+from bridgekit.book.criteria import Claim
+from bridgekit.book.parameters import injected
+from bridgekit.book.pieces import Make, Pieces
+from bridgekit.book.records import Reference, portable
+from bridgekit.book.verdicts import Verdict
+from bridgekit.errors import BridgekitError, nearest
+from bridgekit.measure import intervals
+
+__all__ = ["Claim", "Reference", "Run", "Verdict", "ledger"]
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass
+class Run:
+    """One run of one page: ``out`` takes the result, ``root`` is the repository.
+
+    Raises BridgekitError at once if ``out`` cannot be written, or holds what is not this page's.
+    """
+
+    page: str
+    profile: str
+    parameters: dict
+    out: Path
+    root: Path
+    checkpoints: Path | None = None  # where `make.run` wants them kept, which then also removes them
+    pieces: Path | None = None  # likewise
+    _metrics: dict = field(default_factory=dict, init=False, repr=False)
+    _figures: dict = field(default_factory=dict, init=False, repr=False)
+    _files: dict = field(default_factory=dict, init=False, repr=False)
+    _data: dict = field(default_factory=dict, init=False, repr=False)
+    _held: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.out, self.root = Path(self.out).resolve(), Path(self.root).resolve()
+        placement.check(self.out, self.page, self.root)
+        # The criteria as they stand before the first number is computed.
+        self._criteria = {claim.id: claim.hash for claim in self.claims}
+        self._analysis = {claim.id: claim.analysis for claim in self.claims}
+        self._code = records.code(self.root, self.page)
+        self._started, self._clock = datetime.now(UTC), time.monotonic()
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """The claims that this page decides."""
+        return criteria.of_page(self.root, self.page)
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """The committed reference run of this page; None if there is none, or if this run is to be it."""
+        return self._committed("paper")
+
+    @cached_property
+    def repeated(self) -> Reference | None:
+        """A committed second run with the reference run's settings and seeds, if any; it decides no claim."""
+        return self._committed("repeated")
+
+    def _committed(self, kind: str) -> Reference | None:
+        folder = self.root / "figures" / kind / self.page
+        shown = self.profile != "paper" and (folder / "record.json").exists()
+        return Reference(folder) if shown else None
+
+    def metric(
+        self, name: str, values, unit: str = "", note: str = "", *, exact: bool = False, kind: str = ""
+    ) -> None:
+        """Record a metric: one value per seed (list, array or tensor, (n,)), or one exact number.
+
+        ``exact`` says that no chance is in it: a quadrature, a closed form, a count. Any other metric says
+        what it estimates by its ``kind``, one of :data:`bridgekit.measure.intervals.KINDS` (a mean unless
+        said), or ``identity``: the rounding error of an equation, of which the worst trial counts. One value
+        is one seed's, which decides nothing. The last call wins. Raises BridgekitError for a name that is not
+        snake_case, an unknown kind, an exact metric with another kind, values empty or not (n,), and several
+        exact ones.
+        """
+        if not criteria.SNAKE_CASE.fullmatch(name):
+            raise BridgekitError(f"the metric's name {name!r} is not snake_case.")
+        array = np.atleast_1d(records.as_array(values)).astype(float)
+        if array.ndim != 1 or array.size == 0:
+            raise BridgekitError(f"metric {name}: one value per seed is wanted, not shape {array.shape}.")
+        if exact and array.size > 1:
+            raise BridgekitError(f"metric {name}: an exact metric is one number, not {array.size}.")
+        said = kind or (criteria.EXACT if exact else "mean")
+        known = (*criteria.CERTAIN, *intervals.KINDS)
+        if said not in known:
+            raise BridgekitError(f"metric {name}: {said!r} is no kind: {nearest(said, known)}")
+        if (said == criteria.EXACT) != exact:
+            raise BridgekitError(f"metric {name}: say exact=True alone, or a kind with seeds, not {said!r}.")
+        self._metrics[name] = {"values": array.tolist(), "kind": said, "unit": unit, "note": note}
+
+    def values(self, name: str) -> np.ndarray:
+        """A metric recorded in this run, one value per seed: (n,); BridgekitError for an unknown name."""
+        return records.metric_values({"page": self.page, "metrics": self._metrics}, name)
+
+    def figure(
+        self, fig, name: str, *, alt: str, caption: str = "", arrays: dict | None = None
+    ) -> displays.Html:
+        """Take a matplotlib figure and close it; returns the displayable.
+
+        :meth:`finish` writes it as ``<name>.svg`` and ``.png``, and ``arrays`` (what was drawn) as ``.npz``.
+        """
+        size = displays.css_size(fig)
+        images = {".svg": displays.render(fig, "svg"), ".png": displays.render(fig, "png")}
+        displays.close(fig)
+        entry = self._keep(name, images, alt, caption, arrays, {"size": size})
+        return displays.figure(images, entry)
+
+    def film(
+        self,
+        frames: Iterable,
+        name: str,
+        *,
+        labels: list[str],
+        alt: str,
+        caption: str = "",
+        arrays: dict | None = None,
+        slider: str = "Frame",
+    ) -> displays.Html:
+        """Take matplotlib figures of one size as a film under a slider; returns the displayable.
+
+        ``frames`` may be a generator, of new figures or of one that it changes; each is closed as soon as it
+        is drawn. ``labels`` has one text per frame (``"α = 0.35"``); ``slider`` is the visible label of the
+        range input (``"α"``).
+        """
+        sprite, layout = displays.sprite(frames)
+        if len(labels) != layout["frames"]:
+            raise BridgekitError(f"film {name}: {len(labels)} labels for {layout['frames']} frames.")
+        layout |= {"labels": [str(label) for label in labels], "slider": slider}
+        entry = self._keep(name, {".webp": sprite}, alt, caption, arrays, layout)
+        return displays.film(sprite, entry)
+
+    def _keep(self, name, images, alt, caption, arrays, layout) -> dict:
+        if not _FILE_NAME.fullmatch(name):
+            raise BridgekitError(f"the figure's name {name!r} must be letters, digits, - and _.")
+        if not alt.strip():
+            raise BridgekitError(f"figure {name}: alt is empty. Say in words what the figure shows.")
+        files = {f"{name}{suffix}": content for suffix, content in images.items()}
+        files[f"{name}.npz"] = records.npz_bytes(arrays or {})
+        self._files[name] = files
+        entry = {
+            "files": sorted(files),
+            "alt": alt.strip(),
+            "caption": caption.strip(),
+            "arrays": f"{name}.npz",
+        }
+        self._figures[name] = entry | layout
+        return self._figures[name]
+
+    def uses(self, *sets) -> None:
+        """Note what the page used: each split of a data set (`data.Images`), each classifier that judges."""
+        for each in sets:
+            name, split = portable(each.name, self.root), getattr(each, "split", "classifier")
+            self._data.setdefault(name, {})[split] = each.fingerprint
+
+    @cached_property
+    def _checkpoints(self) -> Path:
+        """The folder, held while this process lives: of two equal runs the last one to end removes it."""
+        if self.checkpoints is None and not self.out.is_relative_to(self.root):
+            place = files.workshop(Path(tempfile.gettempdir()), "bridgekit-")  # goes with this run
+            return self._held.enter_context(place)
+        own = keys.checkpoints(self.root, self.profile, self.page, self.parameters)
+        folder = own if self.checkpoints is None else Path(self.checkpoints)
+        self._held.enter_context(files.locked(folder / files.LOCK, shared=True))
+        return folder
+
+    def checkpoint(self, name: str) -> Path:
+        """Where training may keep its state until :meth:`finish`.
+
+        The same path again after a kill, for the same parameters (but ``workers``, which change no number);
+        not for a run whose ``out`` is outside the repository. The page's own cells are not compared, so that
+        a figure can be repaired and the run goes on: who changes what is measured removes _build/checkpoints.
+        """
+        self._checkpoints.mkdir(parents=True, exist_ok=True)
+        return self._checkpoints / name
+
+    @cached_property
+    def _pieces(self) -> Pieces:
+        folder = self._checkpoints / "pieces" if self.pieces is None else Path(self.pieces)
+        return Pieces(folder, self.root, self._criteria)
+
+    def piece(self, name: str, identity: Sequence, make: Make, of: int | None = None) -> dict:
+        """The arrays that ``make()`` returns, or that an earlier stretch of this run has kept as ``name``.
+
+        Where the reference run is made, a piece lies in ``figures/pieces/<page>``, to be committed until the
+        record is placed; else with the checkpoints. ``identity`` has all that the arrays depend on, as JSON:
+        a piece with another one, or a damaged one, is made again, and a line says so. ``of``: how many pieces
+        there will be. The record lists where each is from. The page's own cells are not compared, as in
+        :meth:`checkpoint`.
+        """
+        if not _FILE_NAME.fullmatch(name):
+            raise BridgekitError(f"the piece's name {name!r} must be letters, digits, - and _.")
+        return self._pieces.take(name, identity, make, of)
+
+    def record(self) -> dict:
+        """The run record as it stands."""
+        device = str(self.parameters.get("device", "cpu"))
+        made = {
+            "started": self._started.isoformat(timespec="seconds"),
+            "wall_seconds": round(time.monotonic() - self._clock, 2),
+            "data": dict(self._data),
+        }
+        if "_pieces" in self.__dict__:
+            made["pieces"] = dict(self._pieces.made)
+        return {
+            "schema": records.SCHEMA,
+            "page": self.page,
+            "profile": self.profile,
+            "parameters": {key: portable(value, self.root) for key, value in self.parameters.items()},
+            "metrics": dict(self._metrics),
+            "figures": dict(self._figures),
+            "criteria": dict(self._criteria),
+            "analysis": dict(self._analysis),
+            "provenance": records.provenance(self.root, device) | made | {"code": self._code},
+        }
+
+    def finish(self) -> None:
+        """Put figures, sums and record in place of the earlier run's; glue metrics; drop own checkpoints.
+
+        Raises BridgekitError where they cannot be written, and where a foreign file is in the way.
+        """
+        new = {name: content for figure in self._files.values() for name, content in figure.items()}
+        new["record.json"] = records.json_bytes(self.record())
+        new[sums.NAME] = sums.body(new)
+        placement.put(new, self.out, self.page, self.root)
+        self._glue()
+        self._held.close()
+        if self.checkpoints is None and "_checkpoints" in self.__dict__:
+            files.discard(self._checkpoints)
+
+    def _glue(self) -> None:
+        """Glue metric means (and ``<name>_reference``) for the prose, inside a kernel with MyST-NB only."""
+        try:
+            from IPython import get_ipython
+            from myst_nb import glue
+        except ImportError:
+            return
+        if get_ipython() is None:
+            return
+        for name, metric in self._metrics.items():
+            glue(name, mean(metric["values"]), display=False)
+        for name in self.reference.record["metrics"] if self.reference else ():
+            glue(f"{name}_reference", mean(self.reference.metric(name)), display=False)
+
+
+def mean(values) -> float:
+    """Mean of the finite values; NaN where there is none."""
+    values = np.asarray(values, dtype=float)
+    left = values[np.isfinite(values)]
+    return float(left.mean()) if left.size else float("nan")
+
+
+def begin(page: str, namespace: dict[str, object]) -> Run:
+    """A page's first act: check its parameters, make torch repeatable, hand back the `Run` to fill.
+
+    `namespace` is the page's `globals()`: the names that its parameters cell declares are read from it, and a
+    whole number where a float is declared is made one there. Raises BridgekitError for a value that is
+    ill-typed or out of range, and for a name that papermill injected and the page does not declare.
+    """
+    import torch
+
+    names = [*pages.declared(page), *injected(namespace)]
+    if lacking := [name for name in names if name not in namespace]:
+        raise BridgekitError(f"page '{page}': the notebook lacks '{lacking[0]}': make it from the page again")
+    parameters = pages.fitted(page, {name: namespace[name] for name in names})
+    namespace.update(parameters)
+    torch.set_num_threads(pages.threads())
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_deterministic_debug_mode("warn")  # a GPU lacks a few: a warning, not a dead page
+    home = pages.root()
+    placement.recover(home)
+    out = Path(os.environ.get("BRIDGEKIT_OUT") or home / "figures" / "custom" / page)
+    profile = os.environ.get("BRIDGEKIT_PROFILE") or "custom"
+    kept, parts = (os.environ.get(f"BRIDGEKIT_{kind}") for kind in ("CHECKPOINTS", "PIECES"))
+    folders_kept = (Path(kept) if kept else None, Path(parts) if parts else None)
+    return Run(page, profile, parameters, out, home, *folders_kept)

@@ -1,0 +1,181 @@
+"""The book from its executed pages: Jupyter Book's source tree, the HTML, and the guard against shortcuts.
+
+    python -m bridgekit.book.site quick        builds _build/html from the pages executed at profile quick
+
+Jupyter Book executes nothing here: `assemble` puts executed notebooks, plain pages and the figures they name
+side by side in a folder of this process alone, and `build` makes every warning an error. The module is also a
+Sphinx extension, named in _config.yml, which stops a build of the bare sources with one message.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bridgekit import closure, files
+from bridgekit.book import keys, pages, placement, records, sums
+from bridgekit.errors import BridgekitError, lenient, say
+
+MARK = ".assembled"
+FIGURE = re.compile(r"\.\./figures/[\w./-]*\w")  # as a page in book/ names a file of figures/
+LINK = re.compile(r"\]\((?P<page>[\w/-]+)\.md(?P<end>[#)])")
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+
+
+def _sources(home: Path) -> Iterator[Path]:
+    """Everything under book/ that goes into the book as it is: plain pages, _toc.yml, references, images."""
+    executed = {home / "book" / f"{page}.md" for page in pages.names()}
+    for path in sorted((home / "book").rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(home).parts)
+        if path.is_file() and path not in executed and not hidden:
+            yield path
+
+
+def _figures(home: Path, texts: list[str]) -> list[Path]:
+    """The files of figures/ that pages name."""
+    named = sorted({name for text in texts for name in FIGURE.findall(text)})
+    missing = [name for name in named if not (home / "book" / name).is_file()]
+    if missing:
+        raise BridgekitError(f"a page shows {missing[0]}, which is not there (relative to book/)")
+    return [(home / "book" / name).resolve() for name in named]
+
+
+def _texts(home: Path) -> list[str]:
+    """The Markdown of all pages, executed or not."""
+    return [path.read_text(encoding="utf-8") for path in sorted((home / "book").rglob("*.md"))]
+
+
+def key(profile: str) -> str:
+    """What the HTML depends on, beside the executed pages' own keys: all of it by content."""
+    home = pages.root()
+    own = [Path(__file__), *_sources(home), *_figures(home, _texts(home)), home / "_config.yml"]
+    return closure.digest(profile, {page: keys.key(page, profile) for page in pages.names()}, *own)
+
+
+def assemble(profile: str, work: Path) -> Path:
+    """Make `work`/source anew from the pages executed at `profile`, with figures beside it; returns it.
+
+    A notebook that is damaged, or was executed from something else than what stands here now, is removed,
+    with an error. A damaged file of a reference run is an error.
+    """
+    home = pages.root()
+    source, drawn = work / "source", work / "figures"
+    _check_references(home)
+    for page in pages.names():
+        _copy(_current(home, page, profile), source / f"{page}.ipynb")
+    for path in _sources(home):
+        _copy(path, source / path.relative_to(home / "book"))
+    for path in (*source.rglob("*.md"), *source.rglob("*.ipynb")):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(LINK.sub(_to_notebook, text), encoding="utf-8")
+    for path in _figures(home, _texts(home)):
+        _copy(path, drawn / path.relative_to(home / "figures"))
+    (source / MARK).touch()
+    return source
+
+
+def _to_notebook(link: re.Match) -> str:
+    """A link to a page's source, as it works in an editor, made one to the notebook that it became."""
+    page = link["page"]
+    return f"]({page}.ipynb{link['end']}" if page in pages.names() else link[0]
+
+
+def _copy(path: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, to)
+
+
+def _current(home: Path, page: str, profile: str) -> Path:
+    """The page's executed notebook, once it is sure that it is this page's, at this profile."""
+    notebook = home / "_build" / "notebooks" / profile / f"{page}.ipynb"
+    if not notebook.is_file():
+        raise BridgekitError(f"{page} has not been executed: run `bridgekit run {page} --profile {profile}`")
+    why = ""
+    try:
+        made = sums.read_notebook(notebook)["metadata"]["bridgekit"]
+    except BridgekitError:
+        why = "had been executed, but the notebook is damaged"
+    else:
+        if made["key"] != keys.key(page, profile):
+            why = "had been executed from another version of it"
+    if why:
+        notebook.unlink()
+        raise BridgekitError(f"{page} {why}; removed. Run `make book` again")
+    return notebook
+
+
+def discard_damaged(profile: str) -> list[str]:
+    """Remove the executed notebooks that are damaged, so that they are made anew; returns their pages."""
+    damaged = []
+    for notebook in sorted((pages.root() / "_build" / "notebooks" / profile).glob("[!.]*.ipynb")):
+        if notebook.name.endswith(".failed.ipynb"):
+            continue
+        try:
+            sums.read_notebook(notebook)
+        except BridgekitError:
+            notebook.unlink()
+            damaged.append(notebook.stem)
+    return damaged
+
+
+def _check_references(home: Path) -> None:
+    """Raise BridgekitError where a file of a committed run is damaged: pages show these."""
+    for kind in ("paper", "repeated"):
+        for path in sorted((home / "figures" / kind).glob(f"*/{sums.NAME}")):
+            records.intact(path.parent)
+
+
+def build(profile: str) -> Path:
+    """Assemble the pages and build the HTML; returns _build/html/index.html.
+
+    Raises BridgekitError, and leaves the earlier HTML as it was, where that fails. Always from nothing: a
+    doctree that a failed build leaves would hide its warnings from the next one.
+    """
+    home = pages.root()
+    placement.recover(home)
+    html = home / "_build" / "html"
+    with files.room(home / "_build"), placement.workshop(home) as work:
+        fault = _jupyter_book(assemble(profile, work), home / "_config.yml", work / "book")
+        if fault:
+            earlier = f" What stands in {html} is the earlier book." if html.exists() else ""
+            raise BridgekitError(fault + earlier)
+        placement.swap(work / "book" / "_build" / "html", html)
+    return html / "index.html"
+
+
+def _jupyter_book(source: Path, config: Path, to: Path) -> str | None:
+    """Run Jupyter Book, whose errors are shown; returns what was wrong, None where nothing was."""
+    command = ["build", str(source), "--config", str(config), "--path-output", str(to)]
+    command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
+    words = {"text": True, "encoding": "utf-8", "errors": "replace"}
+    env = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}  # whatever the terminal can show
+    # Not its standard output: the last words there name a folder that moves.
+    done = subprocess.run(
+        command, cwd=config.parent, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **words
+    )
+    sys.stderr.write(done.stderr)
+    if not done.returncode:
+        return None
+    for number in files.FULL:
+        if f"[Errno {number}]" in done.stderr:
+            return f"cannot write the book: {files.why(OSError(number, os.strerror(number)))}"
+    return "the book has warnings, and each of them is an error: see the lines above."
+
+
+def setup(app) -> dict[str, bool]:
+    """Sphinx's entry point: stop unless the source folder is one that `assemble` made."""
+    if not (Path(app.srcdir) / MARK).is_file():
+        raise SystemExit("bridgekit: these are the book's sources, not yet executed. Run `make book`.")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+if __name__ == "__main__":
+    lenient(sys.stdout, sys.stderr)
+    try:
+        print(f"book: {build(sys.argv[1])}")
+    except BridgekitError as error:
+        say(error)
+        raise SystemExit(2) from error

@@ -1,0 +1,191 @@
+"""Every set of images as one device-resident tensor: ``load`` gives :class:`Images`.
+
+Real data lies under the data root, ``$BRIDGEKIT_DATA`` or ``~/.cache/bridgekit``, in torchvision's layout,
+and is decoded once: the decoded pixels are kept as one checksummed file each under ``<root>/cache``. A cache
+file that is damaged is built again, and a root that cannot be written simply has no cache.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bridgekit.data import cifar10, digits, folder, folders, mnist, svhn
+from bridgekit.data.folders import data_root as data_root
+from bridgekit.data.plane import mixture as mixture
+from bridgekit.data.store import SPLITS, Pixels, cached
+from bridgekit.errors import BridgekitError, nearest
+
+NAMES = ("digits", "street", "mnist", "svhn", "cifar10", "folder:PATH")
+BUILT_IN = {"digits": digits.pixels, "street": digits.street}
+PUBLISHED = {"mnist": mnist, "svhn": svhn, "cifar10": cifar10}
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images on one device: ``x`` (N, C, H, W) float32 in [-1, 1], labels ``y`` (N,) int64 into ``classes``.
+
+    ``fingerprint`` is 16 hex digits of the SHA-256 of the decoded 8-bit pixels, labels and class names. It is
+    taken before images are resized (floats may differ in the last bit between machines), but after a folder's
+    are (Pillow resizes in integers).
+    """
+
+    x: Tensor
+    y: Tensor
+    classes: tuple[str, ...]
+    name: str
+    split: str
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def canonical(self) -> list:
+        """What tells these tensors from others, as JSON: a fingerprint knows of no size, part or style."""
+        moments = (self.x.sum(dtype=torch.float64), self.x.square().sum(dtype=torch.float64))
+        return [self.fingerprint, list(self.x.shape), *map(float, moments)]
+
+
+def load(
+    name: str,
+    split: str = "train",
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    device: torch.device | str = "cpu",
+    root: str | Path | None = None,
+    download: bool = False,
+) -> Images:
+    """The images called ``name``, all of them on ``device``.
+
+    ``digits``       scikit-learn's 1,797 real 8x8 handwritten digits, enlarged to ``size`` (28) by bicubic
+                     interpolation; every fifth of a class is a test image. Nothing is downloaded.
+    ``street``       the same digits on crops of photographs, 32x32 in colour (:func:`digits.street` says
+                     how): the stand-in for SVHN and CIFAR-10. Nothing is downloaded.
+    ``mnist``        MNIST, 60,000 and 10,000; a ``size`` above 28 pads the black border evenly (32 adds two
+                     pixels a side).
+    ``svhn``         SVHN's cropped digits, 73,257 and 26,032 in colour; the ``extra`` images are not used.
+    ``cifar10``      CIFAR-10, 50,000 and 10,000 in colour.
+    ``folder:PATH``  a directory of class sub-folders (every fifth image of a class is a test image), or of
+                     ``train/`` and ``test/`` that hold them; PATH is looked for from the working directory,
+                     then from the data root. ``training`` and ``testing`` are understood, in any case, and
+                     ``val`` or ``validation`` where there is no test. ``size`` fits each image to a square by
+                     bicubic resizing and a centre crop. Transparent pixels are laid on white; of an animated
+                     file, the first frame is taken. What was found is said once, in a line on standard error.
+
+    Another ``size`` is reached by bicubic interpolation, antialiased where it shrinks. ``channels`` = 1 or 3
+    makes the images grey (ITU-R 601 luma) or RGB; by default they stay what they are. ``download`` fetches
+    ``mnist``, ``svhn`` or ``cifar10`` first where it is missing. Whatever is missing, damaged or mixed raises
+    :class:`BridgekitError`, which names the file and the ways out.
+    """
+    pixels = _pixels(name, split, size, channels, data_root(root), download)
+    x = torch.tensor(pixels.x, dtype=torch.float32).div_(pixels.top).mul_(2).sub_(1)
+    if not name.startswith("folder:"):
+        # On the CPU, whatever the device: the same numbers everywhere.
+        x = _coloured(_resized(x, _size(name, size, pixels), pad=name == "mnist"), channels)
+    y = torch.from_numpy(pixels.y)
+    return Images(x.contiguous().to(device), y.to(device), pixels.classes, name, split, pixels.fingerprint())
+
+
+def one_shape(*sets: Images) -> int:
+    """How many numbers one image has, in sets that belong together; BridgekitError where shapes differ."""
+    shapes = {tuple(images.x.shape[1:]) for images in sets}
+    if len(shapes) > 1:
+        named = " and ".join(f"{tuple(images.x.shape[1:])} ({images.name})" for images in sets)
+        raise BridgekitError(
+            f"images of one shape are wanted, not {named}: size= and channels= make them alike"
+        )
+    return sets[0].x[0].numel()
+
+
+def identity(
+    name: str,
+    split: str = "train",
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    root: str | Path | None = None,
+) -> tuple[tuple[int, ...], str]:
+    """Shape (C, H, W) and fingerprint of what ``load`` gives, without its tensor; raises as ``load``."""
+    pixels = _pixels(name, split, size, channels, data_root(root), download=False)
+    c, h, w = pixels.x.shape[1:]
+    shape = (c, h, w) if name.startswith("folder:") else (channels or c, *[_size(name, size, pixels)] * 2)
+    return shape, pixels.fingerprint()
+
+
+def _pixels(
+    name: str, split: str, size: int | None, channels: int | None, root: Path, download: bool
+) -> Pixels:
+    """The decoded images as they were published; a folder's have ``size`` and ``channels`` already."""
+    if split not in SPLITS:
+        raise BridgekitError(f"there is no split {split!r}: {nearest(split, SPLITS)}")
+    if (size is not None and size < 1) or channels not in (None, 1, 3):
+        raise BridgekitError(f"size={size}, channels={channels}: size is at least 1 and channels is 1 or 3.")
+    if name.startswith("folder:"):
+        return folder.pixels(name, split, size, channels, root)
+    if name in PUBLISHED:
+
+        def decode() -> Pixels:
+            if download:  # what is there and whole is not fetched again
+                PUBLISHED[name].fetch(root)
+            return PUBLISHED[name].pixels(root, split)
+
+        return cached(root, f"{name}-{split}", decode)
+    if name in BUILT_IN:
+        return cached(root, f"{name}-1-{split}", lambda: BUILT_IN[name](split))  # 1: the recipes' version
+    raise BridgekitError(f"there is no data set {name!r}: {nearest(name, NAMES)}")
+
+
+def _size(name: str, size: int | None, pixels: Pixels) -> int:
+    """The side of the images that ``load`` gives: scikit-learn's digits are shown larger than they are."""
+    return size or (28 if name == "digits" else pixels.x.shape[-1])
+
+
+def present(name: str, root: str | Path | None = None) -> bool:
+    """Whether ``load(name)`` finds its files without a download; their content is not looked at."""
+    root = data_root(root)
+    if name.startswith("folder:"):
+        return any(map(os.path.isdir, folders.places(name, root)))
+    if name in PUBLISHED:
+        return PUBLISHED[name].present(root)
+    if name in BUILT_IN:
+        return importlib.util.find_spec("sklearn") is not None
+    raise BridgekitError(f"there is no data set {name!r}: {nearest(name, NAMES)}")
+
+
+def download(name: str, root: str | Path | None = None, mirror: str | None = None) -> Path:
+    """Fetch what is missing or damaged of ``mnist``, ``svhn`` or ``cifar10``; returns the data root.
+
+    Uses torchvision's addresses, or ``mirror`` (the address of a folder) alone. Every file is checked against
+    its published checksum and then renamed into place, so a broken download leaves nothing behind.
+    """
+    if name not in PUBLISHED:
+        known = ", ".join(PUBLISHED)
+        raise BridgekitError(f"Nothing to download for {name!r}: what is downloaded is one of {known}.")
+    root = data_root(root)
+    PUBLISHED[name].fetch(root, mirror)
+    return root
+
+
+def _coloured(x: Tensor, channels: int | None) -> Tensor:
+    """Images (N, C, H, W) with ``channels``: grey is ITU-R 601 luma, as Pillow's; RGB repeats grey."""
+    if channels == 1 and x.shape[1] == 3:
+        return torch.einsum("nchw,c->nhw", x, torch.tensor([0.299, 0.587, 0.114]))[:, None].clamp(-1, 1)
+    return x.expand(-1, channels or -1, -1, -1)
+
+
+def _resized(x: Tensor, size: int, pad: bool) -> Tensor:
+    """Square images (N, C, H, H) in [-1, 1] to ``size``; ``pad`` grows by a border of -1."""
+    rest = size - x.shape[-1]
+    if rest == 0:
+        return x
+    if pad and rest > 0:
+        return F.pad(x, (rest // 2, rest - rest // 2) * 2, value=-1.0)
+    # Bicubic interpolation overshoots at edges: clamp to the pixels' range.
+    return F.interpolate(x, (size, size), mode="bicubic", antialias=rest < 0).clamp(-1, 1)

@@ -1,0 +1,1 @@
+"""What is measured: samples, bounds, estimators of gradients, and what statistics make of trials."""

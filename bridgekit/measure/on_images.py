@@ -1,0 +1,114 @@
+"""How good generated images are, against labelled references or by an evaluation classifier.
+
+Nothing here keeps a gradient. Sources: IS = Salimans et al. 2016 (Improved techniques for training GANs);
+FID = Heusel et al. 2017.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from bridgekit.errors import BridgekitError
+from bridgekit.measure.on_plane import FAR
+
+if TYPE_CHECKING:
+    from bridgekit.measure.classifiers import Classifier
+
+# Warning filters and the global generator belong to the process; games are looked at in several threads.
+_ALONE = threading.Lock()
+
+
+@torch.no_grad()
+def knn_classify(
+    x: Tensor, reference_x: Tensor, reference_y: Tensor, k: int = 5, chunk: int = 1024
+) -> Tensor:
+    """Labels by majority of the ``k`` nearest references (Euclidean): int64, -1 where ``x`` is not finite.
+
+    ``reference_x`` (M, *shape) with labels ``reference_y`` (M,); ``x`` (..., *shape) -> (...). Of tied
+    classes the one with the nearest reference wins. ``chunk`` samples are compared at a time. Raises
+    BridgekitError unless k is from 1 to 50 and all references are finite and have a label of 0 or more.
+    """
+    shape = reference_x.shape[1:]
+    flat, reference = x.reshape(-1, shape.numel()), reference_x.reshape(len(reference_x), -1).to(x)
+    k = min(k, len(reference))
+    if not (1 <= k <= 50 and reference_y.min() >= 0 and reference.isfinite().all()):
+        raise BridgekitError(
+            f"knn_classify wants 1 to 50 neighbours, not {k}, of finite, labelled references."
+        )
+    # In units of 2^-k each neighbour has one vote and a fraction that halves with its rank. The fractions
+    # together stay below one vote: they settle ties and nothing else.
+    votes = 2**k + 2 ** torch.arange(k - 1, -1, -1, device=x.device)
+    labels = torch.arange(int(reference_y.max()) + 1, device=x.device)
+    found = []
+    for part in flat.split(chunk):
+        nearest = torch.cdist(part, reference).topk(k, largest=False).indices
+        is_label = reference_y.to(x.device)[nearest][..., None] == labels
+        found.append((is_label * votes[:, None]).sum(-2).argmax(-1))
+    found = torch.cat(found).masked_fill(~flat.isfinite().all(-1), -1)
+    return found.reshape(x.shape[: x.dim() - len(shape)])
+
+
+@torch.no_grad()
+def inception_score(classifier: Classifier, x: Tensor) -> float:
+    """``IS = exp E_x KL[p(y|x) || p(y)]`` of images (N, C, H, W), ``p(y|x)`` the classifier's; from 1 to K.
+
+    All N make one split. Numbers of two networks cannot be compared: say which one scored. An image that is
+    not finite makes it NaN. Source: IS; through torchmetrics, in float64.
+    """
+    from torchmetrics.image.inception import InceptionScore
+
+    if not x.isfinite().all():
+        return math.nan
+    # A posterior below e^-80 is as good as none; torchmetrics would otherwise take the log of an exact zero.
+    log_posterior = classifier.logits(x).double().log_softmax(-1).clamp(min=-FAR).cpu()
+    with _ALONE, warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")  # that features are kept, and that one split has no deviation
+        torch.manual_seed(0)  # it shuffles, with the global generator, what is one split anyway
+        score = InceptionScore(feature=nn.Identity(), splits=1)
+        score.update(log_posterior)
+        return score.compute()[0].item()
+
+
+@torch.no_grad()
+def frechet_distance(classifier: Classifier, x: Tensor, reference: Tensor) -> float:
+    """``|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))``: the "FID" in the classifier's own features, from 0 up.
+
+    m and S are mean and covariance of the features of ``x`` (N, C, H, W) and of ``reference`` (M, C, H, W).
+    Few images bias it upwards: compare at equal N and M. An image that is not finite makes it NaN. Source:
+    Heusel et al. 2017, eq 6; through torchmetrics, in float64. Fewer than two images raise BridgekitError.
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    if min(len(x), len(reference)) < 2:
+        raise BridgekitError(
+            f"a Frechet distance wants two images a side: {len(x)} and {len(reference)} given"
+        )
+    if not (x.isfinite().all() and reference.isfinite().all()):
+        return math.nan
+    same = nn.Identity()
+    features = [classifier.features(images).double().cpu() for images in (x, reference)]
+    same.num_features = features[0].shape[1]
+    distance = FrechetInceptionDistance(feature=same)
+    for found, real in zip(features, (False, True), strict=True):
+        distance.update(found, real=real)
+    return distance.compute().item()
+
+
+@torch.no_grad()
+def classifier_accuracy(classifier: Classifier, x: Tensor, y: Tensor) -> float:
+    """The share of images (N, C, H, W) that the classifier gives their label ``y`` (N,); NaN as above.
+
+    Raises BridgekitError where the labels are none of its classes, or not one for each image.
+    """
+    classes = len(classifier.classes)
+    if len(y) != len(x) or not ((y >= 0) & (y < classes)).all():
+        got = f"{len(y)} labels out of {sorted(set(y.tolist()))} for {len(x)} images"
+        raise BridgekitError(f"the {classifier.name} classifier wants one of 0 to {classes - 1} each: {got}")
+    right = classifier.logits(x).argmax(-1) == y.to(x.device)
+    return right.double().mean().item() if x.isfinite().all() else math.nan

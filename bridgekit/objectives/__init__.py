@@ -1,1 +1,0 @@
-"""One function per equation: tensors in, an unreduced tensor out; the game reduces."""

@@ -1,0 +1,1 @@
+"""What a game is, and the one loop that plays every game."""
