@@ -4,16 +4,18 @@
 
 Every `~` of the package is expanded here, and every error of a full disk gets its words here.
 
-Whoever works on something holds a lock (`flock`) on a file of it, which the system drops with the process,
-however that ends: process ids repeat across a cluster's nodes. Where a file system has no locks, only what
-nobody has touched for a day is taken for dead.
+Whoever works on something holds a lock on a file of it, which the system drops with the process, however that
+ends: process ids repeat across a cluster's nodes. Where a file system has no locks, only what nobody has
+touched for a day is taken for dead.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -25,14 +27,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from filelock import FileLock, Timeout
+
 from bridgekit.errors import BridgekitError
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 WRITABLE = "Make the folder writable."
 LOCK = ".lock"
 DAY = 24 * 60 * 60.0  # seconds
@@ -45,10 +45,10 @@ def write_atomically(path: Path, body: bytes) -> None:
     What writers of the same file left when they were killed goes first. Raises OSError; nothing is left then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep_parts(path)
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    sweep(path.parent, f".{path.name}.", ".part")
+    part = path.with_name(f".{path.name}.{_twelve()}.part")
     try:
-        with locked(part, shared=True):
+        with locked(part):
             part.write_bytes(body)
             with part.open("rb+") as stream:
                 os.fsync(stream.fileno())
@@ -76,56 +76,49 @@ def _head(body: bytes) -> bytes:
     return _FORMAT + b" " + hashlib.sha256(body).hexdigest().encode()
 
 
-def _sweep_parts(path: Path) -> None:
-    """Remove what killed writers of `path` left beside it."""
-    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}\.part")
-    for part in path.parent.iterdir():
-        if name.fullmatch(part.name):
-            with contextlib.suppress(OSError), locked(part, wait=False) as alone:
-                if alone or alone is None and untouched(part):
-                    part.unlink(missing_ok=True)
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool | None]:
+    """Hold the file `path`, made where it is missing, while the block runs; nobody else does meanwhile.
+
+    Yields True; False where another one holds it and `wait` is False; None where there are no locks and
+    nothing is known. Raises OSError where it cannot be opened. Who removes the file does so inside the block.
+    """
+    lock = FileLock(path, blocking=wait, thread_local=False, fallback_to_soft=False)
+    try:
+        yield _acquired(lock)
+    finally:
+        lock.release()
+
+
+def _acquired(lock: FileLock) -> bool | None:
+    """What :func:`locked` yields."""
+    while True:
+        try:
+            lock.acquire()
+            return True
+        except Timeout:
+            return False
+        except FileNotFoundError:  # its folder was swept this very moment
+            continue
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            return None
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool | None]:
-    """Hold the file `path`, made where it is missing, while the block runs: alone, or `shared` with others.
+def held(folder: Path) -> Iterator[None]:
+    """Keep `folder`, made where it is missing, from being discarded while the block runs.
 
-    Yields True; False where others hold it and `wait` is False; None where there are no locks and nothing is
-    known. Raises OSError where it cannot be opened. Who removes the file does so inside the block.
+    Others may do so too: a lock is one holder's alone, so each has a file of its own. Who comes, and who
+    discards, holds `LOCK` meanwhile.
     """
-    file, got = _opened(path, shared, wait) if fcntl else (None, None)
-    try:
-        yield got
-    finally:
-        if file is not None:
-            os.close(file)
-
-
-def _opened(path: Path, shared: bool, wait: bool) -> tuple[int, bool | None]:
-    """A descriptor of `path`, and what `_flock` says of it."""
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        except FileNotFoundError:  # its folder was swept this very moment
-            continue
-        got = _flock(file, shared, wait)
-        # Whoever had it before may have removed it: a lock on what nobody else finds protects nothing.
-        if not got or (path.exists() and os.path.samestat(os.fstat(file), path.stat())):
-            return file, got
-        os.close(file)
-
-
-def _flock(file: int, shared: bool, wait: bool) -> bool | None:
-    """Whether the lock was had; None where the file system has none."""
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    try:
-        fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
+    mine = folder / f"{_twelve()}{LOCK}"
+    with contextlib.ExitStack() as stack:
+        with locked(folder / LOCK):
+            stack.enter_context(locked(mine))
+        stack.callback(mine.unlink, missing_ok=True)
+        yield
 
 
 @contextmanager
@@ -135,42 +128,52 @@ def workshop(parent: Path, prefix: str = "") -> Iterator[Path]:
     Those that killed processes left there are swept first.
     """
     sweep(parent, prefix)
-    folder = parent / f"{prefix}{uuid4().hex[:12]}"
+    folder = parent / f"{prefix}{_twelve()}"
     parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700)
-    with locked(folder / LOCK, shared=True):
+    with locked(folder / LOCK):
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep(parent: Path, prefix: str = "") -> None:
-    """Remove the workshops in `parent` that no living process holds; other people's stay."""
-    name = re.compile(rf"{re.escape(prefix)}[0-9a-f]{{12}}")
-    for folder in parent.iterdir() if parent.is_dir() else ():
-        with contextlib.suppress(OSError):  # somebody else's, or gone by now
-            if name.fullmatch(folder.name) and _mine(folder):
-                with locked(folder / LOCK, wait=False) as alone:
-                    if alone or (alone is None and untouched(folder)):
-                        shutil.rmtree(folder, ignore_errors=True)
+def _twelve() -> str:
+    return uuid4().hex[:12]
 
 
-def discard(folder: Path) -> None:
-    """Remove a folder whose users each hold `folder / LOCK`, unless another one of them lives.
+def sweep(parent: Path, prefix: str = "", suffix: str = "") -> None:
+    """Discard what is called `<prefix><12 hex digits><suffix>` in `parent`; other people's folders stay."""
+    name = re.compile(rf"{re.escape(prefix)}[0-9a-f]{{12}}{re.escape(suffix)}")
+    for path in parent.iterdir() if parent.is_dir() else ():
+        with contextlib.suppress(OSError):  # gone by now
+            if name.fullmatch(path.name) and _removable(path):
+                discard(path, DAY)
 
-    Where there are no locks it goes: what its other users have open they make again.
+
+def _removable(path: Path) -> bool:
+    """A real file, or a real folder of this user: temporary folders are shared."""
+    found = path.lstat()
+    mine = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+    return stat.S_ISREG(found.st_mode) or (stat.S_ISDIR(found.st_mode) and mine)
+
+
+def discard(path: Path, after: float = -math.inf) -> None:
+    """Remove a file, or a folder, unless a living process holds it.
+
+    Where there are no locks it goes once nothing in it has changed for `after` seconds; by default at once,
+    and what its other users have open they make again.
     """
-    if folder.is_dir():
-        with contextlib.suppress(OSError), locked(folder / LOCK, wait=False) as alone:
-            if alone is not False:
-                shutil.rmtree(folder, ignore_errors=True)
+    lock = path / LOCK if path.is_dir() else path
+    with contextlib.suppress(OSError), locked(lock, wait=False) as alone:
+        dead = alone or (alone is None and untouched(path, after))
+        if dead and not any(map(_taken, path.glob(f"?*{LOCK}"))):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
-def _mine(folder: Path) -> bool:
-    """A real folder of this user: temporary folders are shared."""
-    found = folder.lstat()
-    return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid())
+def _taken(lock: Path) -> bool:
+    with locked(lock, wait=False) as alone:
+        return alone is False
 
 
 def untouched(path: Path, seconds: float = DAY) -> bool:
@@ -184,9 +187,7 @@ def expanded(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise BridgekitError(
-            f"no home folder is known for '{path}': set HOME to a folder that can be written"
-        ) from error
+        raise BridgekitError(f"no home folder is known for '{path}': set HOME to a folder") from error
 
 
 def home() -> Path:
@@ -205,23 +206,20 @@ def why(error: OSError, otherwise: str = WRITABLE) -> str:
 
 
 @contextmanager
-def writing(path: Path | str, otherwise: str = WRITABLE) -> Iterator[None]:
-    """An OSError inside, where `path` is being written, becomes a BridgekitError that names the way out."""
+def writing(path: Path | str, otherwise: str | None = WRITABLE) -> Iterator[None]:
+    """An OSError inside, where `path` is being written, becomes a BridgekitError that names the way out.
+
+    Without a way out `otherwise`, the errors of a full disk alone do; others pass.
+    """
     try:
         yield
     except OSError as error:
-        raise BridgekitError(f"cannot write {path}: {why(error, otherwise)}") from error
-
-
-@contextmanager
-def room(path: Path | str) -> Iterator[None]:
-    """As `writing`, for the errors of a full disk alone; others pass."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
+        if otherwise is None and error.errno not in FULL:
             raise
-        raise BridgekitError(f"cannot write {path}: {why(error)}") from error
+        raise BridgekitError(f"cannot write {path}: {why(error, otherwise or '')}") from error
+
+
+room = functools.partial(writing, otherwise=None)
 
 
 def reserve(folder: Path, size: int) -> None:

@@ -5,8 +5,6 @@ import errno
 import math
 import re
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -491,35 +489,6 @@ def test_snakemake_trains_what_pages_name(toy_repository, judged, tmp_path):
         assert ("judged · quick · done" in done.stderr) == (times == 1)
     (report,) = (judged.root / "_build" / "classifiers").iterdir()
     assert report.name == "digits-size-12.txt" and report.read_text().startswith("digits: accuracy 0.")
-
-
-@pytest.mark.skipif(classifiers.fcntl is None, reason="this system has no file locks")
-def test_one_training_at_a_time_though_each_removes_the_lock(tmp_path):
-    inside, most = [], []
-
-    def train():
-        for _ in range(5):
-            with classifiers._alone(tmp_path / "c.weights"):
-                inside.append(1)
-                most.append(len(inside))
-                time.sleep(0.005)
-                inside.pop()
-
-    with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(train) for _ in range(4)]:
-            done.result()
-    assert most == [1] * 20 and not list(tmp_path.iterdir())
-
-
-@pytest.mark.skipif(classifiers.fcntl is None, reason="this system has no file locks")
-def test_a_file_system_without_locks_does_without(tmp_path, monkeypatch):
-    def unsupported(file, how):
-        raise OSError("Function not implemented")
-
-    monkeypatch.setattr(classifiers.fcntl, "flock", unsupported)
-    with classifiers._alone(tmp_path / "c.weights"):
-        pass
-    assert not list(tmp_path.iterdir())
 
 
 def test_the_code_that_decides_the_weights_is_all_of_it(monkeypatch):

@@ -325,8 +325,8 @@ def test_what_a_living_run_holds_is_not_swept(stand_in):
     states = keys.checkpoints(stand_in.root, "quick", "alpha", {})
     with contextlib.ExitStack() as living:
         work = living.enter_context(placement.workshop(stand_in.root))
-        for folder in (stage, states):
-            living.enter_context(files.locked(folder / files.LOCK, shared=True))
+        living.enter_context(files.locked(stage / files.LOCK))
+        living.enter_context(files.held(states))
         for half in (work / "half", stage / "half"):
             half.touch()
         run()

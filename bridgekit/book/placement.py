@@ -249,7 +249,8 @@ def recover(home: Path) -> None:
     _if_dead(_beside(html), lambda: (_restore(html), shutil.rmtree(_beside(html))))
     files.sweep(home / "_build" / "work")
     for states in home.glob(f"_build/checkpoints/*/*/*/{files.LOCK}"):
-        if len(list(states.parent.iterdir())) == 1:  # killed before there was anything to go on from
+        # Killed before there was anything to go on from: nothing but locks.
+        if all(each.name.endswith(files.LOCK) for each in states.parent.iterdir()):
             files.discard(states.parent)
 
 

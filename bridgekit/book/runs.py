@@ -181,7 +181,7 @@ class Run:
             return self._held.enter_context(place)
         own = keys.checkpoints(self.root, self.profile, self.page, self.parameters)
         folder = own if self.checkpoints is None else Path(self.checkpoints)
-        self._held.enter_context(files.locked(folder / files.LOCK, shared=True))
+        self._held.enter_context(files.held(folder))
         return folder
 
     def checkpoint(self, name: str) -> Path:

@@ -7,14 +7,11 @@ the data, the rule and the code. Where the data root cannot be written that is `
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import io
 import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -28,11 +25,6 @@ from bridgekit.errors import BridgekitError
 from bridgekit.games.classifying import classification
 from bridgekit.models.residual import ResidualNet
 from bridgekit.play import loop
-
-try:
-    import fcntl
-except ImportError:  # Windows: of two trainings at once, the one that ends later stays
-    fcntl = None
 
 SEED = 0
 BATCH = 1000  # images that are looked at together
@@ -166,10 +158,12 @@ def make(
     found = _read(name, file, root, device)
     if found is None:
         place = _writable(root) / file
-        with _alone(place):
+        lock = place.with_suffix(files.LOCK)
+        with files.locked(lock):
             if _read(name, file, root, device) is None:
                 sets = [data.load(name, s, size=size, channels=channels, root=root) for s in store.SPLITS]
                 _train(*sets, RULES.get(name, Rule()), place, torch.device(device))
+            lock.unlink(missing_ok=True)
         found = _read(name, file, root, device)
     return found
 
@@ -208,29 +202,6 @@ def _writable(root: str | Path | None) -> Path:
         f"classifiers are kept in neither {' nor '.join(tried)}: point BRIDGEKIT_DATA to a folder that can "
         f"be written and has {ROOM >> 20} MB of room."
     )
-
-
-@contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """One training of the same classifier at a time, where the system has locks."""
-    lock = place.with_suffix(".lock")
-    with contextlib.ExitStack() as stack:
-        while True:
-            file = stack.enter_context(lock.open("w"))
-            if fcntl is None:
-                break
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError:  # some file systems of clusters have no locks
-                break
-            # Whoever had it before has removed the file: a lock on what nobody else finds protects nothing.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                    break
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
 
 
 def _train(train: Images, test: Images, rule: Rule, place: Path, device: torch.device) -> None:
