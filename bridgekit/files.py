@@ -164,6 +164,8 @@ def discard(path: Path, after: float = -math.inf) -> None:
     Where there are no locks it goes once nothing in it has changed for `after` seconds; by default at once,
     and what its other users have open they make again.
     """
+    if not path.exists():
+        return
     lock = path / LOCK if path.is_dir() else path
     with contextlib.suppress(OSError), locked(lock, wait=False) as alone:
         dead = alone or (alone is None and untouched(path, after))

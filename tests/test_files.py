@@ -91,6 +91,8 @@ def test_what_two_hold_goes_with_the_last(tmp_path):
     for _ in range(2):
         files.discard(folder)
         assert names(tmp_path) == []
+    files.discard(folder / "deeper")
+    assert names(tmp_path) == []
 
 
 def test_what_the_dead_held_goes_and_who_comes_waits_until_it_is_gone(tmp_path):
