@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from bridgekit import data
-from bridgekit.data import store
+from bridgekit import data, files
 from bridgekit.errors import BridgekitError
 from bridgekit.games import bridge, setups
 from bridgekit.play import checkpoints
@@ -222,11 +221,11 @@ def test_content_that_does_not_fit_is_named_and_nothing_of_it_is_taken(game, kep
     """With a right sum: what another program, or a mistake of ours, has written."""
     path, state = tmp_path / "c.pt", start(game, SEEDS)
     checkpoints.save(path, kept[0], "it")
-    content, fresh = torch.load(io.BytesIO(store.read_checked(path)), weights_only=True), whole(state)
+    content, fresh = torch.load(io.BytesIO(files.read_checked(path)), weights_only=True), whole(state)
     MISFITS[misfit](content)
     body = io.BytesIO()
     torch.save(content, body)
-    store.write_checked(path, body.getvalue())
+    files.write_checked(path, body.getvalue())
     with said() as messages:
         assert not checkpoints.load(path, state, "it")
     assert len(messages) == 1 and messages[0].startswith("c.pt ") and "starting anew" in messages[0]
@@ -237,7 +236,7 @@ def test_content_that_does_not_fit_is_named_and_nothing_of_it_is_taken(game, kep
 def test_content_of_another_kind_is_named(game, tmp_path, content):
     body = io.BytesIO()
     torch.save(content, body)
-    store.write_checked(tmp_path / "c.pt", body.getvalue())
+    files.write_checked(tmp_path / "c.pt", body.getvalue())
     with said() as messages:
         assert not checkpoints.load(tmp_path / "c.pt", start(game, SEEDS), "it")
     assert len(messages) == 1 and "c.pt is damaged" in messages[0]
@@ -250,7 +249,7 @@ def test_what_a_pickle_would_run_is_not_run(game, tmp_path):
 
     body = io.BytesIO()
     torch.save({"identity": "it", "plain": Evil()}, body)
-    store.write_checked(tmp_path / "c.pt", body.getvalue())
+    files.write_checked(tmp_path / "c.pt", body.getvalue())
     with said() as messages:
         assert not checkpoints.load(tmp_path / "c.pt", start(game, SEEDS), "it")
     assert len(messages) == 1 and not (tmp_path / "ran").exists()

@@ -44,14 +44,15 @@ def test_a_kill_between_write_and_replace_leaves_the_old_file_and_the_next_write
     assert (tmp_path / "record.json").read_text() == "new"
 
 
-def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt("by hand")])
+def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch, error):
     (tmp_path / "record.json").write_text("old")
 
     def full(*_):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(type(error), match=str(error.args[-1])):
         files.write_atomically(tmp_path / "record.json", b"new")
     assert names(tmp_path) == ["record.json"] and (tmp_path / "record.json").read_text() == "old"
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from bridgekit import closure, data
 from bridgekit.__main__ import main
 from bridgekit.book import keys, pages
-from bridgekit.data import folders, layouts, store
+from bridgekit.data import folders, layouts
 from bridgekit.errors import BridgekitError
 
 
@@ -110,9 +110,12 @@ def test_folder_sizes_and_modes(tmp_path):
     wide.save(base / "a" / "0.png")
     picture(base / "a" / "1.png", 128, (4, 8), "L")
     name = f"folder:{base}"
-    with pytest.raises(BridgekitError, match=r"1.png is grey but .*0.png is in colour: pass channels="):
+    both = r"1.png is 4 x 8 pixels in grey but .*0.png is 9 x 3 pixels in colour: pass size= and channels="
+    with pytest.raises(BridgekitError, match=both):
         data.load(name, root=tmp_path)
-    with pytest.raises(BridgekitError, match=r"1.png is 4 x 8 pixels but .*0.png is 9 x 3: pass size="):
+    with pytest.raises(
+        BridgekitError, match=r"1.png is 4 x 8 pixels in grey but .*0.png is 9 x 3 pixels in grey"
+    ):
         data.load(name, root=tmp_path, channels=1)
     both = data.load(name, root=tmp_path, channels=3, size=3)
     assert both.x.shape == (2, 3, 3, 3)
@@ -120,7 +123,9 @@ def test_folder_sizes_and_modes(tmp_path):
     assert data.load(name, root=tmp_path, channels=1, size=2).x.shape == (2, 1, 2, 2)
     picture(base / "a" / "0.png", 1, (4, 8), "L")
     picture(base / "a" / "1.png", (1, 2, 3), (4, 8))
-    with pytest.raises(BridgekitError, match=r"0.png is grey but .*1.png is in colour"):
+    with pytest.raises(
+        BridgekitError, match="1.png is 4 x 8 pixels in colour but .*0.png is 4 x 8 pixels in grey"
+    ):
         data.load(name, root=tmp_path)
 
 
@@ -193,7 +198,7 @@ def inverted(base, other):
 def test_folders_alike_in_names_sizes_and_times_keep_their_own_pixels(tmp_path):
     clean = tree(tmp_path / "clean", *(f"{k}/{i}.bmp" for k in "ab" for i in range(5)))
     other = inverted(clean, tmp_path / "inverted")
-    for split in store.SPLITS:
+    for split in data.SPLITS:
         first, second = load(clean, split), load(other, split)
         assert torch.equal(second.x, -first.x) and first.fingerprint != second.fingerprint
         assert torch.equal(load(clean, split).x, first.x)
@@ -676,9 +681,7 @@ def test_a_pages_folder_is_made_absolute(toy_book, tmp_path, monkeypatch):
 
 
 def test_key_and_checkpoints_follow_the_images_of_both_splits(toy_book):
-    base = tree(
-        toy_book.root / "own", *(f"{s}/{k}/{i}.png" for s in store.SPLITS for k in "ab" for i in "01")
-    )
+    base = tree(toy_book.root / "own", *(f"{s}/{k}/{i}.png" for s in data.SPLITS for k in "ab" for i in "01"))
     toy_book.edit("book/beta.md", 'text: str = "x"', 'text: str = "folder:own"')
     (other, seen, kept) = keys.key("alpha"), set(), set()
 

@@ -4,7 +4,8 @@
 :mod:`bridgekit.theory.densities`.
 """
 
-LOADERS = ("NAMES", "Images", "data_root", "download", "identity", "load", "mixture", "one_shape", "present")
+LOADERS = ("NAMES", "SPLITS", "Images", "data_root", "download", "identity", "load", "mixture", "one_shape")
+LOADERS += ("present",)
 
 
 def __getattr__(name: str):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from bridgekit.data.store import Pixels, held_out
+from bridgekit.data.layouts import held_out
+from bridgekit.data.store import Pixels
 
 SIDE = 32
-_CLASSES = tuple("0123456789")
+CLASSES = tuple("0123456789")
 
 
 def pixels(split: str) -> Pixels:
@@ -21,7 +22,7 @@ def pixels(split: str) -> Pixels:
     digits = load_digits()
     y = digits.target.astype(np.int64)
     mine = _held_out(y) == (split == "test")
-    return Pixels(digits.images[mine, None].astype(np.uint8), y[mine], _CLASSES, top=16)
+    return Pixels(digits.images[mine, None].astype(np.uint8), y[mine], CLASSES, top=16)
 
 
 def street(split: str) -> Pixels:
@@ -42,14 +43,14 @@ def street(split: str) -> Pixels:
     random = np.random.RandomState(20180430)
     x = np.stack([_blend(image, photographs, random) for image in digits.images.astype(np.uint8)])
     mine = _held_out(y) == (split == "test")
-    return Pixels(x[mine].transpose(0, 3, 1, 2).copy(), y[mine], _CLASSES)
+    return Pixels(x[mine].transpose(0, 3, 1, 2).copy(), y[mine], CLASSES)
 
 
 def _held_out(y: np.ndarray) -> np.ndarray:
     """Which images are test images: every fifth of each class."""
     test = np.zeros(len(y), dtype=bool)
     for k in np.unique(y):
-        test[y == k] = [held_out(i) for i in range((y == k).sum())]
+        test[y == k] = held_out(np.arange((y == k).sum()))
     return test
 
 

@@ -17,20 +17,11 @@ from bridgekit.data.layouts import shown
 from bridgekit.data.store import Pixels, cached
 from bridgekit.errors import BridgekitError
 
-_GREY = ("1", "L", "La", "LA")
-_DEEP = re.compile(
-    r";(12|16|32|64)[A-Z]"
-)  # Pillow's names of 16-bit channels: RGB;16B. BGR;16 is 5, 6, 5 bits
-_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+GREY = ("1", "L", "La", "LA")
+# Pillow's names of 16-bit channels: RGB;16B. BGR;16 is 5, 6, 5 bits.
+DEEP = re.compile(r";(12|16|32|64)[A-Z]")
+ORIENTATION = 0x0112  # in EXIF: from 2 to 8, for which Pillow has
+TURNS = dict(enumerate(map(Image.Transpose, (0, 3, 1, 5, 4, 6, 2)), 2))
 
 
 def pixels(name: str, split: str, size: int | None, channels: int | None, root: Path) -> Pixels:
@@ -49,33 +40,24 @@ def pixels(name: str, split: str, size: int | None, channels: int | None, root: 
 
 
 def _decode(found: layouts.Found, split: str, sums: list, size: int | None, channels: int | None) -> Pixels:
-    files = [(found.base / where, where, k) for where, k in found.files(split)]
-    first = _image(files[0][0], sums[0][-1], size, channels)
-    x = np.empty((len(files), *first.shape), np.uint8)
-    for i, (path, *_) in enumerate(files):
-        x[i] = _alike(_image(path, sums[i][-1], size, channels), path, first, files[0][0])
-    pixels = Pixels(x, np.array([k for *_, k in files], np.int64), found.classes)
-    return pixels.at(np.argsort([hashlib.sha256(_bytes(where)).hexdigest() for _, where, _ in files]))
+    files = found.files(split)
+    paths = [found.base / where for where, _ in files]
+    first = _image(paths[0], sums[0][-1], size, channels)
+    x = np.empty((len(paths), *first.shape), np.uint8)
+    for i, path in enumerate(paths):
+        image = _image(path, sums[i][-1], size, channels)
+        if image.shape != first.shape:
+            one, other = f"{shown(path)} is {_kind(image)}", f"{shown(paths[0])} is {_kind(first)}"
+            raise BridgekitError(f"{one} but {other}: pass size= and channels= to make all alike.")
+        x[i] = image
+    # A name that is no UTF-8 is its bytes.
+    marks = [hashlib.sha256(where.encode("utf-8", "surrogateescape")).hexdigest() for where, _ in files]
+    return Pixels(x, np.array([k for _, k in files], np.int64), found.classes).at(np.argsort(marks))
 
 
-def _bytes(where: str) -> bytes:
-    return where.encode("utf-8", "surrogateescape")  # a name that is no UTF-8 is its bytes
-
-
-def _alike(image: np.ndarray, path: Path, first: np.ndarray, other: Path) -> np.ndarray:
-    """``image``, where it has the channels and the size of the ``first`` one."""
-    path, other = shown(path), shown(other)
-    if image.shape[0] != first.shape[0]:
-        grey, colour = (path, other) if image.shape[0] == 1 else (other, path)
-        raise BridgekitError(
-            f"{grey} is grey but {colour} is in colour: pass channels=1 or channels=3 to make all alike."
-        )
-    if image.shape != first.shape:
-        raise BridgekitError(
-            f"{path} is {image.shape[2]} x {image.shape[1]} pixels but {other} is "
-            f"{first.shape[2]} x {first.shape[1]}: pass size= to bring all to one square size."
-        )
-    return image
+def _kind(image: np.ndarray) -> str:
+    channels, height, width = image.shape
+    return f"{width} x {height} pixels in {'grey' if channels == 1 else 'colour'}"
 
 
 def _image(path: Path, sha: str, size: int | None, channels: int | None) -> np.ndarray:
@@ -86,22 +68,21 @@ def _image(path: Path, sha: str, size: int | None, channels: int | None) -> np.n
             raise BridgekitError(f"{shown(path)} was changed while it was read: load the folder again.")
         with Image.open(io.BytesIO(body)) as opened:
             image = _on_white(_upright(_shallow(opened, path)), path)
-            grey = channels == 1 or (channels is None and opened.mode in _GREY)
+            grey = channels == 1 or (channels is None and opened.mode in GREY)
             image = image.convert("L" if grey else "RGB")
             if size is not None:
                 image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     except BridgekitError:
         raise
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        raise BridgekitError(
-            f"{shown(path)} cannot be read as an image ({error}): repair or remove it."
-        ) from error
+        wrong = f"cannot be read as an image ({error}): repair or remove it."
+        raise BridgekitError(f"{shown(path)} {wrong}") from error
     return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
 
 
 def _shallow(image: Image.Image, path: Path) -> Image.Image:
     """The image, loaded; BridgekitError where Pillow would cut its channels to 8 bits."""
-    deep = any(_DEEP.search(str(tile[3])) for tile in getattr(image, "tile", []))
+    deep = any(DEEP.search(str(tile[3])) for tile in getattr(image, "tile", []))
     image.load()
     if deep or image.mode.startswith(("I", "F")):
         raise BridgekitError(f"{shown(path)} has more than 8 bits a channel: convert it to 8 bits first.")
@@ -112,7 +93,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """The image turned as its EXIF says; where that makes no sense it says nothing."""
     turn = None
     with contextlib.suppress(Exception):  # damaged EXIF makes Pillow raise nearly anything
-        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
+        turn = TURNS.get(image.getexif().get(ORIENTATION))
     return image if turn is None else image.transpose(turn)
 
 

@@ -7,7 +7,6 @@ file that is damaged is built again, and a root that cannot be written simply ha
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +15,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bridgekit.data import cifar10, digits, folder, folders, mnist, svhn
+from bridgekit.data import digits, folder, folders, published
+from bridgekit.data.folders import PREFIX
 from bridgekit.data.folders import data_root as data_root
+from bridgekit.data.layouts import SPLITS
 from bridgekit.data.plane import mixture as mixture
-from bridgekit.data.store import SPLITS, Pixels, cached
+from bridgekit.data.store import Pixels, cached
 from bridgekit.errors import BridgekitError, nearest
 
-NAMES = ("digits", "street", "mnist", "svhn", "cifar10", "folder:PATH")
 BUILT_IN = {"digits": digits.pixels, "street": digits.street}
-PUBLISHED = {"mnist": mnist, "svhn": svhn, "cifar10": cifar10}
+NAMES = (*BUILT_IN, *published.SETS, f"{PREFIX}PATH")
+Root = str | Path | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ def load(
     size: int | None = None,
     channels: int | None = None,
     device: torch.device | str = "cpu",
-    root: str | Path | None = None,
+    root: Root = None,
     download: bool = False,
 ) -> Images:
     """The images called ``name``, all of them on ``device``.
@@ -86,17 +87,16 @@ def load(
     """
     pixels = _pixels(name, split, size, channels, data_root(root), download)
     x = torch.tensor(pixels.x, dtype=torch.float32).div_(pixels.top).mul_(2).sub_(1)
-    if not name.startswith("folder:"):
+    if not name.startswith(PREFIX):
         # On the CPU, whatever the device: the same numbers everywhere.
         x = _coloured(_resized(x, _size(name, size, pixels), pad=name == "mnist"), channels)
-    y = torch.from_numpy(pixels.y)
-    return Images(x.contiguous().to(device), y.to(device), pixels.classes, name, split, pixels.fingerprint())
+    y = torch.from_numpy(pixels.y).to(device)
+    return Images(x.contiguous().to(device), y, pixels.classes, name, split, pixels.fingerprint())
 
 
 def one_shape(*sets: Images) -> int:
     """How many numbers one image has, in sets that belong together; BridgekitError where shapes differ."""
-    shapes = {tuple(images.x.shape[1:]) for images in sets}
-    if len(shapes) > 1:
+    if len({images.x.shape[1:] for images in sets}) > 1:
         named = " and ".join(f"{tuple(images.x.shape[1:])} ({images.name})" for images in sets)
         raise BridgekitError(
             f"images of one shape are wanted, not {named}: size= and channels= make them alike"
@@ -110,12 +110,12 @@ def identity(
     *,
     size: int | None = None,
     channels: int | None = None,
-    root: str | Path | None = None,
+    root: Root = None,
 ) -> tuple[tuple[int, ...], str]:
     """Shape (C, H, W) and fingerprint of what ``load`` gives, without its tensor; raises as ``load``."""
     pixels = _pixels(name, split, size, channels, data_root(root), download=False)
     c, h, w = pixels.x.shape[1:]
-    shape = (c, h, w) if name.startswith("folder:") else (channels or c, *[_size(name, size, pixels)] * 2)
+    shape = (c, h, w) if name.startswith(PREFIX) else (channels or c, *[_size(name, size, pixels)] * 2)
     return shape, pixels.fingerprint()
 
 
@@ -127,19 +127,17 @@ def _pixels(
         raise BridgekitError(f"there is no split {split!r}: {nearest(split, SPLITS)}")
     if (size is not None and size < 1) or channels not in (None, 1, 3):
         raise BridgekitError(f"size={size}, channels={channels}: size is at least 1 and channels is 1 or 3.")
-    if name.startswith("folder:"):
+    if name.startswith(PREFIX):
         return folder.pixels(name, split, size, channels, root)
-    if name in PUBLISHED:
-
-        def decode() -> Pixels:
-            if download:  # what is there and whole is not fetched again
-                PUBLISHED[name].fetch(root)
-            return PUBLISHED[name].pixels(root, split)
-
-        return cached(root, f"{name}-{split}", decode)
     if name in BUILT_IN:
         return cached(root, f"{name}-1-{split}", lambda: BUILT_IN[name](split))  # 1: the recipes' version
-    raise BridgekitError(f"there is no data set {name!r}: {nearest(name, NAMES)}")
+    _check(name)
+    return cached(root, f"{name}-{split}", lambda: published.pixels(name, split, root, download))
+
+
+def _check(name: str) -> None:
+    if not name.startswith(PREFIX) and name not in NAMES[:-1]:
+        raise BridgekitError(f"there is no data set {name!r}: {nearest(name, NAMES)}")
 
 
 def _size(name: str, size: int | None, pixels: Pixels) -> int:
@@ -147,30 +145,25 @@ def _size(name: str, size: int | None, pixels: Pixels) -> int:
     return size or (28 if name == "digits" else pixels.x.shape[-1])
 
 
-def present(name: str, root: str | Path | None = None) -> bool:
+def present(name: str, root: Root = None) -> bool:
     """Whether ``load(name)`` finds its files without a download; their content is not looked at."""
-    root = data_root(root)
-    if name.startswith("folder:"):
-        return any(map(os.path.isdir, folders.places(name, root)))
-    if name in PUBLISHED:
-        return PUBLISHED[name].present(root)
-    if name in BUILT_IN:
-        return importlib.util.find_spec("sklearn") is not None
-    raise BridgekitError(f"there is no data set {name!r}: {nearest(name, NAMES)}")
+    _check(name)
+    if name.startswith(PREFIX):
+        return any(map(os.path.isdir, folders.places(name, data_root(root))))
+    return name in BUILT_IN or published.present(name, data_root(root))
 
 
-def download(name: str, root: str | Path | None = None, mirror: str | None = None) -> Path:
+def download(name: str, root: Root = None, mirror: str | None = None) -> Path:
     """Fetch what is missing or damaged of ``mnist``, ``svhn`` or ``cifar10``; returns the data root.
 
     Uses torchvision's addresses, or ``mirror`` (the address of a folder) alone. Every file is checked against
     its published checksum and then renamed into place, so a broken download leaves nothing behind.
     """
-    if name not in PUBLISHED:
-        known = ", ".join(PUBLISHED)
+    if name not in published.SETS:
+        known = ", ".join(published.SETS)
         raise BridgekitError(f"Nothing to download for {name!r}: what is downloaded is one of {known}.")
-    root = data_root(root)
-    PUBLISHED[name].fetch(root, mirror)
-    return root
+    published.fetch(name, data_root(root), mirror)
+    return data_root(root)
 
 
 def _coloured(x: Tensor, channels: int | None) -> Tensor:

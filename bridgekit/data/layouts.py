@@ -31,7 +31,7 @@ JUNK += ("__pycache__", "thumbs.db", "desktop.ini")
 _said: set[str] = set()
 
 
-def held_out(rank: int) -> bool:
+def held_out(rank):
     """Where no split is given, every fifth image of a class (counted by ``rank`` from 0) is a test image."""
     return rank % TEST_EVERY == TEST_EVERY - 1
 

@@ -1,4 +1,4 @@
-"""What the data sets share: the data root, decoded pixels, and one checksummed cache file for each."""
+"""What the data sets share: decoded pixels, and one checksummed cache file for each."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bridgekit.data.folders import DEFAULT_ROOT, data_root
-from bridgekit.data.layouts import SPLITS, held_out
-from bridgekit.files import read_checked, write_atomically, write_checked
-
-__all__ = ["DEFAULT_ROOT", "SPLITS", "Pixels", "cache_path", "cached", "data_root", "held_out"]
-__all__ += ["read_checked", "write_atomically", "write_checked"]
+from bridgekit.files import read_checked, write_checked
 
 
 class Pixels(NamedTuple):
@@ -39,32 +34,20 @@ class Pixels(NamedTuple):
         return digest.hexdigest()[:16]
 
 
-def cached(root: Path, key: str, decode: Callable[[], Pixels]) -> Pixels:
-    """``decode()``, kept under ``<root>/cache``; a damaged cache file is not trusted but built again."""
-    path = cache_path(root, key)
-    pixels = _read(path)
-    if pixels is None:
-        pixels = decode()
-        _keep(path, pixels)
-    return pixels
-
-
 def cache_path(root: Path, key: str) -> Path:
     """The cache's file for ``key``: a line with format and SHA-256, then a NumPy archive."""
     return root / "cache" / f"{key}.pixels"
 
 
-def _read(path: Path) -> Pixels | None:
-    body = read_checked(path)
-    if body is None:
-        return None
-    with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-        return Pixels(arrays["x"], arrays["y"], tuple(arrays["classes"].tolist()), int(arrays["top"]))
-
-
-def _keep(path: Path, pixels: Pixels) -> None:
-    body = io.BytesIO()
+def cached(root: Path, key: str, decode: Callable[[], Pixels]) -> Pixels:
+    """``decode()``, kept under ``<root>/cache``; a damaged cache file is not trusted but made again."""
+    kept = read_checked(cache_path(root, key))
+    if kept is not None:
+        with np.load(io.BytesIO(kept), allow_pickle=False) as arrays:
+            return Pixels(arrays["x"], arrays["y"], tuple(arrays["classes"].tolist()), int(arrays["top"]))
+    pixels, body = decode(), io.BytesIO()
     np.savez(body, **pixels._replace(classes=np.array(pixels.classes))._asdict())
     # A data root that cannot be written (shared, full) costs time, not the result.
     with contextlib.suppress(OSError):
-        write_checked(path, body.getvalue())
+        write_checked(cache_path(root, key), body.getvalue())
+    return pixels

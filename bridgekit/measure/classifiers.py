@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bridgekit import closure, data, files
-from bridgekit.data import store
+from bridgekit.data.folders import DEFAULT_ROOT
 from bridgekit.data.images import Images
 from bridgekit.errors import BridgekitError
 from bridgekit.games.classifying import classification
@@ -161,7 +161,7 @@ def make(
         lock = place.with_suffix(files.LOCK)
         with files.locked(lock):
             if _read(name, file, root, device) is None:
-                sets = [data.load(name, s, size=size, channels=channels, root=root) for s in store.SPLITS]
+                sets = [data.load(name, s, size=size, channels=channels, root=root) for s in data.SPLITS]
                 _train(*sets, RULES.get(name, Rule()), place, torch.device(device))
             lock.unlink(missing_ok=True)
         found = _read(name, file, root, device)
@@ -177,14 +177,14 @@ def _code() -> str:
 
 def _file(name: str, size: int | None, channels: int | None, root: str | Path | None) -> str:
     """The name of the weights' file: whatever decides what is in it is in its name."""
-    facts = [data.identity(name, s, size=size, channels=channels, root=root) for s in store.SPLITS]
+    facts = [data.identity(name, s, size=size, channels=channels, root=root) for s in data.SPLITS]
     text = json.dumps([facts, asdict(RULES.get(name, Rule())), SEED, _code()])
     return f"classifier-{name.partition(':')[0]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.weights"
 
 
 def _places(root: str | Path | None) -> list[Path]:
     """Where weights may lie: beside the decoded images, or, where that cannot be written, at home."""
-    homes = (data.data_root(root), files.expanded(store.DEFAULT_ROOT))
+    homes = (data.data_root(root), files.expanded(DEFAULT_ROOT))
     return list(dict.fromkeys(home / "cache" for home in homes))
 
 
@@ -229,7 +229,7 @@ def _train(train: Images, test: Images, rule: Rule, place: Path, device: torch.d
     body = io.BytesIO()
     torch.save(content, body)
     try:
-        store.write_checked(place, body.getvalue())
+        files.write_checked(place, body.getvalue())
     except OSError as error:
         way_out = (
             f"{files.why(error)} The training itself is kept, in {checkpoint.name}, and is taken up again."
@@ -254,7 +254,7 @@ def _on(images: Images, device: torch.device) -> Images:
 
 def _read(name: str, file: str, root: str | Path | None, device: torch.device | str) -> Classifier | None:
     """The classifier from the first place that has its file whole."""
-    body = next(filter(None, (store.read_checked(place / file) for place in _places(root))), None)
+    body = next(filter(None, (files.read_checked(place / file) for place in _places(root))), None)
     if body is None:
         return None
     kept = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
