@@ -165,7 +165,7 @@ def test_folder_errors(tmp_path, monkeypatch):
     (tmp_path / "f").mkdir()
     fails("f has no class sub-folders: images go to f/<class>/<image>.png")
     (tmp_path / "f" / "a").mkdir()
-    fails("the class folder f/a holds no image: add some, or remove the folder")
+    fails("f/a holds no image: add some, or remove this class folder")
     picture(tmp_path / "f" / "a" / "0.png")
     fails("f has no test image.*Add images", split="test")
     broken = tmp_path / "f" / "a" / "1.png"
@@ -327,7 +327,7 @@ TWO_READINGS = {
     "a test class alone": (["train/cat/0.png", "test/cat/0.png", "test/dog/0.png"], ["test/dog alone"]),
     "an empty class": (
         ["a/0.png", "b/"],
-        ["the class folder", "f/b holds no image: add some, or remove the folder"],
+        ["f/b holds no image: add some, or remove this class folder"],
     ),
     "an empty class of a split": (["train/a/0.png", "test/a/"], ["f/test/a holds no image"]),
     "other kinds of files": (
@@ -415,7 +415,7 @@ def test_links_in_a_circle_are_named(tmp_path):
 def test_a_test_set_that_is_the_training_set_by_a_link_is_refused(tmp_path):
     base = tree(tmp_path / "f", "train/a/0.png")
     (base / "test").symlink_to(base / "train")
-    refuses(base, "train/ and test/ are one folder, by a link")
+    refuses(base, "train/ and test/, which are one folder, by a link")
 
 
 def test_what_is_neither_file_nor_folder_is_named(tmp_path):
@@ -435,7 +435,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch, closed):
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", denied)
-    refuses(base, f"the folder {tmp_path / closed} cannot be read (Permission denied)")
+    refuses(base, f"{tmp_path / closed} cannot be read (Permission denied): make it readable")
 
 
 def test_names_that_are_no_utf_8(tmp_path):
@@ -450,7 +450,7 @@ def test_names_that_are_no_utf_8(tmp_path):
     odd.unlink()
     strange = base / os.fsdecode(b"caf\xe9")
     (base / "b").rename(strange)
-    refuses(base, r"f/caf\udce9 is no UTF-8 text: rename this class folder")
+    refuses(base, r"f/caf\udce9 has a name that is no UTF-8 text: rename this class folder")
     refuses(strange, r"caf\udce9' is no UTF-8 text: rename the folder")
     for name in ("folder:a\0b", "folder:" + "a" * 300):
         with pytest.raises(BridgekitError, match="No such folder|no UTF-8"):
@@ -730,7 +730,7 @@ def test_an_unfit_folder_is_told_before_a_kernel_starts(toy_book, tmp_path, monk
     assert f"No such folder: {tmp_path / 'pets'}" in capsys.readouterr().err
     tree(tmp_path / "pets", "a/0.png", "b/0.tif")
     assert main(["run", "beta", "--set", "text=folder:pets"]) == 2
-    assert "the class folder" in capsys.readouterr().err
+    assert "remove this class folder" in capsys.readouterr().err
 
 
 @pytest.mark.pipeline

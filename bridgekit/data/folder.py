@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from bridgekit.data import folders, layouts
-from bridgekit.data.layouts import shown
+from bridgekit.data.layouts import shown, unfit
 from bridgekit.data.store import Pixels, cached
 from bridgekit.errors import BridgekitError
 
@@ -47,8 +47,8 @@ def _decode(found: layouts.Found, split: str, sums: list, size: int | None, chan
     for i, path in enumerate(paths):
         image = _image(path, sums[i][-1], size, channels)
         if image.shape != first.shape:
-            one, other = f"{shown(path)} is {_kind(image)}", f"{shown(paths[0])} is {_kind(first)}"
-            raise BridgekitError(f"{one} but {other}: pass size= and channels= to make all alike.")
+            other = f"{shown(paths[0])} is {_kind(first)}"
+            raise unfit(path, f"is {_kind(image)} but {other}: pass size= and channels= to make all alike.")
         x[i] = image
     # A name that is no UTF-8 is its bytes.
     marks = [hashlib.sha256(where.encode("utf-8", "surrogateescape")).hexdigest() for where, _ in files]
@@ -65,7 +65,7 @@ def _image(path: Path, sha: str, size: int | None, channels: int | None) -> np.n
     try:
         body = path.read_bytes()
         if hashlib.sha256(body).hexdigest() != sha:
-            raise BridgekitError(f"{shown(path)} was changed while it was read: load the folder again.")
+            raise unfit(path, "was changed while it was read: load the folder again.")
         with Image.open(io.BytesIO(body)) as opened:
             image = _on_white(_upright(_shallow(opened, path)), path)
             grey = channels == 1 or (channels is None and opened.mode in GREY)
@@ -75,8 +75,7 @@ def _image(path: Path, sha: str, size: int | None, channels: int | None) -> np.n
     except BridgekitError:
         raise
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        wrong = f"cannot be read as an image ({error}): repair or remove it."
-        raise BridgekitError(f"{shown(path)} {wrong}") from error
+        raise unfit(path, f"cannot be read as an image ({error}): repair or remove it.") from error
     return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
 
 
@@ -85,7 +84,7 @@ def _shallow(image: Image.Image, path: Path) -> Image.Image:
     deep = any(DEEP.search(str(tile[3])) for tile in getattr(image, "tile", []))
     image.load()
     if deep or image.mode.startswith(("I", "F")):
-        raise BridgekitError(f"{shown(path)} has more than 8 bits a channel: convert it to 8 bits first.")
+        raise unfit(path, "has more than 8 bits a channel: convert it to 8 bits first.")
     return image
 
 
@@ -106,7 +105,7 @@ def _on_white(image: Image.Image, path: Path) -> Image.Image:
         return image
     flat = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
     if _varied(layers) and not _varied(flat):
-        raise BridgekitError(f"{shown(path)} is one colour when it is laid on white: lay it on another.")
+        raise unfit(path, "is one colour when it is laid on white: lay it on another.")
     return flat
 
 

@@ -5,6 +5,7 @@ No torch here: pages' keys are computed each time that the Snakefile is parsed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -93,19 +94,16 @@ def digest(file: str) -> str:
         with open(file, "rb") as body:
             return hashlib.sha256(body.read()).hexdigest()
     except OSError as error:
-        raise BridgekitError(
-            f"{layouts.shown(file)} cannot be read ({error.strerror}): make it readable, or move it away."
-        ) from error
+        raise layouts.unreadable(file, error) from error
 
 
 def _remembered(file: str) -> str:
     """``digest``, in one process not twice of a file that is the same by its place, size and times."""
     # The time of the last change of status cannot be set by hand. For keys alone: pixels are always read.
-    try:
+    with contextlib.suppress(OSError):
         at = os.stat(file)
-    except OSError:
-        return digest(file)
-    return _digest(file, at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+        return _digest(file, at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+    return digest(file)
 
 
 @cache

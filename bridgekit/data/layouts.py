@@ -54,13 +54,10 @@ class Found:
         """The split's images; BridgekitError where it has none."""
         if self.splits.get(split):
             return self.splits[split]
+        wrong = f"has no {split} image: every fifth of a class is one, and no class has five. Add images."
         if self.origins:
-            there = _folders(self.origins.values())
-            raise BridgekitError(f"{shown(self.base)} has {there} but no {split}/ with class sub-folders.")
-        raise BridgekitError(
-            f"{shown(self.base)} has no {split} image: every fifth of a class is a test image, and no class "
-            "has five. Add images, or put them into train/ and test/."
-        )
+            wrong = f"has {_folders(self.origins.values())} but no {split}/ with class sub-folders."
+        raise unfit(self.base, wrong)
 
     def content(self, digest: Callable[[str], str], splits: Iterable[str] = SPLITS) -> list:
         """Class names, and [path below ``base``, class's index, digest] of each image of ``splits``."""
@@ -87,35 +84,25 @@ class Found:
 def look(base: Path) -> Found:
     """What lies in ``base``. Raises BridgekitError for a layout that could be read in two ways."""
     folders, loose = _inside(base)
-    halves = [name for name in folders if _meaning(name) and _inside(base / name)[0]]
-    if not halves:
-        return _one_pool(base, folders, loose)
-    _refuse_classes_beside_splits(base, halves, folders)
-    origins, unread, listed = _origins(base, halves), Counter(), {}
+    origins, unread, listed = _origins(base, folders), Counter(), {}
     for split, half in origins.items():
         classes, more = _inside(base / half)
         listed[split] = {name: _images(base, half, name, unread) for name in classes}
         loose += more
+    if not origins:  # class folders alone
+        pool = {name: list(enumerate(_images(base, "", name, unread))) for name in folders}
+        for split in SPLITS:
+            mine = {k: [file for i, file in v if held_out(i) == (split == "test")] for k, v in pool.items()}
+            listed[split] = mine
     names = _common_classes(base, origins, listed)
     label = {name: k for k, name in enumerate(names)}
     splits = {
         split: [(file, label[name]) for name, files in given.items() for file in files]
         for split, given in listed.items()
     }
-    untested = [name for name in names if name not in listed.get("test", names)]
-    others = [name for name in folders if name not in origins.values()]
+    untested = [name for name in names if "test" in listed and not listed["test"].get(name)]
+    others = [name for name in folders if origins and name not in origins.values()]
     return Found(base, tuple(names), splits, origins, _notes(unread, loose, others, untested))
-
-
-def _one_pool(base: Path, folders: list[str], loose: int) -> Found:
-    """Class folders alone: every fifth image of each is a test image."""
-    _refuse_splits_without_classes(base, folders)
-    unread = Counter()
-    listed = {name: _images(base, "", name, unread) for name in folders}
-    ranked = [(file, k, i) for k, files in enumerate(listed.values()) for i, file in enumerate(files)]
-    splits = {s: [(file, k) for file, k, i in ranked if held_out(i) == (s == "test")] for s in SPLITS}
-    untested = [name for name, files in listed.items() if len(files) < TEST_EVERY]
-    return Found(base, tuple(listed), splits, {}, _notes(unread, loose, (), untested))
 
 
 def _meaning(name: str) -> str | None:
@@ -123,76 +110,66 @@ def _meaning(name: str) -> str | None:
     return next((split for split, names in MEANINGS.items() if name.casefold() in names), None)
 
 
-def _origins(base: Path, halves: list[str]) -> dict[str, str]:
-    """Which folder each split is; a validation set is the test set where there is no other."""
+def _origins(base: Path, folders: list[str]) -> dict[str, str]:
+    """Which folder each split is, if any is one; a validation set is the test set where there is no other."""
+    halves = [name for name in folders if _meaning(name) and _inside(base / name)[0]]
+    if not halves:
+        _refuse_splits_without_classes(base, folders)
+        return {}
+    for name in folders:
+        if not _meaning(name) and any(map(_is_image, _walk(base / name))):
+            both = f"{_folders(halves)} with class sub-folders and beside it {shown(name)}/ with images"
+            raise unfit(base, f"has {both}: a folder holds splits or classes, not both. Move one away.")
     mine = {split: [name for name in halves if _meaning(name) == split] for split in MEANINGS}
     mine["test"] = mine["test"] or mine["val"]
     for split in SPLITS:
         if len(mine[split]) > 1:
-            both = _folders(mine[split])
-            raise BridgekitError(f"{shown(base)} has {both}, which mean one split: keep one of them.")
+            raise unfit(base, f"has {_folders(mine[split])}, which mean one split: keep one of them.")
     origins = {split: mine[split][0] for split in SPLITS if mine[split]}
     if len(origins) == 2 and os.path.samefile(*(base / name for name in origins.values())):
-        raise BridgekitError(f"{shown(base)}: {_folders(origins.values())} are one folder, by a link.")
+        raise unfit(base, f"has {_folders(origins.values())}, which are one folder, by a link: keep one.")
     return origins
-
-
-def _refuse_classes_beside_splits(base: Path, halves: list[str], folders: list[str]) -> None:
-    for name in folders:
-        if not _meaning(name) and any(map(_is_image, _walk(base / name))):
-            raise BridgekitError(
-                f"{shown(base)} has {_folders(halves)} with class sub-folders and beside it "
-                f"{shown(name)}/ with images: a folder holds splits or classes, not both. Move one away."
-            )
 
 
 def _refuse_splits_without_classes(base: Path, folders: list[str]) -> None:
     if not folders:
-        raise BridgekitError(
-            f"{shown(base)} has no class sub-folders: images go to {shown(base)}/<class>/<image>.png."
-        )
+        raise unfit(base, f"has no class sub-folders: images go to {shown(base)}/<class>/<image>.png.")
     meant = {name: _meaning(name) for name in folders if _meaning(name)}
     if len(set(meant.values())) > 1 or len(meant) == len(folders):
-        raise BridgekitError(
-            f"{shown(base)} has {_folders(meant)} without class sub-folders: images go to "
-            f"{shown(base)}/train/<class>/<image>.png."
-        )
+        place = f"{shown(base)}/train/<class>/<image>.png"
+        raise unfit(base, f"has {_folders(meant)} without class sub-folders: images go to {place}.")
     # Such as seg_train/ and seg_test/, or training_set/ and test_set/.
     words = {name: re.split(r"[\W\d_]+", name) for name in folders if _inside(base / name)[0]}
     nearly = {name: set(map(_meaning, parts)) - {None} for name, parts in words.items()}
     if len(set().union(*nearly.values())) > 1:
         named = _folders(name for name, meanings in nearly.items() if meanings)
-        raise BridgekitError(f"{shown(base)} has {named}: call splits train/ and test/.")
+        raise unfit(base, f"has {named}: call splits train/ and test/.")
 
 
 def _images(base: Path, half: str, name: str, unread: Counter) -> list[str]:
     """The images of a class folder, as paths below ``base``; ``unread`` counts the suffixes of the rest."""
     folder = base / half / name
     if not printable(name):
-        raise BridgekitError(f"the name of {shown(folder)} is no UTF-8 text: rename this class folder.")
+        raise unfit(folder, "has a name that is no UTF-8 text: rename this class folder.")
     files = list(_walk(folder, above=(base,)))
-    rest = Counter(shown(_suffix(file)) or "without a suffix" for file in files if not _is_image(file))
-    images = sorted(file for file in files if _is_image(file))  # the same order on every machine
+    suffixes = [os.path.splitext(file)[1].lower() for file in files if not _is_image(file)]
+    rest = Counter(shown(suffix) or "without a suffix" for suffix in suffixes)
+    images = sorted(filter(_is_image, files))  # the same order on every machine
     if not images:
         only = f"no image that is read ({', '.join(SUFFIXES)}), only {_counted(rest)}: convert them"
-        raise BridgekitError(
-            f"the class folder {shown(folder)} holds {only if rest else 'no image: add some'}, or remove "
-            "the folder."
-        )
+        raise unfit(folder, f"holds {only if rest else 'no image: add some'}, or remove this class folder.")
     unread.update(rest)
     return [f"{half}/{name}/{file}".lstrip("/") for file in images]
 
 
 def _common_classes(base: Path, origins: dict[str, str], listed: dict[str, dict]) -> list[str]:
     """The class names of both splits, sorted; BridgekitError for a test class that no training image has."""
-    train, test = (list(listed.get(split, {})) for split in SPLITS)
+    train, test = (listed.get(split, {}) for split in SPLITS)
     for name in test:
         if train and name not in train:
             alike = next((other for other in train if _plain(other) == _plain(name)), None)
             rest = f", but {origins['train']}/{alike}: give both one name" if alike else " alone"
-            raise BridgekitError(
-                f"{shown(base)} has the class {origins['test']}/{name}{rest}. Test classes are trained on."
-            )
+            raise unfit(base, f"has the class {origins['test']}/{name}{rest}. Test classes are trained on.")
     return sorted(train or test)
 
 
@@ -239,14 +216,12 @@ def _walk(folder: Path, below: str = "", above: tuple[Path, ...] = ()) -> Iterat
     """
     here = folder / below
     if any(os.path.samefile(here, other) for other in above):
-        raise BridgekitError(f"{shown(here)} is a link to a folder that holds it: remove the link.")
+        raise unfit(here, "is a link to a folder that holds it: remove the link.")
     entries = _entries(here)
     splits = [name for name, is_folder in entries if is_folder and _meaning(name)]
     if above and len(set(map(_meaning, splits))) > 1:
-        raise BridgekitError(
-            f"{shown(here)} holds {_folders(splits)}: splits stand above classes. If this is the data set "
-            f"itself, name it: folder:{shown(here)}"
-        )
+        rest = f"splits stand above classes. If this is the data set itself, name it: folder:{shown(here)}"
+        raise unfit(here, f"holds {_folders(splits)}: {rest}")
     for name, is_folder in entries:
         if is_folder:
             yield from _walk(folder, f"{below}{name}/", (*above, here))
@@ -260,9 +235,7 @@ def _entries(folder: Path) -> list[tuple[str, bool]]:
         with os.scandir(folder) as inside:
             mine = [e for e in inside if not e.name.startswith(".") and e.name.casefold() not in JUNK]
     except OSError as error:
-        raise BridgekitError(
-            f"the folder {shown(folder)} cannot be read ({error.strerror}): make it readable or move it away."
-        ) from error
+        raise unreadable(folder, error) from error
     return sorted((entry.name, _is_folder(entry)) for entry in mine)
 
 
@@ -274,18 +247,23 @@ def _is_folder(entry: os.DirEntry) -> bool:
         if entry.is_dir() or entry.is_file():
             return entry.is_dir()
     except OSError as error:
-        raise BridgekitError(
-            f"{shown(entry.path)} is a link that leads nowhere ({error.strerror}): mend or remove it."
-        ) from error
-    raise BridgekitError(f"{shown(entry.path)} is neither a file nor a folder: remove it.")
-
-
-def _suffix(file: str) -> str:
-    return os.path.splitext(file)[1].lower()
+        wrong = f"is a link that leads nowhere ({error.strerror}): mend or remove it."
+        raise unfit(entry.path, wrong) from error
+    raise unfit(entry.path, "is neither a file nor a folder: remove it.")
 
 
 def _is_image(file: str) -> bool:
-    return _suffix(file) in SUFFIXES
+    return file.lower().endswith(SUFFIXES)
+
+
+def unfit(path: object, wrong: str) -> BridgekitError:
+    """The error about a file or a folder."""
+    return BridgekitError(f"{shown(path)} {wrong}")
+
+
+def unreadable(path: object, error: OSError) -> BridgekitError:
+    """The error about a file or a folder that the system does not give."""
+    return unfit(path, f"cannot be read ({error.strerror}): make it readable, or move it away.")
 
 
 def printable(text: str) -> bool:
