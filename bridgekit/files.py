@@ -19,7 +19,6 @@ import math
 import os
 import re
 import shutil
-import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -46,7 +45,7 @@ def write_atomically(path: Path, body: bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent, f".{path.name}.", ".part")
-    part = path.with_name(f".{path.name}.{_twelve()}.part")
+    part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
     try:
         with locked(part):
             part.write_bytes(body)
@@ -113,7 +112,7 @@ def held(folder: Path) -> Iterator[None]:
     Others may do so too: a lock is one holder's alone, so each has a file of its own. Who comes, and who
     discards, holds `LOCK` meanwhile.
     """
-    mine = folder / f"{_twelve()}{LOCK}"
+    mine = folder / f"{uuid4().hex[:12]}{LOCK}"
     with contextlib.ExitStack() as stack:
         with locked(folder / LOCK):
             stack.enter_context(locked(mine))
@@ -128,34 +127,23 @@ def workshop(parent: Path, prefix: str = "") -> Iterator[Path]:
     Those that killed processes left there are swept first.
     """
     sweep(parent, prefix)
-    folder = parent / f"{prefix}{_twelve()}"
+    folder = parent / f"{prefix}{uuid4().hex[:12]}"
     parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700)
-    with locked(folder / LOCK):
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _twelve() -> str:
-    return uuid4().hex[:12]
+    with locked(folder / LOCK), contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield folder
 
 
 def sweep(parent: Path, prefix: str = "", suffix: str = "") -> None:
-    """Discard what is called `<prefix><12 hex digits><suffix>` in `parent`; other people's folders stay."""
+    """Discard what is called `<prefix><12 hex digits><suffix>` in `parent`, but no links.
+
+    Other people's workshops stay: they cannot be opened.
+    """
     name = re.compile(rf"{re.escape(prefix)}[0-9a-f]{{12}}{re.escape(suffix)}")
     for path in parent.iterdir() if parent.is_dir() else ():
-        with contextlib.suppress(OSError):  # gone by now
-            if name.fullmatch(path.name) and _removable(path):
-                discard(path, DAY)
-
-
-def _removable(path: Path) -> bool:
-    """A real file, or a real folder of this user: temporary folders are shared."""
-    found = path.lstat()
-    mine = not hasattr(os, "getuid") or found.st_uid == os.getuid()
-    return stat.S_ISREG(found.st_mode) or (stat.S_ISDIR(found.st_mode) and mine)
+        if name.fullmatch(path.name) and not path.is_symlink():
+            discard(path, DAY)
 
 
 def discard(path: Path, after: float = -math.inf) -> None:
@@ -164,18 +152,13 @@ def discard(path: Path, after: float = -math.inf) -> None:
     Where there are no locks it goes once nothing in it has changed for `after` seconds; by default at once,
     and what its other users have open they make again.
     """
-    if not path.exists():
-        return
-    lock = path / LOCK if path.is_dir() else path
-    with contextlib.suppress(OSError), locked(lock, wait=False) as alone:
-        dead = alone or (alone is None and untouched(path, after))
-        if dead and not any(map(_taken, path.glob(f"?*{LOCK}"))):
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:  # somebody else's, or gone by now
+        if not path.exists():
+            return
+        had = [stack.enter_context(locked(path / LOCK if path.is_dir() else path, wait=False))]
+        had += [stack.enter_context(locked(lock, wait=False)) for lock in path.glob(f"?*{LOCK}")]
+        if False not in had and (None not in had or untouched(path, after)):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
-
-
-def _taken(lock: Path) -> bool:
-    with locked(lock, wait=False) as alone:
-        return alone is False
 
 
 def untouched(path: Path, seconds: float = DAY) -> bool:

@@ -24,7 +24,7 @@ from torchvision.datasets import CIFAR10, MNIST, SVHN
 from bridgekit import data
 from bridgekit.__main__ import main
 from bridgekit.data import digits as streets
-from bridgekit.data import published, store
+from bridgekit.data import images, published, store
 from bridgekit.errors import BridgekitError
 
 # -------------------------------------------------------------------------------------------- the plane
@@ -93,8 +93,14 @@ def test_digits_are_the_same_every_time_and_differ_by_split_only():
 # ----------------------------------------------------------------------------------------------- street
 
 
-def test_street_is_digits_on_photographs(tmp_path):
-    train, test = (data.load("street", split, root=tmp_path) for split in data.SPLITS)
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A data root where the built-in sets are made once."""
+    return tmp_path_factory.mktemp("root")
+
+
+def test_street_is_digits_on_photographs(root):
+    train, test = (data.load("street", split, root=root) for split in data.SPLITS)
     digits = data.load("digits", "test")
     assert train.x.shape == (len(data.load("digits")), 3, 32, 32) and train.classes == digits.classes
     assert torch.equal(test.y, digits.y) and torch.equal(train.y, data.load("digits").y)
@@ -121,33 +127,33 @@ def test_street_is_the_blend_that_it_says(tmp_path):
     assert (inner == inner[0]).all() and (inner[0] < blank[0, 0]).all()
 
 
-def test_street_is_kept_and_the_same_without_a_cache(tmp_path, monkeypatch):
-    first = data.load("street", "test", root=tmp_path)
+def test_street_is_kept_and_the_same_without_a_cache(root, tmp_path, monkeypatch):
+    first = data.load("street", "test", root=root)
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where the data root should be")
     again = data.load("street", "test", root=blocked)
     assert torch.equal(first.x, again.x) and first.fingerprint == again.fingerprint
-    monkeypatch.setattr(streets, "street", lambda split: pytest.fail("blended twice"))
-    assert torch.equal(data.load("street", "test", root=tmp_path).x, first.x)
+    monkeypatch.setitem(images.BUILT_IN, "street", lambda split: pytest.fail("blended twice"))
+    assert torch.equal(data.load("street", "test", root=root).x, first.x)
 
 
-def test_street_sizes_and_grey(tmp_path):
-    colour, grey = (data.load("street", "test", root=tmp_path, channels=c).x for c in (3, 1))
+def test_street_sizes_and_grey(root):
+    colour, grey = (data.load("street", "test", root=root, channels=c).x for c in (3, 1))
     luma = 0.299 * colour[:, 0] + 0.587 * colour[:, 1] + 0.114 * colour[:, 2]
     torch.testing.assert_close(grey, luma[:, None])
-    small = data.load("street", "test", root=tmp_path, size=16, channels=1).x
+    small = data.load("street", "test", root=root, size=16, channels=1).x
     assert small.shape[1:] == (1, 16, 16) and small.abs().max() <= 1
 
 
-def test_identity_is_what_load_gives(tmp_path):
+def test_identity_is_what_load_gives(root, tmp_path):
     (tmp_path / "f" / "a").mkdir(parents=True)
     for i in range(5):
         Image.new("RGB", (6, 4), (10, 20, 30)).save(tmp_path / "f" / "a" / f"{i}.png")
     for name in ("digits", "street", f"folder:{tmp_path / 'f'}"):
         for options in ({}, {"size": 16}, {"size": 12, "channels": 1}, {"channels": 3}):
             for split in data.SPLITS:
-                images = data.load(name, split, root=tmp_path, **options)
-                shape, fingerprint = data.identity(name, split, root=tmp_path, **options)
+                images = data.load(name, split, root=root, **options)
+                shape, fingerprint = data.identity(name, split, root=root, **options)
                 assert shape == tuple(images.x.shape[1:]) and fingerprint == images.fingerprint
 
 

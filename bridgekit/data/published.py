@@ -95,16 +95,13 @@ class Published(NamedTuple):
     archives: Callable[[], list[Archive]]
     decode: Callable[..., Pixels]
     size: str
-    layout: str
     stand_in: str
 
 
-FOUR = "MNIST/raw/ with the four published files, packed or not"
-SIX = "cifar-10-batches-py/ with the six published batches"
 SETS = {
-    "mnist": Published(_mnist, _idx, "11 MB", FOUR, "digits"),
-    "svhn": Published(_svhn, _mat, "250 MB", "train_32x32.mat and test_32x32.mat", "street"),
-    "cifar10": Published(_cifar10, _batches, "170 MB", SIX, "street"),
+    "mnist": Published(_mnist, _idx, "11 MB", "digits"),
+    "svhn": Published(_svhn, _mat, "250 MB", "street"),
+    "cifar10": Published(_cifar10, _batches, "170 MB", "street"),
 }
 
 
@@ -189,8 +186,8 @@ def _place(path: Path) -> Path:
 
 def _ways_out(name: str) -> str:
     """The end of every message about a data set that is missing or damaged."""
-    of = SETS[name]
+    size, stand_in = SETS[name][2:]
     return (
-        f"Three ways out: download it (about {of.size}) with `python -m bridgekit download {name}`; point "
-        f"BRIDGEKIT_DATA to a folder that holds {of.layout}; or use the stand-in, `{of.stand_in}`."
+        f"Three ways out: download it (about {size}) with `python -m bridgekit download {name}`; point "
+        f"BRIDGEKIT_DATA to a folder that has it as torchvision lays it out; or use the stand-in, `{stand_in}`."
     )
