@@ -189,5 +189,5 @@ def _ways_out(name: str) -> str:
     size, stand_in = SETS[name][2:]
     return (
         f"Three ways out: download it (about {size}) with `python -m bridgekit download {name}`; point "
-        f"BRIDGEKIT_DATA to a folder that has it as torchvision lays it out; or use the stand-in, `{stand_in}`."
+        f"BRIDGEKIT_DATA to a folder with it in torchvision's layout; or use the stand-in, `{stand_in}`."
     )
