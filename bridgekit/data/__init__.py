@@ -4,8 +4,7 @@
 :mod:`bridgekit.theory.densities`.
 """
 
-LOADERS = ("NAMES", "SPLITS", "Images", "data_root", "download", "identity", "load", "mixture", "one_shape")
-LOADERS += ("present",)
+LOADERS = ("SPLITS", "Images", "data_root", "download", "identity", "load", "mixture", "one_shape", "present")
 
 
 def __getattr__(name: str):
