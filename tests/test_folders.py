@@ -167,7 +167,7 @@ def test_folder_errors(tmp_path, monkeypatch):
     (tmp_path / "f" / "a").mkdir()
     fails("f/a holds no image: add some, or remove this class folder")
     picture(tmp_path / "f" / "a" / "0.png")
-    fails("f has no test image, since no class has five: add some, or put images into train/", split="test")
+    fails("f has no test image, since no class has five: add some, or make train/", split="test")
     broken = tmp_path / "f" / "a" / "1.png"
     broken.write_bytes((tmp_path / "f" / "a" / "0.png").read_bytes()[:40])
     fails(r"f/a/1.png cannot be read as an image .*repair or remove it")

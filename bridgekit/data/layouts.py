@@ -54,9 +54,7 @@ class Found:
         """The split's images; BridgekitError where it has none."""
         if self.splits.get(split):
             return self.splits[split]
-        wrong = (
-            f"has no {split} image, since no class has five: add some, or put images into train/ and test/."
-        )
+        wrong = f"has no {split} image, since no class has five: add some, or make train/ and test/ of them."
         if self.origins:
             wrong = f"has {_folders(self.origins.values())} but no {split}/ with class sub-folders."
         raise unfit(self.base, wrong)
