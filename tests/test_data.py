@@ -199,6 +199,8 @@ def files_under(root):
 @pytest.mark.parametrize("pack", [False, True])
 def test_mnist_from_files_packed_or_not(fake, tmp_path, pack):
     raw = lay(fake, tmp_path, pack)
+    if not pack:  # what is there unpacked is taken
+        (raw / "train-images-idx3-ubyte.gz").write_bytes(b"half")
     assert data.present("mnist", tmp_path)
     train, test = (data.load("mnist", split, root=tmp_path) for split in ("train", "test"))
     assert train.x.shape == (30, 1, 28, 28) and test.y.tolist() == [*range(10), *range(10)]

@@ -95,6 +95,11 @@ def test_folder_with_splits_under_the_data_root(tmp_path, monkeypatch):
     assert test.x.unique().item() == pytest.approx(7 / 127.5 - 1)
 
 
+def test_every_fifth_is_counted_in_the_order_of_whole_paths(tmp_path):
+    base = tree(tmp_path / "f", *(f"a/deep/{i}.png" for i in range(4)), "a/deep-0.png")
+    assert load(base, "test").x[0, 0, 0, 0] == pytest.approx(3 / 127.5 - 1)
+
+
 def test_a_class_may_be_called_train(tmp_path):
     for kind in ("train", "plane"):
         for i in range(5):
@@ -272,11 +277,11 @@ def test_splits_by_their_usual_names(tmp_path, train, test, capsys):
 
 
 def test_a_validation_set_beside_a_test_set_is_passed_over_aloud(tmp_path, capsys):
-    base = tree(tmp_path / "f", "train/a/0.png", "test/a/1.png", "val/a/2.png", "0.png")
+    base = tree(tmp_path / "f", "train/a/0.png", "test/a/1.png", "val/a/2.png", "0.png", "train/1.png")
     tree(base, "notes/train/0.txt", "notes/test/0.txt")
     assert len(load(base)) == len(load(base, "test")) == 1
     said = capsys.readouterr().err
-    assert "passed over: 1 image in no class folder" in said and "passed over: notes/ and val/" in said
+    assert "passed over: 2 images in no class folder" in said and "passed over: notes/ and val/" in said
 
 
 def test_classes_too_small_for_a_test_image_are_said(tmp_path, capsys):

@@ -170,7 +170,7 @@ def _common_classes(base: Path, origins: dict[str, str], listed: dict[str, dict]
             alike = next((other for other in train if _plain(other) == _plain(name)), None)
             rest = f", but {origins['train']}/{alike}: give both one name" if alike else " alone"
             raise unfit(base, f"has the class {origins['test']}/{name}{rest}. Test classes are trained on.")
-    return sorted(train or test)
+    return list(train or test)
 
 
 def _plain(name: str) -> str:
