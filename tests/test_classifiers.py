@@ -8,7 +8,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -95,10 +94,10 @@ def test_loss_is_the_negative_log_probability_of_the_label(shift):
     game = classification(dataset, rounds=2, batch=16, width=4, shift=shift)
     (turn,) = game.phase("learn").turns
     index, move = torch.arange(16) * 2, torch.rand(16, 2)
-    nets = SimpleNamespace(C=net(classes=3))
-    loss = turn.losses(nets, SimpleNamespace(index=index, move=move), SimpleNamespace())["C"]
+    classifier = net(classes=3)
+    loss = turn(C=classifier, index=index, move=move)["C"]
     x = shifted(dataset.x[index], move, shift)
-    p = nets.C(x).exp()
+    p = classifier(x).exp()
     chosen = (p / p.sum(-1, keepdim=True))[torch.arange(16), dataset.y[index]]
     torch.testing.assert_close(loss, -chosen.log().mean())
 

@@ -88,8 +88,8 @@ def poisoned(game, phase, fate, moves=("D",)):
         if turn.moves != moves:
             return turn
 
-        def losses(nets, batch, now):
-            return {name: loss * now.fate for name, loss in turn.losses(nets, batch, now).items()}
+        def losses(**there):
+            return {name: loss * there["fate"] for name, loss in turn(**there).items()}
 
         return replace(turn, losses=losses)
 

@@ -32,8 +32,8 @@ def plane(**settings):
     return setups.plane(data.mixture("gaussians25"), **({"batch": 16, "hidden": 8, "depth": 2} | settings))
 
 
-def reverse_kl_gan(arena=None, **settings):
-    return baselines.gan(arena or plane(), adversarial.reverse_kl, **settings)
+def reverse_kl_gan(setup=None, **settings):
+    return baselines.gan(setup or plane(), adversarial.reverse_kl, **settings)
 
 
 GAMES = {
@@ -136,9 +136,9 @@ def test_d_steps_are_steps_on_fresh_samples():
     seen = []
     d, *_ = game.phases[0].turns
 
-    def spying(nets, batch, now):
-        seen.append((batch.x, batch.z))
-        return d.losses(nets, batch, now)
+    def spying(G, D, x, z):
+        seen.append((x, z))
+        return d.losses(G, D, x, z)
 
     spied = replace(game, phases=(Phase("train", 1, (replace(d, losses=spying),) * 3),))
     play(spied, start(spied, [0]), "train")

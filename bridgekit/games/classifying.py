@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +10,7 @@ from torch.nn import functional as F
 
 from bridgekit.models.residual import ResidualNet
 from bridgekit.play.draws import FromTensor, Uniform
-from bridgekit.play.game import Game, Phase, Player, Turn
+from bridgekit.play.game import Game, Phase, Player, Turn, adam, recorded
 
 if TYPE_CHECKING:
     from bridgekit.data.images import Images
@@ -31,6 +30,7 @@ def shifted(x: Tensor, draw: Tensor, reach: int) -> Tensor:
     return found.permute(0, 3, 1, 2).contiguous()
 
 
+@recorded
 def classification(
     dataset: Images,
     *,
@@ -44,19 +44,15 @@ def classification(
 
     Each image is moved anew by up to ``shift`` pixels each way whenever it is drawn. One trial at a time.
     """
-    settings = dict(locals())
-    draws = {
-        "index": FromTensor(torch.arange(len(dataset), device=dataset.x.device), batch),
-        "move": Uniform((batch, 2)),
-    }
 
-    def losses(nets: SimpleNamespace, batch: SimpleNamespace, now: SimpleNamespace) -> dict[str, Tensor]:
-        x = dataset.x[batch.index]
-        x = shifted(x, batch.move, shift) if shift else x
-        return {"C": F.cross_entropy(nets.C(x), dataset.y[batch.index])}
+    def losses(C, index, move):
+        x = dataset.x[index]
+        x = shifted(x, move, shift) if shift else x
+        return {"C": F.cross_entropy(C(x), dataset.y[index])}
 
+    rows = torch.arange(len(dataset), device=dataset.x.device)
+    turn = Turn(losses, ("C",), {"index": FromTensor(rows, batch), "move": Uniform((batch, 2))})
     classes, channels = len(dataset.classes), dataset.x.shape[1]
-    build = lambda generators: ResidualNet(generators, classes, channels, width)  # noqa: E731
-    phase = Phase("learn", rounds, (Turn(("C",), draws, losses),))
-    player = Player(("C",), lr, (0.9, 0.999))
-    return Game("classification", {"C": build}, {"C": player}, (phase,), settings, stacked=False)
+    networks = {"C": lambda generators: ResidualNet(generators, classes, channels, width)}
+    players = {"C": Player(("C",), adam(lr, 0.9))}
+    return Game(networks, players, (Phase("learn", rounds, (turn,)),), stacked=False)
