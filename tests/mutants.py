@@ -25,7 +25,7 @@ def _edits(node: ast.AST, modules: set[str]) -> Iterator[ast.AST]:
     """What may stand in the place of ``node``. ``modules``: names whose attributes are functions."""
     match node:
         case ast.FunctionDef(args=ast.arguments(args=[a, b, *rest]) as arguments):
-            if ast.unparse(a.annotation) == ast.unparse(b.annotation):
+            if a.annotation and b.annotation and ast.unparse(a.annotation) == ast.unparse(b.annotation):
                 yield _but(node, args=_but(arguments, args=[b, a, *rest]))
         case ast.Return(value=ast.expr() as value):
             yield ast.Return(ast.UnaryOp(ast.USub(), value))
