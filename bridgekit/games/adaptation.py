@@ -1,4 +1,5 @@
-"""Adversarial domain adaptation, paper B's section 3.1, eqs 1-5 (Ganin et al. 2016)."""
+"""Adversarial domain adaptation, paper B's section 3.1, eqs 1-5 (Ganin et
+al. 2016)."""
 
 from __future__ import annotations
 
@@ -13,14 +14,22 @@ from bridgekit.theory import labelling, likelihood
 
 @recorded
 def adversarial_domain_adaptation(
-    setup: Setup, target: Images, *, weight: float = 1.0, features: int = 32, rounds: int = 2000
+    setup: Setup,
+    target: Images,
+    *,
+    weight: float = 1.0,
+    features: int = 32,
+    rounds: int = 2000,
 ) -> Game:
-    """G extracts features from both domains, C classifies the source's, D tells the domains apart.
+    """G extracts features from both domains, C classifies the source's, D
+    tells the domains apart.
 
-    The source is the images of ``setup``, a flat one. D learns eq 4, y = 1 for the source; G learns eq 5, the
-    same reversed, times ``weight``, and beside it, with C, the source's labels: the loss that the paper
-    leaves out of its equations. The target's labels are never used. ``weight`` 0 is training on the source
-    alone. Raises BridgekitError where the two domains differ in shape.
+    The source is the images of ``setup``, a flat one. D learns eq 4, y = 1
+    for the source; G learns eq 5, the same reversed, times ``weight``, and
+    beside it, with C, the source's labels: the loss that the paper leaves
+    out of its equations. The target's labels are never used. ``weight`` 0
+    is training on the source alone. Raises BridgekitError where the two
+    domains differ in shape.
     """
     source, batch = setup.data, setup.batch
     d = one_shape(source, target)
@@ -41,10 +50,17 @@ def adversarial_domain_adaptation(
         log_class = C(x.chunk(2, -2)[0]).log_softmax(-1)
         log_p = log_class.gather(-1, source[..., d:].long()).squeeze(-1)
         classified = likelihood.negative_log_likelihood(log_p).mean(-1)
-        confused = labelling.label_nll(labelling.reverse(D(x)), labels).mean(-1)
+        confused = labelling.label_nll(
+            labelling.reverse(D(x)), labels
+        ).mean(-1)
         return dict.fromkeys(("G", "C"), classified + weight * confused)
 
-    labelled = torch.cat([source.x.flatten(1), source.y[:, None].to(source.x)], 1)
-    draws = {"source": FromTensor(labelled, batch), "target": FromTensor(target.x.flatten(1), batch)}
+    labelled = torch.cat(
+        [source.x.flatten(1), source.y[:, None].to(source.x)], 1
+    )
+    draws = {
+        "source": FromTensor(labelled, batch),
+        "target": FromTensor(target.x.flatten(1), batch),
+    }
     turns = Turn(telling, ("D",), draws), Turn(learning, ("G", "C"), draws)
     return setup.train(rounds, turns, networks=networks)

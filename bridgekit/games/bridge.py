@@ -1,6 +1,8 @@
-r"""The alpha-Bridge, paper A's Algorithm 1, and the two other ways to combine both ends that it rejects.
+r"""The alpha-Bridge, paper A's Algorithm 1, and the two other ways to
+combine both ends that it rejects.
 
-Players: G (theta), E (phi, the encoder), D (beta). All turns reduce by the mean over the batch.
+Players: G (theta), E (phi, the encoder), D (beta). All turns reduce by the
+mean over the batch.
 """
 
 from __future__ import annotations
@@ -12,14 +14,20 @@ from torch import Tensor
 
 from bridgekit.errors import BridgekitError
 from bridgekit.games.setups import Setup
-from bridgekit.games.turns import discriminator_turns, elbo_terms, generator_turn, ml_turn
+from bridgekit.games.turns import (
+    discriminator_turns,
+    elbo_terms,
+    generator_turn,
+    ml_turn,
+)
 from bridgekit.play.game import Game, Phase, Turn, recorded
 from bridgekit.theory import adversarial, likelihood
 from bridgekit.theory import alpha as twins
 
 
 def bridge_turn(setup: Setup, sigma: float, clip: float) -> Turn:
-    """Eq 15 for G and the plain ELBO for E; alpha and gamma come from the schedule."""
+    """Eq 15 for G and the plain ELBO for E; alpha and gamma come from the
+    schedule."""
 
     def losses(G, E, D, x, eps, z, alpha, gamma):
         nll, kl = elbo_terms(setup, sigma, G, E, x, eps)
@@ -32,11 +40,14 @@ def bridge_turn(setup: Setup, sigma: float, clip: float) -> Turn:
             "E": likelihood.negative_elbo(nll, kl).mean(-1),
         }
 
-    return Turn(losses, ("G", "E"), {"x": setup.x, "eps": setup.z, "z": setup.z})
+    return Turn(
+        losses, ("G", "E"), {"x": setup.x, "eps": setup.z, "z": setup.z}
+    )
 
 
 def combination_turn(setup: Setup, sigma: float, weight: float) -> Turn:
-    """``(1 - weight)`` times eq 14's loss plus ``weight`` times eq 7's for G, and the plain ELBO for E."""
+    """``(1 - weight)`` times eq 14's loss plus ``weight`` times eq 7's for
+    G, and the plain ELBO for E."""
 
     def losses(G, E, D, x, eps, z):
         nll, kl = elbo_terms(setup, sigma, G, E, x, eps)
@@ -46,14 +57,21 @@ def combination_turn(setup: Setup, sigma: float, weight: float) -> Turn:
             "E": likelihood.negative_elbo(nll, kl).mean(-1),
         }
 
-    return Turn(losses, ("G", "E"), {"x": setup.x, "eps": setup.z, "z": setup.z})
+    return Turn(
+        losses, ("G", "E"), {"x": setup.x, "eps": setup.z, "z": setup.z}
+    )
 
 
-def rising_alpha(gamma: Callable[[Tensor], Tensor]) -> Callable[[int], Mapping[str, Tensor]]:
-    """Step II's schedule: alpha linear from just above 0 to just below 1, gamma_alpha beside it."""
+def rising_alpha(
+    gamma: Callable[[Tensor], Tensor],
+) -> Callable[[int], Mapping[str, Tensor]]:
+    """Step II's schedule: alpha linear from just above 0 to just below 1,
+    gamma_alpha beside it."""
 
     def schedule(rounds: int) -> dict[str, Tensor]:
-        alpha = torch.arange(1, rounds + 1, dtype=torch.float64) / (rounds + 1)
+        alpha = torch.arange(1, rounds + 1, dtype=torch.float64) / (
+            rounds + 1
+        )
         return {"alpha": alpha.float(), "gamma": gamma(alpha).float()}
 
     return schedule
@@ -70,21 +88,34 @@ def alpha_bridge(
     d_steps: int = 1,
     penalty: float = 0.0,
 ) -> Game:
-    """Paper A, Algorithm 1: phases ``I`` (ML, D pre-trained), ``II`` (alpha 0+ to 1-), ``III`` (reverse KL).
+    """Paper A, Algorithm 1: phases ``I`` (ML, D pre-trained), ``II`` (alpha
+    0+ to 1-), ``III`` (reverse KL).
 
-    ``sigma`` is the surrogate's observation noise, ``clip`` bounds ``|f|`` in the weights only; ``gamma`` is
-    ``twins.linear_gamma``, say, or ``functools.partial(twins.sigmoid_gamma, c=10.0, d=-5.0)``. ``d_steps``
-    and ``penalty`` are D's, as in :func:`bridgekit.games.baselines.gan`. E learns the ELBO throughout.
-    Raises BridgekitError for other than three numbers of rounds.
+    ``sigma`` is the surrogate's observation noise, ``clip`` bounds ``|f|``
+    in the weights only; ``gamma`` is ``twins.linear_gamma``, say, or
+    ``functools.partial(twins.sigmoid_gamma, c=10.0, d=-5.0)``. ``d_steps``
+    and ``penalty`` are D's, as in :func:`bridgekit.games.baselines.gan`. E
+    learns the ELBO throughout. Raises BridgekitError for other than three
+    numbers of rounds.
     """
     if len(rounds) != 3:
-        raise BridgekitError(f"the bridge has three steps, I, II and III; {list(rounds)} are {len(rounds)}")
+        raise BridgekitError(
+            "the bridge has three steps, I, II and III; "
+            f"{list(rounds)} are {len(rounds)}"
+        )
     d = discriminator_turns(setup, steps=d_steps, penalty=penalty)
     adverse = generator_turn(setup, adversarial.reverse_kl)
     phases = (
         Phase("I", rounds[0], (*d, ml_turn(setup, sigma))),
-        Phase("II", rounds[1], (*d, bridge_turn(setup, sigma, clip)), rising_alpha(gamma)),
-        Phase("III", rounds[2], (*d, adverse, ml_turn(setup, sigma, ("E",)))),
+        Phase(
+            "II",
+            rounds[1],
+            (*d, bridge_turn(setup, sigma, clip)),
+            rising_alpha(gamma),
+        ),
+        Phase(
+            "III", rounds[2], (*d, adverse, ml_turn(setup, sigma, ("E",)))
+        ),
     )
     return setup.game(phases)
 
@@ -99,10 +130,12 @@ def fine_tuning(
     d_steps: int = 1,
     penalty: float = 0.0,
 ) -> Game:
-    """Adversarial fine-tuning: ML as in step I, then eqs 4 and 7 from its weights, with G's Adam fresh.
+    """Adversarial fine-tuning: ML as in step I, then eqs 4 and 7 from its
+    weights, with G's Adam fresh.
 
-    Phase ``warm`` goes on with the pre-trained D, phase ``cold`` with a D that has never seen a sample: play
-    either from a branch of the state after ``I``. E rests in both. The default is paper A's Figure 1; with
+    Phase ``warm`` goes on with the pre-trained D, phase ``cold`` with a D
+    that has never seen a sample: play either from a branch of the state
+    after ``I``. E rests in both. The default is paper A's Figure 1; with
     ``rounds=8000``, ``I`` and ``warm`` together are as long as the bridge.
     """
     d = discriminator_turns(setup, steps=d_steps, penalty=penalty)
@@ -110,7 +143,9 @@ def fine_tuning(
     phases = (
         Phase("I", ml_rounds, (*d, ml_turn(setup, sigma))),
         Phase("warm", rounds, adversarial_turns, fresh=("G",)),
-        Phase("cold", rounds, adversarial_turns, fresh=("G", "D"), cold=("D",)),
+        Phase(
+            "cold", rounds, adversarial_turns, fresh=("G", "D"), cold=("D",)
+        ),
     )
     return setup.game(phases)
 
@@ -125,10 +160,12 @@ def fixed_combination(
     d_steps: int = 1,
     penalty: float = 0.0,
 ) -> Game:
-    """``(1 - weight)`` forward plus ``weight`` reverse KL from scratch: what paper A says does not work well.
+    """``(1 - weight)`` forward plus ``weight`` reverse KL from scratch:
+    what paper A says does not work well.
 
-    A convex combination of the two *different* gradients, eqs 14 and 7, with one weight for all rounds; eq 12
-    combines two forms of the *same* gradient. The one phase is ``train``.
+    A convex combination of the two *different* gradients, eqs 14 and 7,
+    with one weight for all rounds; eq 12 combines two forms of the *same*
+    gradient. The one phase is ``train``.
     """
     d = discriminator_turns(setup, steps=d_steps, penalty=penalty)
     return setup.train(rounds, (*d, combination_turn(setup, sigma, weight)))

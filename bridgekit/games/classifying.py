@@ -1,4 +1,5 @@
-"""A classifier as a game of one player: what judges images is trained by the loop that trains everything."""
+"""A classifier as a game of one player: what judges images is trained by
+the loop that trains everything."""
 
 from __future__ import annotations
 
@@ -17,16 +18,23 @@ if TYPE_CHECKING:
 
 
 def shifted(x: Tensor, draw: Tensor, reach: int) -> Tensor:
-    """Each image moved by whole pixels, up to ``reach`` each way, its edge repeated.
+    """Each image moved by whole pixels, up to ``reach`` each way, its edge
+    repeated.
 
-    ``x`` (B, C, H, W); ``draw`` (B, 2), uniform on [0, 1), for rows and columns.
+    ``x`` (B, C, H, W); ``draw`` (B, 2), uniform on [0, 1), for rows and
+    columns.
     """
     h, w = x.shape[-2:]
     start = (draw * (2 * reach + 1)).long()
     rows = start[:, :1] + torch.arange(h, device=x.device) - reach
     columns = start[:, 1:] + torch.arange(w, device=x.device) - reach
     image = torch.arange(len(x), device=x.device)[:, None, None]
-    found = x[image, :, rows.clamp(0, h - 1)[:, :, None], columns.clamp(0, w - 1)[:, None, :]]
+    found = x[
+        image,
+        :,
+        rows.clamp(0, h - 1)[:, :, None],
+        columns.clamp(0, w - 1)[:, None, :],
+    ]
     return found.permute(0, 3, 1, 2).contiguous()
 
 
@@ -40,9 +48,11 @@ def classification(
     lr: float = 1e-3,
     shift: int = 0,
 ) -> Game:
-    """One player C, a residual network, minimises the mean of ``-log p(y|x)`` in nats over batches.
+    """One player C, a residual network, minimises the mean of ``-log
+    p(y|x)`` in nats over batches.
 
-    Each image is moved anew by up to ``shift`` pixels each way whenever it is drawn. One trial at a time.
+    Each image is moved anew by up to ``shift`` pixels each way whenever it
+    is drawn. One trial at a time.
     """
 
     def losses(C, index, move):
@@ -51,8 +61,18 @@ def classification(
         return {"C": F.cross_entropy(C(x), dataset.y[index])}
 
     rows = torch.arange(len(dataset), device=dataset.x.device)
-    turn = Turn(losses, ("C",), {"index": FromTensor(rows, batch), "move": Uniform((batch, 2))})
+    turn = Turn(
+        losses,
+        ("C",),
+        {"index": FromTensor(rows, batch), "move": Uniform((batch, 2))},
+    )
     classes, channels = len(dataset.classes), dataset.x.shape[1]
-    networks = {"C": lambda generators: ResidualNet(generators, classes, channels, width)}
+    networks = {
+        "C": lambda generators: ResidualNet(
+            generators, classes, channels, width
+        )
+    }
     players = {"C": Player(("C",), adam(lr, 0.9))}
-    return Game(networks, players, (Phase("learn", rounds, (turn,)),), stacked=False)
+    return Game(
+        networks, players, (Phase("learn", rounds, (turn,)),), stacked=False
+    )

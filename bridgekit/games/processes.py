@@ -1,11 +1,14 @@
-r"""Adversarial games of paper B in its own notation: ADA, InfoGAN, the adversarial autoencoder, CycleGAN.
+r"""Adversarial games of paper B in its own notation: ADA, InfoGAN, the
+adversarial autoencoder, CycleGAN.
 
-One :class:`Process` maps a source into a space where samples of the target are given; there a discriminator
-tells the two apart, and a likelihood reads the source back. Codes mapped to data are InfoGAN (eq 15), data
-mapped to codes the adversarial autoencoder (eq 35), and the two at once, between two kinds of images,
-CycleGAN: each is the same function with other arguments. All are played on a flat setup, so that all seeds
-are one batch of trials; the discriminators are spectrally normalised, one power iteration before each of
-their steps.
+One :class:`Process` maps a source into a space where samples of the target
+are given; there a discriminator tells the two apart, and a likelihood reads
+the source back. Codes mapped to data are InfoGAN (eq 15), data mapped to
+codes the adversarial autoencoder (eq 35), and the two at once, between two
+kinds of images, CycleGAN: each is the same function with other arguments.
+All are played on a flat setup, so that all seeds are one batch of trials;
+the discriminators are spectrally normalised, one power iteration before
+each of their steps.
 """
 
 from __future__ import annotations
@@ -31,11 +34,13 @@ There = Mapping[str, Any]  # networks and batches by name
 
 @dataclass(frozen=True)
 class Process:
-    """One adversarial process: ``forward`` maps the draw ``source`` to where the draw ``target`` lives.
+    """One adversarial process: ``forward`` maps the draw ``source`` to
+    where the draw ``target`` lives.
 
-    ``discriminator`` is the network that tells the mapped (y = 0) from the given (y = 1) there, a logit.
-    ``log_source(there, made, source)`` is the log-likelihood of each source sample given what was made of it,
-    ``(T, B)``.
+    ``discriminator`` is the network that tells the mapped (y = 0) from the
+    given (y = 1) there, a logit. ``log_source(there, made, source)`` is the
+    log-likelihood of each source sample given what was made of it, ``(T,
+    B)``.
     """
 
     source: str
@@ -44,14 +49,20 @@ class Process:
     discriminator: str
     log_source: Callable[[There, Tensor, Tensor], Tensor]
 
-    def labelled(self, given: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
-        """Given and made samples as one batch ``(T, 2B, d)``, and their labels y ``(2B,)``."""
-        y = torch.ones(2 * given.shape[-2], dtype=given.dtype, device=given.device)
+    def labelled(
+        self, given: Tensor, made: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Given and made samples as one batch ``(T, 2B, d)``, and their
+        labels y ``(2B,)``."""
+        y = torch.ones(
+            2 * given.shape[-2], dtype=given.dtype, device=given.device
+        )
         y[given.shape[-2] :] = 0
         return torch.cat([given, made], -2), y
 
     def told(self, there: There) -> Tensor:
-        """Eqs 15 and 35 for phi, the discriminator, ``(T,)``; the source's likelihood is constant for it."""
+        """Eqs 15 and 35 for phi, the discriminator, ``(T,)``; the source's
+        likelihood is constant for it."""
         with torch.no_grad():
             made = there[self.forward](there[self.source])
         x, y = self.labelled(there[self.target], made)
@@ -59,13 +70,21 @@ class Process:
         return labelling.infogan(f, y, torch.zeros_like(f)).mean(-1)
 
     def made(self, there: There) -> Tensor:
-        """Eqs 15 and 35 for theta and eta, ``(T,)``: the discriminator reversed, and the source read back."""
+        """Eqs 15 and 35 for theta and eta, ``(T,)``: the discriminator
+        reversed, and the source read back."""
         source = there[self.source]
         made = there[self.forward](source)
         x, y = self.labelled(there[self.target], made)
-        f, log_source = there[self.discriminator](x), self.log_source(there, made, source)
-        log_source = torch.cat([torch.zeros_like(log_source), log_source], -1)
-        return labelling.infogan(labelling.reverse(f), y, log_source).mean(-1)
+        f, log_source = (
+            there[self.discriminator](x),
+            self.log_source(there, made, source),
+        )
+        log_source = torch.cat(
+            [torch.zeros_like(log_source), log_source], -1
+        )
+        return labelling.infogan(labelling.reverse(f), y, log_source).mean(
+            -1
+        )
 
 
 def processes_game(
@@ -75,28 +94,38 @@ def processes_game(
     processes: Sequence[Process],
     draws: Mapping[str, Draw],
 ) -> Game:
-    """Discriminators learn eq 15 or 35 for phi, then all others the sum of the processes' other sides."""
+    """Discriminators learn eq 15 or 35 for phi, then all others the sum of
+    the processes' other sides."""
     of_phi = tuple(process.discriminator for process in processes)
     others = tuple(network for network in networks if network not in of_phi)
 
     def telling(**there):
-        return {process.discriminator: process.told(there) for process in processes}
+        return {
+            process.discriminator: process.told(there)
+            for process in processes
+        }
 
     def making(**there):
-        loss = torch.stack([process.made(there) for process in processes]).sum(0)
+        loss = torch.stack(
+            [process.made(there) for process in processes]
+        ).sum(0)
         return dict.fromkeys(others, loss)
 
     def iterate(**nets):
         for name in of_phi:
             power_iteration(nets[name])
 
-    turns = Turn(telling, of_phi, draws, iterate), Turn(making, others, draws)
+    turns = (
+        Turn(telling, of_phi, draws, iterate),
+        Turn(making, others, draws),
+    )
     return setup.train(rounds, turns, networks=networks)
 
 
 @dataclass(frozen=True)
 class Codes:
-    """InfoGAN's codes ``(batch, classes + normal)``: a class, one-hot and uniform, then standard normals."""
+    """InfoGAN's codes ``(batch, classes + normal)``: a class, one-hot and
+    uniform, then standard normals."""
 
     batch: int
     classes: int
@@ -104,20 +133,34 @@ class Codes:
 
     def chunk(self, rounds: int, generator: torch.Generator) -> Tensor:
         on = generator.device
-        labels = torch.randint(self.classes, (rounds, self.batch), generator=generator, device=on)
-        rest = torch.randn(rounds, self.batch, self.normal, generator=generator, device=on)
-        return torch.cat([F.one_hot(labels, self.classes).to(rest), rest], -1)
+        labels = torch.randint(
+            self.classes,
+            (rounds, self.batch),
+            generator=generator,
+            device=on,
+        )
+        rest = torch.randn(
+            rounds, self.batch, self.normal, generator=generator, device=on
+        )
+        return torch.cat(
+            [F.one_hot(labels, self.classes).to(rest), rest], -1
+        )
 
     def take(self, drawn: Tensor) -> Tensor:
         return drawn
 
 
-def code_log_prob(answer: Tensor, codes: Tensor, classes: int, continuous: int) -> Tensor:
-    r"""InfoGAN's :math:`\log q_\eta(z|x,y{=}0)` of the class and of the first ``continuous`` normals.
+def code_log_prob(
+    answer: Tensor, codes: Tensor, classes: int, continuous: int
+) -> Tensor:
+    r"""InfoGAN's :math:`\log q_\eta(z|x,y{=}0)` of the class and of the
+    first ``continuous`` normals.
 
-    ``answer`` (T, B, classes + continuous): class logits, then the normals' means, their standard deviation
-    fixed at 1 (a free one has a likelihood without bound, and the class is not worth learning beside it).
-    ``codes`` (T, B, classes + continuous + the rest, which nobody recovers). Returns (T, B) in nats.
+    ``answer`` (T, B, classes + continuous): class logits, then the normals'
+    means, their standard deviation fixed at 1 (a free one has a likelihood
+    without bound, and the class is not worth learning beside it). ``codes``
+    (T, B, classes + continuous + the rest, which nobody recovers). Returns
+    (T, B) in nats.
     """
     logits, mean = answer.split([classes, continuous], -1)
     given = codes[..., classes : classes + continuous]
@@ -127,12 +170,19 @@ def code_log_prob(answer: Tensor, codes: Tensor, classes: int, continuous: int) 
 
 @recorded
 def infogan(
-    setup: Setup, *, classes: int = 10, continuous: int = 2, noise: int = 16, rounds: int = 2000
+    setup: Setup,
+    *,
+    classes: int = 10,
+    continuous: int = 2,
+    noise: int = 16,
+    rounds: int = 2000,
 ) -> Game:
-    """Paper B, eq 15 (Chen et al. 2016): G draws images from codes, and Q reads the code back.
+    """Paper B, eq 15 (Chen et al. 2016): G draws images from codes, and Q
+    reads the code back.
 
-    A code is one of ``classes``, ``continuous`` normals that Q recovers, and ``noise`` that it does not.
-    Q is a network of its own here. The log-likelihood has weight 1, as eq 15 has it.
+    A code is one of ``classes``, ``continuous`` normals that Q recovers,
+    and ``noise`` that it does not. Q is a network of its own here. The
+    log-likelihood has weight 1, as eq 15 has it.
     """
     d = setup.x.x.shape[1]
     networks = {
@@ -144,16 +194,29 @@ def infogan(
     def log_code(there: There, made: Tensor, codes: Tensor) -> Tensor:
         return code_log_prob(there["Q"](made), codes, classes, continuous)
 
-    draws = {"x": setup.x, "z": Codes(setup.batch, classes, continuous + noise)}
-    return processes_game(setup, rounds, networks, [Process("z", "x", "G", "D", log_code)], draws)
+    draws = {
+        "x": setup.x,
+        "z": Codes(setup.batch, classes, continuous + noise),
+    }
+    return processes_game(
+        setup,
+        rounds,
+        networks,
+        [Process("z", "x", "G", "D", log_code)],
+        draws,
+    )
 
 
 @recorded
-def adversarial_autoencoder(setup: Setup, *, z: int = 2, sigma: float = 1.0, rounds: int = 2000) -> Game:
-    """Paper B, eqs 33-36 (Makhzani et al. 2015): InfoGAN with x and z exchanged.
+def adversarial_autoencoder(
+    setup: Setup, *, z: int = 2, sigma: float = 1.0, rounds: int = 2000
+) -> Game:
+    """Paper B, eqs 33-36 (Makhzani et al. 2015): InfoGAN with x and z
+    exchanged.
 
-    E encodes images (eq 34, deterministic), G is the decoder N(G(z), sigma^2) that reads the image back, and
-    D tells codes from the standard normal prior's. ``sigma`` sets the weight of reconstruction.
+    E encodes images (eq 34, deterministic), G is the decoder N(G(z),
+    sigma^2) that reads the image back, and D tells codes from the standard
+    normal prior's. ``sigma`` sets the weight of reconstruction.
     """
     d = setup.x.x.shape[1]
     networks = {
@@ -166,25 +229,38 @@ def adversarial_autoencoder(setup: Setup, *, z: int = 2, sigma: float = 1.0, rou
         return -likelihood.gaussian_nll(x, there["G"](made), sigma)
 
     draws = {"x": setup.x, "z": Normal((setup.batch, z))}
-    return processes_game(setup, rounds, networks, [Process("x", "z", "E", "D", log_image)], draws)
+    return processes_game(
+        setup,
+        rounds,
+        networks,
+        [Process("x", "z", "E", "D", log_image)],
+        draws,
+    )
 
 
 @recorded
-def autoencoder(setup: Setup, *, z: int = 2, sigma: float = 1.0, rounds: int = 2000) -> Game:
-    """The adversarial autoencoder without its adversary, for comparison: D learns, but E does not hear it."""
+def autoencoder(
+    setup: Setup, *, z: int = 2, sigma: float = 1.0, rounds: int = 2000
+) -> Game:
+    """The adversarial autoencoder without its adversary, for comparison: D
+    learns, but E does not hear it."""
     game = adversarial_autoencoder(setup, z=z, sigma=sigma, rounds=rounds)
     telling, making = game.phases[0].turns
 
     def losses(E, G, x, z):
         log_image = -likelihood.gaussian_nll(x, G(E(x)), sigma)
-        return dict.fromkeys(making.moves, likelihood.negative_log_likelihood(log_image).mean(-1) / 2)
+        return dict.fromkeys(
+            making.moves,
+            likelihood.negative_log_likelihood(log_image).mean(-1) / 2,
+        )
 
     turns = telling, Turn(losses, making.moves, making.draws)
     return setup.train(rounds, turns, networks=game.networks)
 
 
 class Residual(MLP):
-    """An MLP of equal ends that adds its output to its input: it starts near the identity map."""
+    """An MLP of equal ends that adds its output to its input: it starts
+    near the identity map."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x + super().forward(x)
@@ -194,12 +270,16 @@ class Residual(MLP):
 
 
 @recorded
-def cycle_gan(setup: Setup, second: Images, *, sigma: float = 1.0, rounds: int = 2000) -> Game:
-    """Paper B, section 3.2.3 (Zhu et al. 2017): eqs 15 and 35 summed, between two kinds of images.
+def cycle_gan(
+    setup: Setup, second: Images, *, sigma: float = 1.0, rounds: int = 2000
+) -> Game:
+    """Paper B, section 3.2.3 (Zhu et al. 2017): eqs 15 and 35 summed,
+    between two kinds of images.
 
-    The setup's images are z and ``second`` is x, unpaired. G draws x from z and E z from x; each is the
-    other's likelihood, N(., sigma^2), where Zhu et al. have absolute differences. D tells x from G(z), C z
-    from E(x). Raises BridgekitError where the two kinds differ in shape.
+    The setup's images are z and ``second`` is x, unpaired. G draws x from z
+    and E z from x; each is the other's likelihood, N(., sigma^2), where Zhu
+    et al. have absolute differences. D tells x from G(z), C z from E(x).
+    Raises BridgekitError where the two kinds differ in shape.
     """
     d = one_shape(setup.data, second)
     sizes = [d, setup.hidden, setup.hidden, d]
@@ -216,6 +296,12 @@ def cycle_gan(setup: Setup, second: Images, *, sigma: float = 1.0, rounds: int =
     def log_x(there: There, made: Tensor, x: Tensor) -> Tensor:
         return -likelihood.gaussian_nll(x, there["G"](made), sigma)
 
-    draws = {"z": setup.x, "x": FromTensor(second.x.flatten(1), setup.batch)}
-    both = Process("z", "x", "G", "D", log_z), Process("x", "z", "E", "C", log_x)
+    draws = {
+        "z": setup.x,
+        "x": FromTensor(second.x.flatten(1), setup.batch),
+    }
+    both = (
+        Process("z", "x", "G", "D", log_z),
+        Process("x", "z", "E", "C", log_x),
+    )
     return processes_game(setup, rounds, networks, both, draws)

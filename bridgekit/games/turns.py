@@ -1,4 +1,5 @@
-"""The turns that several algorithms share: D's, G's against D, and maximum likelihood. All take the mean."""
+"""The turns that several algorithms share: D's, G's against D, and maximum
+likelihood. All take the mean."""
 
 from __future__ import annotations
 
@@ -18,21 +19,32 @@ from bridgekit.theory.densities import kl_to_standard_normal, reparametrise
 
 def discriminator_turns(
     setup: Setup,
-    objective: Callable[[Tensor, Tensor], Tensor] = adversarial.discriminator,
+    objective: Callable[
+        [Tensor, Tensor], Tensor
+    ] = adversarial.discriminator,
     *,
     steps: int = 1,
     penalty: float = 0.0,
 ) -> tuple[Turn, ...]:
-    r"""D learns ``objective(f(x), f(G(z)))``, paper A's eq 4, ``steps`` times a round, each on fresh samples.
+    r"""D learns ``objective(f(x), f(G(z)))``, paper A's eq 4, ``steps``
+    times a round, each on fresh samples.
 
-    ``penalty`` is the weight :math:`\lambda` of the one-centred gradient penalty, evaluated where WGAN-GP has
-    it: at one point of the segment between each real sample and its fake partner. Where the setup's D is
-    spectrally normalised, one power iteration precedes each step. BridgekitError for fewer than one step.
+    ``penalty`` is the weight :math:`\lambda` of the one-centred gradient
+    penalty, evaluated where WGAN-GP has it: at one point of the segment
+    between each real sample and its fake partner. Where the setup's D is
+    spectrally normalised, one power iteration precedes each step.
+    BridgekitError for fewer than one step.
     """
     if steps < 1:
-        raise BridgekitError(f"D takes {steps} steps a round: it would never learn; 1 is the least")
+        raise BridgekitError(
+            f"D takes {steps} steps a round: it would never learn; "
+            "1 is the least"
+        )
     if setup.labelled:
-        raise BridgekitError("only class-conditional games (games.importance) are played on labelled images")
+        raise BridgekitError(
+            "only class-conditional games (games.importance) are played on "
+            "labelled images"
+        )
 
     def learned(G, D, x, z):
         with torch.no_grad():
@@ -44,18 +56,31 @@ def discriminator_turns(
 
     def penalised(G, D, x, z, u):
         loss, fake = learned(G, D, x, z)
-        slope = D.slope(wasserstein.interpolate(x, fake, u, setup.event_dims))
-        return {"D": (loss + penalty * wasserstein.one_centred_penalty(slope, setup.event_dims)).mean(-1)}
+        slope = D.slope(
+            wasserstein.interpolate(x, fake, u, setup.event_dims)
+        )
+        return {
+            "D": (
+                loss
+                + penalty
+                * wasserstein.one_centred_penalty(slope, setup.event_dims)
+            ).mean(-1)
+        }
 
     draws = {"x": setup.x, "z": setup.z}
     if penalty:
         draws["u"] = Uniform((setup.batch,))
     before = (lambda D: power_iteration(D)) if setup.spectral else None
-    return (Turn(penalised if penalty else plain, ("D",), draws, before),) * steps
+    return (
+        Turn(penalised if penalty else plain, ("D",), draws, before),
+    ) * steps
 
 
-def generator_turn(setup: Setup, objective: Callable[[Tensor], Tensor]) -> Turn:
-    """G learns ``objective(f)`` on its own samples: eq 7 with ``adversarial.reverse_kl``."""
+def generator_turn(
+    setup: Setup, objective: Callable[[Tensor], Tensor]
+) -> Turn:
+    """G learns ``objective(f)`` on its own samples: eq 7 with
+    ``adversarial.reverse_kl``."""
 
     def losses(G, D, z):
         return {"G": objective(D(G(z))).mean(-1)}
@@ -64,19 +89,32 @@ def generator_turn(setup: Setup, objective: Callable[[Tensor], Tensor]) -> Turn:
 
 
 def elbo_terms(
-    setup: Setup, sigma: float, G: nn.Module, E: nn.Module, x: Tensor, eps: Tensor
+    setup: Setup,
+    sigma: float,
+    G: nn.Module,
+    E: nn.Module,
+    x: Tensor,
+    eps: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """``-log p~(x|z)`` at one posterior sample, and ``KL[q(z|x) || p(z)]``: both ``(..., B)``."""
+    """``-log p~(x|z)`` at one posterior sample, and ``KL[q(z|x) || p(z)]``:
+    both ``(..., B)``."""
     mu, log_sigma = E(x)
-    nll = likelihood.gaussian_nll(x, G(reparametrise(mu, log_sigma, eps)), sigma, setup.event_dims)
+    nll = likelihood.gaussian_nll(
+        x, G(reparametrise(mu, log_sigma, eps)), sigma, setup.event_dims
+    )
     return nll, kl_to_standard_normal(mu, log_sigma)
 
 
-def ml_turn(setup: Setup, sigma: float, moves: tuple[str, ...] = ("G", "E")) -> Turn:
-    """Eqs 3 and 14: G and E maximise the ELBO of the semi-implicit surrogate; or E alone (step III)."""
+def ml_turn(
+    setup: Setup, sigma: float, moves: tuple[str, ...] = ("G", "E")
+) -> Turn:
+    """Eqs 3 and 14: G and E maximise the ELBO of the semi-implicit
+    surrogate; or E alone (step III)."""
 
     def losses(G, E, x, eps):
-        loss = likelihood.negative_elbo(*elbo_terms(setup, sigma, G, E, x, eps)).mean(-1)
+        loss = likelihood.negative_elbo(
+            *elbo_terms(setup, sigma, G, E, x, eps)
+        ).mean(-1)
         return dict.fromkeys(moves, loss)
 
     return Turn(losses, moves, {"x": setup.x, "eps": setup.z})
