@@ -98,7 +98,7 @@ def test_a_trial_that_fails_leaves_the_others_alone(name):
         torch.testing.assert_close(weights(broken)[key][[0, 2]], value[[0, 2]])
 
 
-def test_looking_and_branching_leave_the_vectors_alone():
+def test_evaluating_and_branching_leave_the_vectors_alone():
     game = GAMES["RKL-SN"]()
     state = play(game, start(game, [0, 1]), "train", 5)
     before = weights(state)
