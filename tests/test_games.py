@@ -62,7 +62,7 @@ def played(game, seeds, rounds=3, **options):
 
 
 @regularised
-def test_trials_side_by_side_are_the_trials_alone_with_a_regularised_d(name):
+def test_batched_trials_are_the_trials_alone_with_a_regularised_d(name):
     game, seeds = GAMES[name](), [3, 1, 4]
     together = weights(played(game, seeds, 12))
     for i, seed in enumerate(seeds):

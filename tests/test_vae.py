@@ -400,7 +400,7 @@ def test_both_of_a_pair_start_from_the_same_weights(pairs, digits, name):
 
 
 @every
-def test_trials_side_by_side_are_the_trials_alone(pairs, digits, name):
+def test_batched_trials_are_the_trials_alone(pairs, digits, name):
     together = games(pairs, digits, temperature=1.5)[name]
     state = play(together, start(together, SEEDS), "train", 8)
     for i, seed in enumerate(SEEDS):

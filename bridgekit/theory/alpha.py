@@ -1,7 +1,8 @@
 r"""The alpha-Bridge's twin gradients and their combination (paper A, eqs 8-16).
 
-The forward twin (eq 10) is a score-function estimator: a weight times the gradient of log p at data. The
-reverse twin (eq 11) is a pathwise estimator: its gradient flows through the model's samples.
+The forward twin (eq 10) is a score-function estimator: a weight times the
+gradient of log p, at data. The reverse twin (eq 11) is a pathwise
+estimator: its gradient flows through the model's own samples.
 
 These are *surrogate losses*: their gradient is the paper's; their value is not the divergence. The weights
 :math:`e^{-\alpha f}` and :math:`e^{(1-\alpha)f}` are always detached: differentiating them gives another,
@@ -56,26 +57,26 @@ def reverse_log_weight(f: Tensor, alpha: Tensor | float, clip: float = float("in
 
 
 def forward_twin(log_p: Tensor, f: Tensor, alpha: Tensor | float, clip: float = float("inf")) -> Tensor:
-    r"""Paper A, eq 10, a score-function estimator: the surrogate whose gradient is :math:`\nabla D^F_\alpha`.
+    r"""Paper A, eq 10: for ``x ~ q``, the surrogate whose gradient is :math:`\nabla D^F_\alpha`.
 
     .. math:: -\frac{1}{1-\alpha}\,\bigl[e^{-\alpha f(x)}\bigr]_{\text{detached}}\,\log p_\theta(x)
 
-    For ``x ~ q``. ``log_p`` carries the gradient; ``f`` is the log-ratio at the same points (eq 6, true or
-    estimated), and is only a weight; ``clip`` bounds ``|f|`` in it, as in :func:`forward_log_weight`.
-    ``alpha < 1``: at 1 step III drops this twin by definition.
+    ``log_p`` carries the gradient; ``f`` is the log-ratio at the same points (eq 6, true or estimated), and
+    is only a weight; ``clip`` bounds ``|f|`` in it, as in :func:`forward_log_weight`. ``alpha < 1``: at 1
+    step III drops this term by definition.
     """
     weight = forward_log_weight(f, alpha, clip).exp().detach() / (1 - alpha)
     return -weight * log_p
 
 
 def reverse_twin(f: Tensor, alpha: Tensor | float, clip: float = float("inf")) -> Tensor:
-    r"""Paper A, eq 11, a pathwise estimator: the surrogate whose gradient is :math:`\nabla D^R_\alpha`.
+    r"""Paper A, eq 11: for ``x = G(z)``, the surrogate whose gradient is :math:`\nabla D^R_\alpha`.
 
     .. math:: -\bigl[e^{(1-\alpha) f(x)}\bigr]_{\text{detached}}\,f(x)
 
-    For ``x = G(z)``. The gradient flows through ``x`` alone: ``f`` is a frozen discriminator's logit at an
-    undetached sample (or an exact log-ratio whose own dependence on the parameters is detached). ``clip``
-    bounds ``|f|`` in the weight only, as in :func:`reverse_log_weight`. ``alpha = 1`` is
+    The gradient flows through ``x`` alone: ``f`` is a frozen discriminator's logit at an undetached sample
+    (or an exact log-ratio whose own dependence on the parameters is detached). ``clip`` bounds ``|f|`` in the
+    weight only, as in :func:`reverse_log_weight`. ``alpha = 1`` is
     :func:`bridgekit.theory.adversarial.reverse_kl`.
     """
     weight = reverse_log_weight(f, alpha, clip).exp().detach()
