@@ -58,7 +58,7 @@ def test_kernel_is_this_interpreter_with_nothing_of_the_users(execute, tmp_path,
         sys.executable,
         str(tmp_path),
         "yes",
-        str(Path(execution.__file__).with_name("__init__.py")),
+        str(Path(execution.__file__).parents[1] / "__init__.py"),
         backend,
     ]
     assert output["data"]["text/plain"].replace("\n", "") == repr(ours)
