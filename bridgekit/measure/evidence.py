@@ -36,9 +36,9 @@ def scores(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int = 500) 
     """
     found = []
     for rows, noise in _chunks(nets, pairs, eps, chunk):
-        coded = [aavae.coded(nets, rows, e) for e in noise]
-        elbo = [-likelihood.negative_elbo(c[0], kl_to_standard_normal(*c[1:3])) for c in coded]
-        weights = torch.stack([_log_weight(*c) for c in coded])
+        arms = [aavae.coded(nets, rows, e) for e in noise]
+        elbo = [-likelihood.negative_elbo(c[0], kl_to_standard_normal(*c[1:3])) for c in arms]
+        weights = torch.stack([_log_weight(*c) for c in arms])
         found.append((torch.stack(elbo).mean(0), likelihood.importance_weighted_bound(weights)))
     elbo, iw = (torch.cat(each, 1) for each in zip(*found, strict=True))
     return {"elbo": elbo, "iw": iw}
@@ -57,11 +57,11 @@ def semi_supervised_scores(
     for rows, noise in _chunks(nets, pairs, eps, chunk):
         x, y = rows.tensor_split([nets.G.outputs], -1)
         log_q = nets.C(x).log_softmax(-1)
-        coded = [aavae.coded_for_each(nets, x, e) for e in noise]
+        arms = [aavae.coded_for_each(nets, x, e) for e in noise]
         even = math.log(y.shape[-1])
-        bounds = [likelihood.negative_elbo(c[0], kl_to_standard_normal(*c[1:3])) + even for c in coded]
+        bounds = [likelihood.negative_elbo(c[0], kl_to_standard_normal(*c[1:3])) + even for c in arms]
         elbo = torch.stack([-aavae.unlabelled_bound(log_q, bound) for bound in bounds]).mean(0)
-        weights = likelihood.importance_weighted_bound(torch.stack([_log_weight(*c) for c in coded]))
+        weights = likelihood.importance_weighted_bound(torch.stack([_log_weight(*c) for c in arms]))
         iw = likelihood.importance_weighted_bound(weights.movedim(-1, 0))
         correct = (log_q.argmax(-1) == y.argmax(-1)).to(elbo)
         found.append((elbo, iw, correct.masked_fill(log_q.isnan().any(-1), math.nan)))
