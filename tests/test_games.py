@@ -62,7 +62,7 @@ def played(game, seeds, rounds=3, **options):
 
 
 @regularised
-def test_trials_side_by_side_are_the_trials_alone_with_a_regularised_d(name):
+def test_batched_trials_are_the_trials_alone_with_a_regularised_d(name):
     game, seeds = GAMES[name](), [3, 1, 4]
     together = weights(played(game, seeds, 12))
     for i, seed in enumerate(seeds):
@@ -98,7 +98,7 @@ def test_a_trial_that_fails_leaves_the_others_alone(name):
         torch.testing.assert_close(weights(broken)[key][[0, 2]], value[[0, 2]])
 
 
-def test_looking_and_branching_leave_the_vectors_alone():
+def test_evaluating_and_branching_leave_the_vectors_alone():
     game = GAMES["RKL-SN"]()
     state = play(game, start(game, [0, 1]), "train", 5)
     before = weights(state)

@@ -124,7 +124,7 @@ def test_a_run_taken_up_again_ends_with_the_same_weights(name, tmp_path):
     assert not same(weights(play(game, start(game, [3]), "train", 4)), straight)
 
 
-def test_trials_side_by_side_are_the_trials_alone():
+def test_batched_trials_are_the_trials_alone():
     game, seeds = importance.iwgan(plane()), [3, 1, 4]
     together = weights(play(game, start(game, seeds), "train", 12))
     for i, seed in enumerate(seeds):

@@ -24,8 +24,7 @@ from bridgekit.models import labelled
 from bridgekit.models.dcgan import DCGANBody, DCGANGenerator
 from bridgekit.models.mlp import MLP
 from bridgekit.play import draws
-from bridgekit.play.evaluation import probe
-from bridgekit.play.evaluation import recalibrated as settled
+from bridgekit.play.evaluation import probe, recalibrated
 from bridgekit.play.game import adam
 from bridgekit.play.loop import fit, play
 from bridgekit.play.state import start
@@ -402,7 +401,7 @@ def test_both_of_a_pair_start_from_the_same_weights(pairs, digits, name):
 
 
 @every
-def test_trials_side_by_side_are_the_trials_alone(pairs, digits, name):
+def test_batched_trials_are_the_trials_alone(pairs, digits, name):
     together = games(pairs, digits, temperature=1.5)[name]
     state = play(together, start(together, SEEDS), "train", 8)
     for i, seed in enumerate(SEEDS):
@@ -450,7 +449,7 @@ def test_training_raises_the_bound_and_d_learns(pairs, digits):
             assert (bounds[1] > bounds[0] + 1).all(), (name, temperature)
 
 
-# ------------------------------------------------------------------------------------------------- looking
+# ----------------------------------------------------------------------------------------------- evaluating
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -619,7 +618,7 @@ def test_convolutional_training_raises_bounds_that_belong_to_their_images(
     eps = torch.randn(1, 60, 3, generator=torch.Generator().manual_seed(0))
     state, bounds = start(game, SEEDS), []
     for now in fit(game, state, "train", 60, at=(15, 60)):
-        before, nets = weights_of(now), settled(game, now, "train")
+        before, nets = weights_of(now), recalibrated(game, now, "train")
         bounds.append(score(nets, rows, eps)["elbo"])
         apart = score(nets, rows[:8], eps[:, :8], chunk=2)["elbo"]
         if temperature is not None:
@@ -627,7 +626,7 @@ def test_convolutional_training_raises_bounds_that_belong_to_their_images(
             weights = evidence.weights(nets, both, z, torch.full((2, 60, 256), 0.5), temperature)
             assert [tuple(each.shape) for each in weights] == [(2, 60), (2, 60)]
         torch.testing.assert_close(apart, bounds[-1][:, :8])
-        assert same(weights_of(now), before), "looking has moved something"
+        assert same(weights_of(now), before), "evaluating has moved something"
         assert all(net.training for net in now.nets.values())
     assert (bounds[1].mean(1) > bounds[0].mean(1) + 1).all()
 
@@ -645,12 +644,12 @@ def test_generating_leaves_no_trace_in_the_averages(larger_pairs, larger, name):
     assert {v for k, v in plain.items() if k[0] == "G"} == {6 if name == "SVAE" else 3}
 
 
-def test_settled_averages_are_those_of_the_present_weights(larger_pairs, larger):
+def test_recalibrated_averages_are_those_of_the_present_weights(larger_pairs, larger):
     """The first normalised layer of E, over all of a trial's images; the state is not touched."""
     game = games(larger_pairs, larger, SEEDS, None, DCGAN)["VAE"]
     state = play(game, start(game, SEEDS), "train", 5)
     before = weights_of(state)
-    nets = settled(game, state, "train", rounds=200)
+    nets = recalibrated(game, state, "train", rounds=200)
     assert same(weights_of(state), before) and not any(net.training for net in vars(nets).values())
     assert weights_of(play(game, state, "train", 7)).keys() == before.keys()
     rows = larger_pairs.unlabelled().rows[game.settings["parts"]]
@@ -666,12 +665,12 @@ def test_settled_averages_are_those_of_the_present_weights(larger_pairs, larger)
         assert ((norm.running_var / spread**2 - 1).abs() < 0.02).all()
 
 
-def test_looking_at_settled_networks_changes_nothing_to_come(larger_pairs, larger):
+def test_evaluating_recalibrated_networks_changes_nothing_to_come(larger_pairs, larger):
     game = games(larger_pairs, larger, SEEDS, 1.5, DCGAN)["VAE"]
     straight = weights_of(play(game, start(game, SEEDS), "train", 6))
     state = start(game, SEEDS)
     for now in fit(game, state, "train", 6, at=(0, 3)):
-        first, second = (settled(game, now, "train") for _ in range(2))
+        first, second = (recalibrated(game, now, "train") for _ in range(2))
         for name, net in vars(first).items():
             assert same(net.state_dict(), vars(second)[name].state_dict())
     assert same(weights_of(state), straight)

@@ -118,7 +118,7 @@ def test_a_run_taken_up_again_ends_with_the_same_weights(name, tmp_path):
 
 
 @every
-def test_trials_side_by_side_are_the_trials_alone(name):
+def test_batched_trials_are_the_trials_alone(name):
     game = GAMES[name]()
     together = weights(play(game, start(game, [3, 1]), "train", 5))
     for i, seed in enumerate((3, 1)):

@@ -32,7 +32,7 @@ def scores(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int = 500) 
     ``iw``, the S-sample importance-weighted bound.
 
     ``pairs`` (N, d + K), or (T, N, d + K) with images of each trial's own; ``eps`` (S, N, z), the same for
-    all trials. ``chunk`` images are looked at together, which changes memory and speed only.
+    all trials. ``chunk`` images are scored together, which changes memory and speed only.
     """
     found = []
     for rows, noise in _chunks(nets, pairs, eps, chunk):

@@ -1,6 +1,10 @@
 r"""The alpha-Bridge's twin gradients and their combination (paper A, eqs
 8-16).
 
+The forward twin (eq 10) is a score-function estimator: a weight times the
+gradient of log p, at data. The reverse twin (eq 11) is a pathwise
+estimator: its gradient flows through the model's own samples.
+
 These are *surrogate losses*: their gradient is the paper's; their value is
 not the divergence. The weights :math:`e^{-\alpha f}` and
 :math:`e^{(1-\alpha)f}` are always detached: differentiating them gives

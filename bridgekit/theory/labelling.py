@@ -148,8 +148,8 @@ def infogan(f: Tensor, y: Tensor, log_code: Tensor) -> Tensor:
     Real examples have no code: :math:`q_\eta(z|x,y{=}1)` is a constant,
     left out, so ``log_code`` is not looked at where y = 1. All ``(...,
     B)``; nothing is detached. With x and z exchanged this is the
-    adversarial autoencoder (eqs 33-35): y and ``f`` then judge codes, y = 1
-    the prior's, and ``log_code`` is the decoder's :math:`\log
+    adversarial autoencoder (eqs 33-35): y and ``f`` are then of codes, y =
+    1 the prior's, and ``log_code`` is the decoder's :math:`\log
     p_\theta(x|z,y{=}0)`.
     """
     return label_nll(f, y) + (1 - y) * likelihood.negative_log_likelihood(
