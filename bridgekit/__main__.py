@@ -58,14 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     ledger = command("claims", show_claims, "the papers' claims and what the reference runs say of them")
     command("doctor", show_doctor, "what this machine can do")
     fetch = command("download", download, "fetch a published data set: mnist, svhn or cifar10")
-    judge = command(
-        "classifier", make_classifier, "train the classifier that judges images like a data set's"
-    )
+    train = command("classifier", make_classifier, "train the evaluation classifier of a data set")
     fetch.add_argument("name", metavar="NAME", help="mnist, svhn or cifar10")
-    judge.add_argument("name", metavar="NAME", help="digits, street, mnist, svhn, cifar10 or folder:PATH")
-    judge.add_argument("--size", type=int, help="the images' side, where it is not the data set's own")
-    judge.add_argument("--channels", type=int, help="1 or 3, where it is not the data set's own")
-    judge.add_argument(
+    train.add_argument("name", metavar="NAME", help="digits, street, mnist, svhn, cifar10 or folder:PATH")
+    train.add_argument("--size", type=int, help="the images' side, where it is not the data set's own")
+    train.add_argument("--channels", type=int, help="1 or 3, where it is not the data set's own")
+    train.add_argument(
         "--device", default="cpu", help="where it is trained; auto takes a GPU if there is one"
     )
     ledger.add_argument("--audit", action="store_true", help="hold the ledger against git's history")
@@ -125,8 +123,8 @@ def run_page(options: argparse.Namespace) -> None:
     """`bridgekit run PAGE`."""
     values = pages.parse(options.page, options.set)
     live = sys.stderr.isatty() and not options.lines
-    for judge in make.classifiers(options.page, options.profile, values):
-        _made(**judge)
+    for classifier in make.classifiers(options.page, options.profile, values):
+        _made(**classifier)
     limit = pages.limit(options.profile, options.limit, bool(values))
     print(make.run(options.page, options.profile, values, options.out, live=live, limit=limit))
 

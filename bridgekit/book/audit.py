@@ -19,6 +19,7 @@ from bridgekit.book import claims, criteria
 from bridgekit.book.criteria import Claim
 from bridgekit.book.parameters import declared_in
 from bridgekit.book.records import git, read_record, without_git
+from bridgekit.book.renamed import renamed, today
 from bridgekit.book.verdicts import CRITERION_FIRST, NOT_RUN, REANALYSED, Verdict
 from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.errors import BridgekitError
@@ -90,8 +91,8 @@ def _record_at(root: Path, commit: str, path: Path) -> dict | None:
         record = json.loads(git(root, "show", f"{commit}:{path}") or "null")
     except ValueError:
         return None
-    known = isinstance(record, dict) and {"criteria", "metrics", "provenance"} <= record.keys()
-    return record if known else None
+    entries = {"criteria", "metrics", "parameters", "provenance"}
+    return renamed(record) if isinstance(record, dict) and entries <= record.keys() else None
 
 
 def _check_untouched(record: dict, older: list[dict | None]) -> None:
@@ -121,7 +122,8 @@ def _another(claim: Claim, record: dict, older: dict | None) -> bool:
 def _check_parameters(root: Path, commit: str, record: dict) -> None:
     """The record has the parameters that its page had when it ran, no fewer."""
     text = git(root, "show", f"{commit}:book/{record['page']}.md")
-    lacking = set(declared_in(text, record["page"])) - set(record["parameters"]) if text else set()
+    declared = set(map(today, declared_in(text, record["page"]))) if text else set()
+    lacking = declared - set(record["parameters"])
     if lacking:
         raise BridgekitError(f"the record lacks the parameters {', '.join(sorted(lacking))}")
 

@@ -22,6 +22,7 @@ from bridgekit import closure
 from bridgekit.book import sums
 from bridgekit.book.displays import Html, stored
 from bridgekit.book.parameters import cells
+from bridgekit.book.renamed import renamed
 from bridgekit.errors import BridgekitError, nearest
 
 SCHEMA = 1
@@ -77,7 +78,7 @@ def as_array(values) -> np.ndarray:
 
 
 def read_record(path: Path) -> dict:
-    """The record at ``path``; BridgekitError if it is damaged, incomplete or of another schema.
+    """The record at ``path``, in today's names; BridgekitError if damaged, incomplete or of another schema.
 
     Where sums lie beside it, its own must be among them.
     """
@@ -93,7 +94,7 @@ def read_record(path: Path) -> dict:
         raise BridgekitError(f"the run record {path} lacks {', '.join(lacking)}. {way_out}")
     if not all(_is_metric(metric) for metric in record["metrics"].values()):
         raise BridgekitError(f"the run record {path} holds a metric without its list of values. {way_out}")
-    return record
+    return renamed(record)
 
 
 def _is_metric(metric) -> bool:
