@@ -20,7 +20,6 @@ from uuid import uuid4
 
 sys.path.insert(0, workflow.basedir)
 
-from bridgekit import closure
 from bridgekit.book import keys, make, pages, placement, site
 from bridgekit.errors import BridgekitError
 from snakemake.exceptions import WorkflowError
@@ -37,14 +36,12 @@ try:
     placement.recover(pages.root())  # what a kill interrupted
     KEYS = {page: keys.key(page, PROFILE) for page in pages.names()}
     JUDGES = {page: make.classifiers(page, PROFILE) for page in KEYS}
-    JUDGE = closure.digest(
-        closure.tree(closure.modules("import bridgekit.measure.classifiers").values(), closure.PACKAGE)
-    )
+    JUDGE = make.classifier_key()
     BOOK = site.key(PROFILE)
     for page in site.discard_damaged(PROFILE):
         print(f"{page}: its executed notebook was damaged; removed, to be made anew", file=sys.stderr)
     if ONLY:
-        pages.source(ONLY)
+        pages.find(ONLY)
 except BridgekitError as error:
     raise WorkflowError(f"bridgekit: {error}") from None
 
@@ -62,9 +59,9 @@ def report(judge):
 def before(wildcards):
     """The classifiers that the page judges with. The scoreboard reads the reference runs: where they are being
     made, it comes after them."""
-    first = wildcards.page in keys.READERS and wildcards.profile == "paper" and not ONLY
-    makers = [page for page in KEYS if page not in keys.READERS] if first else []
-    return [*map(report, JUDGES[wildcards.page]), *expand("_build/notebooks/paper/{page}.ipynb", page=makers)]
+    first = keys.reads_ledger(wildcards.page) and wildcards.profile == pages.PAPER and not ONLY
+    makers = [page for page in KEYS if not keys.reads_ledger(page)] if first else []
+    return [*map(report, JUDGES[wildcards.page]), *expand("_build/notebooks/{profile}/{page}.ipynb", profile=wildcards.profile, page=makers)]
 
 
 LIMITED = f"--limit {shlex.quote(str(LIMIT))}" if LIMIT else ""

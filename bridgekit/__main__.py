@@ -96,15 +96,15 @@ def show_pages(options: argparse.Namespace) -> None:
     profiles = pages.profiles()
     facts = [
         {
-            "page": page,
-            "title": pages.title(page),
+            "page": name,
+            "title": page.title,
             "parameters": {
                 p.name: {"type": p.type, "default": p.default, "range": p.range.text, "help": p.help}
-                for p in pages.declared(page).values()
+                for p in page.parameters.values()
             },
-            "profiles": {profile: pages.resolve(page, profile) for profile in profiles},
+            "profiles": {profile: pages.resolve(name, profile) for profile in profiles},
         }
-        for page in pages.names()
+        for name, page in pages.executed().items()
     ]
     if not facts:
         raise BridgekitError(f"no page of {pages.root() / 'book' / '_toc.yml'} names a kernel in its header")
@@ -123,7 +123,7 @@ def show_pages(options: argparse.Namespace) -> None:
 
 def run_page(options: argparse.Namespace) -> None:
     """`bridgekit run PAGE`."""
-    values = pages.parse(options.page, options.set)
+    values = pages.find(options.page).parse(options.set)
     live = sys.stderr.isatty() and not options.lines
     for judge in make.classifiers(options.page, options.profile, values):
         _made(**judge)

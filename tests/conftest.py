@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bridgekit import spec
 from bridgekit.book import sums
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -72,9 +73,9 @@ import json
 import os
 from pathlib import Path
 
-from bridgekit import errors
+from bridgekit import errors, spec
 
-out = Path(os.environ.get("BRIDGEKIT_OUT", "figures/custom/beta"))
+out = Path(spec.told("out") or "figures/custom/beta")
 out.mkdir(parents=True, exist_ok=True)
 (out / "record.json").write_text(json.dumps({"text": text}))
 ```
@@ -161,7 +162,7 @@ def toy_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyBook:
         book.write(name, text)
     for name in ("Snakefile", "_config.yml", "_toc.yml"):
         shutil.copy(REPOSITORY / name, book.root)
-    for name in ("ROOT", "OUT", "PROFILE", "PROGRESS", "THREADS", "DATA"):
+    for name in ("SPEC", "THREADS", "DATA"):
         monkeypatch.delenv(f"BRIDGEKIT_{name}", raising=False)
     monkeypatch.chdir(book.root)
     return book
@@ -173,6 +174,12 @@ def toy_repository(toy_book: ToyBook) -> ToyBook:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPOSITORY / "bridgekit", toy_book.root / "bridgekit", ignore=ignore)
     return toy_book
+
+
+def tell(monkeypatch: pytest.MonkeyPatch, file: Path, **what: object) -> None:
+    """What the command line tells a kernel, for this test: in a file of its own."""
+    file.write_text(json.dumps(what, default=str))
+    monkeypatch.setenv(spec.NAME, str(file))
 
 
 def damaged(content: bytes, count: int, seed: int = 0) -> Iterator[bytes]:

@@ -74,8 +74,9 @@ def stand_in(toy_book, monkeypatch):
     toy_book.write("claims.yml", "[]\n")
     stand = SimpleNamespace(root=toy_book.root, write=toy_book.write, drawn=NEW, meanwhile=lambda: None)
 
-    def execute(source, parameters, draft, failed, home, env, *more, **options):
-        placement.put(result(stand.drawn), Path(env["BRIDGEKIT_OUT"]), "beta", home)
+    def execute(source, parameters, work, failed, home, env, *more):
+        out = json.loads(Path(env["BRIDGEKIT_SPEC"]).read_text())["out"]
+        placement.put(result(stand.drawn), Path(out), "beta", home)
         stand.meanwhile()
         return notebook(stand.drawn["a.svg"])
 
@@ -244,10 +245,10 @@ def test_a_figure_whose_name_is_taken_goes_beside_what_is_there(stand_in, tmp_pa
 
 
 def test_one_out_for_two_pages_is_one_error(toy_book, monkeypatch, tmp_path):
-    """BRIDGEKIT_OUT, as plain papermill's kernels see it."""
+    """As plain papermill's kernels see it, which a file that BRIDGEKIT_SPEC names may tell where to go."""
     shared = tmp_path / "shared"
     lay(shared, result(OLD, "alpha"))
-    with pytest.raises(BridgekitError, match=r"holds the results of page 'alpha': .*BRIDGEKIT_OUT"):
+    with pytest.raises(BridgekitError, match=r"holds the results of page 'alpha': .*BRIDGEKIT_SPEC"):
         runs.Run("beta", "custom", {}, shared, toy_book.root)
     assert found(shared) == result(OLD, "alpha")
     assert runs.Run("alpha", "custom", {}, shared, toy_book.root).out == shared

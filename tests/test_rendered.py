@@ -3,6 +3,7 @@
 UPDATE_SMOKE=1 pytest tests/test_rendered.py renews the committed arrays in tests/smoke/ (look at the diff).
 """
 
+import json
 import os
 import re
 import shutil
@@ -39,7 +40,7 @@ COUNTED = {
 def here(name):
     """Calls a function of `pages` on this repository, whatever the working directory."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BRIDGEKIT_ROOT", str(REPOSITORY))
+        patch.chdir(REPOSITORY)
         return getattr(pages, name)()
 
 
@@ -62,8 +63,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> ToyBook:
 
 def unset(**more: str) -> dict[str, str]:
     """No setting of the person who runs the tests."""
-    names = ("OUT", "PROFILE", "PROGRESS", "THREADS", "ROOT")
-    return {f"BRIDGEKIT_{name}": "" for name in names} | more
+    return {"BRIDGEKIT_SPEC": "", "BRIDGEKIT_THREADS": ""} | more
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -118,7 +118,7 @@ def test_an_item_on_the_fence_may_tip_and_no_more(what: str, moved: float, same:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_record_is_complete(book: ToyBook, page: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("BRIDGEKIT_ROOT", str(book.root))
+    monkeypatch.chdir(book.root)
     results = book.root / "figures" / "smoke" / page
     record = records.read_record(results / "record.json")
     assert record["profile"] == "smoke" and record["parameters"] == pages.resolve(page, "smoke")
@@ -142,11 +142,10 @@ def test_a_page_warns_of_nothing(book: ToyBook, page: str):
 @pytest.mark.parametrize("page", PAGES)
 def test_nbval_finds_the_same_numbers_again(book: ToyBook, page: str, tmp_path: Path):
     notebook = shutil.copy(book.notebook(page, "smoke"), tmp_path / f"{page}.ipynb")
+    told = {"root": book.root, "out": tmp_path / "out", "profile": "smoke", "progress": tmp_path / "progress"}
+    (tmp_path / "spec.json").write_text(json.dumps(told, default=str))
     env = os.environ | unset(
-        BRIDGEKIT_ROOT=str(book.root),
-        BRIDGEKIT_OUT=str(tmp_path / "out"),
-        BRIDGEKIT_PROFILE="smoke",
-        BRIDGEKIT_PROGRESS=str(tmp_path / "progress"),
+        BRIDGEKIT_SPEC=str(tmp_path / "spec.json"),
         JUPYTER_PREFER_ENV_PATH="1",
         MPLBACKEND="module://matplotlib_inline.backend_inline",
         PYTHONPATH=str(REPOSITORY),

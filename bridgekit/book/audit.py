@@ -20,7 +20,6 @@ from bridgekit.book.criteria import Claim
 from bridgekit.book.parameters import declared_in
 from bridgekit.book.records import git, read_record, without_git
 from bridgekit.book.verdicts import CRITERION_FIRST, NOT_RUN, REANALYSED, Verdict
-from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.errors import BridgekitError
 from bridgekit.files import write_atomically
 
@@ -157,9 +156,9 @@ def _claim_at(root: Path, commit: str, claim: Claim) -> Claim:
     return known[name]
 
 
-def _criteria_at(root: Path, commit: str) -> list[Claim]:
+def _criteria_at(root: Path, commit: str) -> tuple[Claim, ...]:
     text = _text(root, "show", f"{commit}:claims.yml")
-    return criteria.parse(read_yaml(text, f"claims.yml at {commit[:7]}"))
+    return criteria.parse(text, f"claims.yml at {commit[:7]}")
 
 
 def _mark(root: Path, commit: str, claim: Claim, then: Claim) -> str:

@@ -6,10 +6,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from importlib import metadata
 
-from bridgekit import files
+from bridgekit import __version__, files
 from bridgekit.book import kernels, pages
+from bridgekit.book.records import version
 from bridgekit.errors import BridgekitError
 
 TOOLS = ("jupyter-book", "jupytext", "papermill", "snakemake", "sphinx-mathjax-offline", "nbval", "ruff")
@@ -19,11 +19,11 @@ COMPILERS = ("g++", "clang++", "c++")
 
 def report() -> Iterator[tuple[str, str]]:
     """(what, finding) line by line; nothing in it is fatal."""
-    yield "bridgekit", f"{metadata_of('bridgekit')} in {pages.root()}"
+    yield "bridgekit", f"{__version__} in {pages.root()}"
     yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     yield from _torch()
     for name in TOOLS:
-        yield name, metadata_of(name)
+        yield name, version(name) or "not installed"
     yield from _data()
     yield "home folder", _said(files.home)
     yield "temporary folder", _said(kernels.temporary)
@@ -33,14 +33,6 @@ def report() -> Iterator[tuple[str, str]]:
         found(BROWSERS) or "none: the rendered-book test is skipped (Debian: apt-get install chromium)",
     )
     yield "C++ compiler", f"{_compiler()}; only tests/bench --compile wants one, training runs eager"
-
-
-def metadata_of(package: str) -> str:
-    """The version of an installed package."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def found(programs: tuple[str, ...]) -> str | None:
@@ -70,8 +62,10 @@ def _torch() -> Iterator[tuple[str, str]]:
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     mps = ["mps"] if torch.backends.mps.is_available() else []
     yield "devices", ", ".join(["cpu", *gpus, *mps]) + ("" if gpus or mps else f" ({_no_gpu(torch.version)})")
-    wanted = os.environ.get("BRIDGEKIT_THREADS") or "1"
-    yield "CPU threads", f"{_cores()} there; each page uses {wanted} (BRIDGEKIT_THREADS)"
+    yield (
+        "CPU threads",
+        _said(lambda: f"{_cores()} there; each page uses {kernels.threads()} (BRIDGEKIT_THREADS)"),
+    )
 
 
 def _cores() -> int:

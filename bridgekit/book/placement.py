@@ -24,7 +24,10 @@ from bridgekit.errors import BridgekitError
 PLACING = ".placing"
 JOURNAL = "journal.json"
 MINUTE = 60.0  # far more than placing takes
-ANOTHER = "choose another folder with --out (where plain papermill runs the page: with BRIDGEKIT_OUT)"
+ANOTHER = (
+    "choose another folder with --out (where plain papermill runs the page: name a file that holds "
+    '{"out": "FOLDER"} in BRIDGEKIT_SPEC)'
+)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bridgekit import files
-from bridgekit.book import criteria, displays, keys, pages, placement, records, sums
+from bridgekit.book import criteria, displays, kernels, keys, pages, placement, records, sums
 from bridgekit.book.claims import ledger
 from bridgekit.book.criteria import Claim
 from bridgekit.book.parameters import injected
@@ -27,6 +27,7 @@ from bridgekit.book.records import Reference, portable
 from bridgekit.book.verdicts import Verdict
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.measure import intervals
+from bridgekit.spec import told
 
 __all__ = ["Claim", "Reference", "Run", "Verdict", "ledger"]
 
@@ -45,8 +46,9 @@ class Run:
     parameters: dict
     out: Path
     root: Path
-    checkpoints: Path | None = None  # where `make.run` wants them kept, which then also removes them
-    pieces: Path | None = None  # likewise
+    checkpoints: Path | str | None = None  # where `make.run` wants them kept, which then also removes them
+    pieces: Path | str | None = None  # likewise
+    role: str = ""  # what the record will be, one of `records.COMMITTED` or a trial run; by `out` unless said
     _metrics: dict = field(default_factory=dict, init=False, repr=False)
     _figures: dict = field(default_factory=dict, init=False, repr=False)
     _files: dict = field(default_factory=dict, init=False, repr=False)
@@ -55,6 +57,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.out, self.root = Path(self.out).resolve(), Path(self.root).resolve()
+        self.role = self.role or records.role(self.root, self.page, self.profile, self.out)
         placement.check(self.out, self.page, self.root)
         # The criteria as they stand before the first number is computed.
         self._criteria = {claim.id: claim.hash for claim in self.claims}
@@ -68,19 +71,18 @@ class Run:
         return criteria.of_page(self.root, self.page)
 
     @cached_property
-    def reference(self) -> Reference | None:
-        """The committed reference run of this page; None if there is none, or if this run is to be it."""
+    def reference(self) -> Reference:
+        """The committed reference run of this page; empty if there is none, or if this run is to be it."""
         return self._committed("paper")
 
     @cached_property
-    def repeated(self) -> Reference | None:
+    def repeated(self) -> Reference:
         """A committed second run with the reference run's settings and seeds, if any; it decides no claim."""
         return self._committed("repeated")
 
-    def _committed(self, kind: str) -> Reference | None:
-        folder = self.root / "figures" / kind / self.page
-        shown = self.profile != "paper" and (folder / "record.json").exists()
-        return Reference(folder) if shown else None
+    def _committed(self, kind: str) -> Reference:
+        mine = self.role == records.TRIAL
+        return records.committed(self.root, self.page, kind) if mine else Reference(None)
 
     def metric(
         self, name: str, values, unit: str = "", note: str = "", *, exact: bool = False, kind: str = ""
@@ -226,6 +228,7 @@ class Run:
             "schema": records.SCHEMA,
             "page": self.page,
             "profile": self.profile,
+            "role": self.role,
             "parameters": {key: portable(value, self.root) for key, value in self.parameters.items()},
             "metrics": dict(self._metrics),
             "figures": dict(self._figures),
@@ -259,7 +262,7 @@ class Run:
             return
         for name, metric in self._metrics.items():
             glue(name, mean(metric["values"]), display=False)
-        for name in self.reference.record["metrics"] if self.reference else ():
+        for name in self.reference.record["metrics"]:
             glue(f"{name}_reference", mean(self.reference.metric(name)), display=False)
 
 
@@ -279,18 +282,16 @@ def begin(page: str, namespace: dict[str, object]) -> Run:
     """
     import torch
 
-    names = [*pages.declared(page), *injected(namespace)]
+    own = pages.find(page)
+    names = [*own.parameters, *injected(namespace)]
     if lacking := [name for name in names if name not in namespace]:
         raise BridgekitError(f"page '{page}': the notebook lacks '{lacking[0]}': make it from the page again")
-    parameters = pages.fitted(page, {name: namespace[name] for name in names})
+    parameters = own.fit({name: namespace[name] for name in names})
     namespace.update(parameters)
-    torch.set_num_threads(pages.threads())
+    torch.set_num_threads(kernels.threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_deterministic_debug_mode("warn")  # a GPU lacks a few: a warning, not a dead page
-    home = pages.root()
+    home, profile = pages.root(), told("profile") or "custom"
     placement.recover(home)
-    out = Path(os.environ.get("BRIDGEKIT_OUT") or home / "figures" / "custom" / page)
-    profile = os.environ.get("BRIDGEKIT_PROFILE") or "custom"
-    kept, parts = (os.environ.get(f"BRIDGEKIT_{kind}") for kind in ("CHECKPOINTS", "PIECES"))
-    folders_kept = (Path(kept) if kept else None, Path(parts) if parts else None)
-    return Run(page, profile, parameters, out, home, *folders_kept)
+    out = Path(told("out") or home / "figures" / "custom" / page)
+    return Run(page, profile, parameters, out, home, told("checkpoints"), told("pieces"), told("role") or "")
