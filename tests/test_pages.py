@@ -309,7 +309,7 @@ def test_run_to_a_folder_of_ones_own(toy_book, tmp_path):
     assert everything(toy_book.root / "_build") == set()
     shutil.rmtree(out)
     toy_book.write(f"{out}/letter.txt", "not a result")
-    with pytest.raises(BridgekitError, match="holds other things than results of page .beta.*choose another"):
+    with pytest.raises(BridgekitError, match="holds other things than results of page .beta.*Choose another"):
         make.run("beta", out=out)
     assert everything(out.parent) == {"beta/letter.txt"}
 
@@ -361,7 +361,7 @@ def test_a_profile_that_is_none(toy_book, content):
 
 def test_results_are_not_put_in_the_place_of_a_file(toy_book):
     toy_book.write("notes.txt", "mine")
-    with pytest.raises(BridgekitError, match=r"notes\.txt is a file: --out names a folder"):
+    with pytest.raises(BridgekitError, match=r"notes\.txt is a file\)\. Choose another"):
         make.run("beta", out=toy_book.root / "notes.txt")
     assert (toy_book.root / "notes.txt").read_text() == "mine"
 

@@ -18,7 +18,7 @@ from bridgekit.errors import BridgekitError
 
 # Metadata that holds paths and times, or pairs with a source.
 PERISHABLE = ("papermill", "jupytext", "execution")
-PROGRESS, DRAFT = "progress", "draft.ipynb"  # in the folder of one run
+PROGRESS = "progress"  # in the folder of a run
 
 
 def execute(
@@ -32,42 +32,38 @@ def execute(
 ):
     """Run the MyST page `source` with `parameters` in `cwd`; return the tidied notebook, nothing written.
 
-    Where a cell raises, `failed` takes the partly executed notebook (by way of `work`, the run's own folder),
-    where the kernel dies or has run for `limit` seconds the cells that it reached, and a BridgekitError names
-    the cell, the error and that path.
+    Where a cell raises, or the kernel dies or has run for `limit` seconds, `failed` takes the cells that it
+    reached, and a BridgekitError names the cell, the error and that path. `work` is the run's own folder.
     """
     import jupytext
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
 
-    notebook, reached, draft = jupytext.reads(source, fmt="md:myst"), [], work / DRAFT
-    options = {"progress_bar": False, "start_timeout": 120, "iopub_timeout": 60}
+    notebook, reached = jupytext.reads(source, fmt="md:myst"), []
+    options = {"progress_bar": False, "start_timeout": 120, "iopub_timeout": 60, "cwd": cwd}
     # Papermill's own way of keeping track, the whole notebook written twice a cell, is seconds a page.
     options |= {"request_save_on_cell_execute": False}
     options |= {"on_cell_start": lambda cell, cell_index: reached.append(cell)}
     failed.unlink(missing_ok=True)
     with kernels.started(cwd, env, limit) as kernel:
         try:
-            done = execute_notebook(notebook, draft, parameters, km=kernel.manager, cwd=cwd, **options)
-            return tidy(done, str(cwd))
-        except PapermillExecutionError as error:
-            draft.replace(failed)
-            raise BridgekitError(_story(error, failed)) from error
-        except RuntimeError as error:  # nbclient's DeadKernelError and jupyter_client's errors derive from it
-            how = _late(limit, reached, work / PROGRESS) if kernel.late else _ended(kernel, error)
+            return tidy(execute_notebook(notebook, None, parameters, km=kernel.manager, **options), str(cwd))
+        except (
+            PapermillExecutionError,
+            RuntimeError,
+        ) as error:  # what is raised of dead kernels derives from it
+            if isinstance(error, PapermillExecutionError):
+                how = _story(error)
+            else:
+                how = _late(limit, reached, work / PROGRESS) if kernel.late else _ended(kernel, error)
             notebook.cells = reached
             raise BridgekitError(f"{how}\n  {_keep(notebook, failed)}") from error
-        except OSError as error:
-            if error.errno is None:  # nbclient's time-outs derive from it
-                raise
-            raise BridgekitError(f"{_outcome(reached)}: {files.why(error)}") from error
 
 
-def _story(error, failed: Path) -> str:
+def _story(error) -> str:
     """Where and why a page stopped, for a person."""
     said = error.evalue if error.ename == "BridgekitError" else f"{error.ename}: {error.evalue}".rstrip(": ")
-    where = f"cell In [{error.exec_count}], which begins `{_first(error.source)}`"
-    return f"{where}, failed:\n  {said}\n  partly executed notebook: {failed}"
+    return f"cell In [{error.exec_count}], which begins `{_first(error.source)}`, failed:\n  {said}"
 
 
 def _first(code: str) -> str:
@@ -105,13 +101,6 @@ def _keep(notebook, failed: Path) -> str:
         failed.unlink(missing_ok=True)
         return f"the partly executed notebook was lost: {files.why(error)}"
     return f"partly executed notebook: {failed}"
-
-
-def _outcome(reached: list) -> str:
-    """Of a notebook that could not be written: what its last cell came to."""
-    outputs = reached[-1].get("outputs", []) if reached else []
-    failure = next((f" ({o.ename}: {o.evalue})" for o in outputs if o.output_type == "error"), "")
-    return f"the executed notebook{failure} cannot be written"
 
 
 def tidy(notebook, root: str):

@@ -61,7 +61,8 @@ def run(
     parameters, mark = pages.resolve(page, profile, overrides), keys.key(page, profile, overrides)
     folders.announce(parameters.values(), tell)
     folder = (Path(out) if out else home / "figures" / name / page).resolve()
-    placement.check(folder, page, home, (f"{page}.ipynb",) if out else ())
+    place, notebook_name = placement.Place(folder, page, home), f"{page}.ipynb"
+    place.check((notebook_name,))
     role = records.role(home, page, name, folder)
     if role != records.TRIAL and (why := records.unclean(home)):
         tell(f"{page}: {why}: this run will decide no claim\n")
@@ -82,9 +83,9 @@ def run(
             notebook = execution.execute(source, parameters, work, failed, home, env, limit)
         notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
         new = {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()}
-        new[f"{page}.ipynb"] = sums.sealed(nbformat.writes(notebook)).encode()
-        placement.put(new, folder, page, home, None if out else notebooks)
+        new[notebook_name] = sums.sealed(nbformat.writes(notebook)).encode()
+        place.put(new)
     pieces.clear(parts)
     files.discard(kept)  # not before: what is not in place yet may have to be made again
     tell(f"{page} · {name} · done in {execution.clock(time.monotonic() - began)}\n")
-    return (folder if out else notebooks) / f"{page}.ipynb"
+    return place.notebooks / notebook_name

@@ -58,7 +58,7 @@ class Run:
     def __post_init__(self) -> None:
         self.out, self.root = Path(self.out).resolve(), Path(self.root).resolve()
         self.role = self.role or records.role(self.root, self.page, self.profile, self.out)
-        placement.check(self.out, self.page, self.root)
+        placement.Place(self.out, self.page, self.root).check()
         # The criteria as they stand before the first number is computed.
         self._criteria = {claim.id: claim.hash for claim in self.claims}
         self._analysis = {claim.id: claim.analysis for claim in self.claims}
@@ -245,7 +245,7 @@ class Run:
         new = {name: content for figure in self._files.values() for name, content in figure.items()}
         new["record.json"] = records.json_bytes(self.record())
         new[sums.NAME] = sums.body(new)
-        placement.put(new, self.out, self.page, self.root)
+        placement.Place(self.out, self.page, self.root).put(new)
         self._glue()
         self._held.close()
         if self.checkpoints is None and "_checkpoints" in self.__dict__:
