@@ -141,4 +141,4 @@ rule html:
         key=BOOK,
     threads: 1
     shell:
-        "{PYTHON:q} -m bridgekit.book.site {PROFILE:q}"
+        "{PYTHON:q} -m bridgekit html --profile {PROFILE:q}"
