@@ -36,8 +36,7 @@ try:
     placement.recover(pages.root())  # what a kill interrupted
     KEYS = {page: keys.key(page, PROFILE) for page in pages.names()}
     JUDGES = {page: make.classifiers(page, PROFILE) for page in KEYS}
-    JUDGE = make.classifier_key()
-    BOOK = site.key(PROFILE)
+    JUDGE, BOOK = make.classifier_key(), site.key(PROFILE)
     for page in site.discard_damaged(PROFILE):
         print(f"{page}: its executed notebook was damaged; removed, to be made anew", file=sys.stderr)
     if ONLY:
@@ -61,7 +60,8 @@ def before(wildcards):
     made, it comes after them."""
     first = keys.reads_ledger(wildcards.page) and wildcards.profile == pages.PAPER and not ONLY
     makers = [page for page in KEYS if not keys.reads_ledger(page)] if first else []
-    return [*map(report, JUDGES[wildcards.page]), *expand("_build/notebooks/{profile}/{page}.ipynb", profile=wildcards.profile, page=makers)]
+    made = (f"_build/notebooks/{wildcards.profile}/{page}.ipynb" for page in makers)
+    return [*map(report, JUDGES[wildcards.page]), *made]
 
 
 LIMITED = f"--limit {shlex.quote(str(LIMIT))}" if LIMIT else ""

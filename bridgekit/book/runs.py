@@ -158,15 +158,9 @@ class Run:
         if not alt.strip():
             raise BridgekitError(f"figure {name}: alt is empty. Say in words what the figure shows.")
         files = {f"{name}{suffix}": content for suffix, content in images.items()}
-        files[f"{name}.npz"] = records.npz_bytes(arrays or {})
-        self._files[name] = files
-        entry = {
-            "files": sorted(files),
-            "alt": alt.strip(),
-            "caption": caption.strip(),
-            "arrays": f"{name}.npz",
-        }
-        self._figures[name] = entry | layout
+        self._files[name] = files | {f"{name}.npz": records.npz_bytes(arrays or {})}
+        texts = {"alt": alt.strip(), "caption": caption.strip(), "arrays": f"{name}.npz"}
+        self._figures[name] = {"files": sorted(self._files[name]), **texts, **layout}
         return self._figures[name]
 
     def uses(self, *sets) -> None:
@@ -217,25 +211,15 @@ class Run:
     def record(self) -> dict:
         """The run record as it stands."""
         device = str(self.parameters.get("device", "cpu"))
-        made = {
-            "started": self._started.isoformat(timespec="seconds"),
-            "wall_seconds": round(time.monotonic() - self._clock, 2),
-            "data": dict(self._data),
-        }
+        made = {"started": self._started.isoformat(timespec="seconds"), "code": self._code}
+        made |= {"wall_seconds": round(time.monotonic() - self._clock, 2), "data": dict(self._data)}
         if "_pieces" in self.__dict__:
             made["pieces"] = dict(self._pieces.made)
-        return {
-            "schema": records.SCHEMA,
-            "page": self.page,
-            "profile": self.profile,
-            "role": self.role,
-            "parameters": {key: portable(value, self.root) for key, value in self.parameters.items()},
-            "metrics": dict(self._metrics),
-            "figures": dict(self._figures),
-            "criteria": dict(self._criteria),
-            "analysis": dict(self._analysis),
-            "provenance": records.provenance(self.root, device) | made | {"code": self._code},
-        }
+        facts = {"schema": records.SCHEMA, "page": self.page, "profile": self.profile, "role": self.role}
+        facts["parameters"] = {key: portable(value, self.root) for key, value in self.parameters.items()}
+        facts |= {"metrics": dict(self._metrics), "figures": dict(self._figures)}
+        facts |= {"criteria": dict(self._criteria), "analysis": dict(self._analysis)}
+        return facts | {"provenance": records.provenance(self.root, device) | made}
 
     def finish(self) -> None:
         """Put figures, sums and record in place of the earlier run's; glue metrics; drop own checkpoints.
@@ -258,12 +242,11 @@ class Run:
             from myst_nb import glue
         except ImportError:
             return
-        if get_ipython() is None:
-            return
-        for name, metric in self._metrics.items():
-            glue(name, mean(metric["values"]), display=False)
-        for name in self.reference.record["metrics"]:
-            glue(f"{name}_reference", mean(self.reference.metric(name)), display=False)
+        known = {name: metric["values"] for name, metric in self._metrics.items()}
+        there = self.reference.record["metrics"]
+        known |= {f"{name}_reference": self.reference.metric(name) for name in there}
+        for name, values in known.items() if get_ipython() else ():
+            glue(name, mean(values), display=False)
 
 
 def mean(values) -> float:
