@@ -1,12 +1,12 @@
 """The graph: pages -> executed notebooks (with their figures and records) -> the book.
 
-    snakemake book --cores 2 --rerun-triggers params
-    snakemake figures --cores 2 --rerun-triggers params --config profile=paper only=twin_gradients
+    snakemake book --cores 2
+    snakemake figures --cores 2 --config profile=paper only=twin_gradients
 
     snakemake --profile cluster/slurm --config profile=paper
 
-A page is run again when its content key changes (bridgekit.book.keys.key): with `--rerun-triggers params`, time
-stamps count for nothing. Jobs meet in the file system alone, so any executor plugin will do.
+A page is run again when its content key changes (bridgekit.book.keys.key): with the options in profiles/default,
+time stamps count for nothing. Jobs meet in the file system alone, so any executor plugin will do.
 """
 
 import atexit

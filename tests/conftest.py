@@ -160,8 +160,8 @@ def toy_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyBook:
     book = ToyBook(tmp_path / "toy")
     for name, text in FILES.items():
         book.write(name, text)
-    for name in ("Snakefile", "_config.yml", "_toc.yml"):
-        shutil.copy(REPOSITORY / name, book.root)
+    for name in ("Snakefile", "_config.yml", "_toc.yml", "profiles/default/config.yaml"):
+        book.write(name, (REPOSITORY / name).read_text())
     for name in ("SPEC", "THREADS", "DATA"):
         monkeypatch.delenv(f"BRIDGEKIT_{name}", raising=False)
     monkeypatch.chdir(book.root)

@@ -442,8 +442,7 @@ def test_a_real_run_killed_as_it_places_its_result(toy_book, k):
 @pytest.mark.pipeline
 def test_two_make_book_at_once(toy_book):
     """Snakemake without its lock, as the Makefile calls it, twice."""
-    options = ["--cores", "1", "--rerun-triggers", "params", "--rerun-incomplete", "--nolock"]
-    command = toy_book.command("snakemake", *options, "--config", "profile=quick", "--", "book")
+    command = toy_book.command("snakemake", "--cores", "1", "--config", "profile=quick", "--", "book")
     both = [
         subprocess.Popen(command, cwd=toy_book.root, env=toy_book.environment(), stderr=subprocess.PIPE)
         for _ in "ab"

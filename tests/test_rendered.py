@@ -55,7 +55,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> ToyBook:
         shutil.copytree(REPOSITORY / name, copy.root / name)
     for name in ("Snakefile", "_config.yml", "_toc.yml", "claims.yml"):
         shutil.copy(REPOSITORY / name, copy.root)
-    options = ["--cores", "2", "--rerun-triggers", "params", "--config", "profile=smoke", "--", "book"]
+    options = ["--cores", "2", "--config", "profile=smoke", "--", "book"]
     done = copy.run("snakemake", *options, env=unset())
     assert done.returncode == 0, done.stdout + done.stderr
     return copy
