@@ -17,6 +17,12 @@ from bridgekit.errors import BridgekitError
 NAME = "BRIDGEKIT_SPEC"
 
 
+def tell(file: Path, **what: object) -> dict[str, str]:
+    """Write the file; what the environment of the one who is told must hold."""
+    file.write_text(json.dumps(what, default=str), encoding="utf-8")
+    return {NAME: str(file)}
+
+
 def told(what: str) -> str | None:
     """One entry of the file; None where there is no file, or no such entry."""
     path = os.environ.get(NAME)

@@ -178,8 +178,16 @@ def toy_repository(toy_book: ToyBook) -> ToyBook:
 
 def tell(monkeypatch: pytest.MonkeyPatch, file: Path, **what: object) -> None:
     """What the command line tells a kernel, for this test: in a file of its own."""
-    file.write_text(json.dumps(what, default=str))
-    monkeypatch.setenv(spec.NAME, str(file))
+    for name, value in spec.tell(file, **what).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_bars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Games say nothing of their progress, wherever a test does not ask for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        tell(patch, tmp_path_factory.mktemp("told") / "spec.json", progress=os.devnull)
+        yield
 
 
 def damaged(content: bytes, count: int, seed: int = 0) -> Iterator[bytes]:

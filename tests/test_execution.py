@@ -69,8 +69,7 @@ def test_kernel_is_this_interpreter_with_nothing_of_the_users(execute, tmp_path,
 @pytest.mark.pipeline
 def test_notebook_is_the_same_each_time_and_names_no_place(execute, tmp_path):
     source = HEADER + BETA.replace("out.mkdir", "print(Path.cwd() / 'file')\nout.mkdir")
-    (tmp_path / "spec").write_text(json.dumps({"out": str(tmp_path / "out")}))
-    env = {spec.NAME: str(tmp_path / "spec")}
+    env = spec.tell(tmp_path / "spec", out=tmp_path / "out")
     texts = [nbformat.writes(execute(source, {"text": "é"}, env)) for _ in "ab"]
     assert texts[0] == texts[1]
     notebook = json.loads(texts[0])

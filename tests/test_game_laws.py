@@ -23,11 +23,6 @@ EXEMPT = {"processes_game": "infogan, adversarial_autoencoder and cycle_gan are 
 RETURNED = {"Game", "Arena", "ClassArena"}
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
-
-
 def builders() -> set[Callable]:
     """The public functions of bridgekit.games that return a game, or an arena for games."""
     found = set()

@@ -3,7 +3,6 @@
 UPDATE_SMOKE=1 pytest tests/test_rendered.py renews the committed arrays in tests/smoke/ (look at the diff).
 """
 
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, ToyBook
 
+from bridgekit import spec
 from bridgekit.book import criteria, pages, records
 
 pytestmark = pytest.mark.book
@@ -143,9 +143,8 @@ def test_a_page_warns_of_nothing(book: ToyBook, page: str):
 def test_nbval_finds_the_same_numbers_again(book: ToyBook, page: str, tmp_path: Path):
     notebook = shutil.copy(book.notebook(page, "smoke"), tmp_path / f"{page}.ipynb")
     told = {"root": book.root, "out": tmp_path / "out", "profile": "smoke", "progress": tmp_path / "progress"}
-    (tmp_path / "spec.json").write_text(json.dumps(told, default=str))
     env = os.environ | unset(
-        BRIDGEKIT_SPEC=str(tmp_path / "spec.json"),
+        **spec.tell(tmp_path / "spec.json", **told),
         JUPYTER_PREFER_ENV_PATH="1",
         MPLBACKEND="module://matplotlib_inline.backend_inline",
         PYTHONPATH=str(REPOSITORY),

@@ -6,7 +6,6 @@
 complete, or not at all. With values set by hand the profile's name is `custom`.
 """
 
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -75,10 +74,8 @@ def run(
             needed.mkdir(parents=True, exist_ok=True)
         told = {"root": home, "out": results, "profile": name, "role": role}
         told |= {"progress": progress, "checkpoints": kept, "pieces": parts}
-        told_in = work / "spec.json"
-        told_in.write_text(json.dumps(told, default=str), encoding="utf-8")
         with pages.named(page), execution.watched(page, progress, live, tell):
-            failed, env = notebooks / f"{page}.failed.ipynb", {spec.NAME: str(told_in)}
+            failed, env = notebooks / f"{page}.failed.ipynb", spec.tell(work / "spec.json", **told)
             source = pages.find(page).source
             notebook = execution.execute(source, parameters, work, failed, home, env, limit)
         notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
