@@ -211,6 +211,22 @@ def test_a_second_run_is_shown_beside_the_reference_run_and_is_not_it(root):
     assert not make_run(root, "paper").repeated
 
 
+@pytest.mark.parametrize(
+    ("profile", "folder", "role"),
+    [
+        ("paper", "figures/paper/demo", records.REFERENCE),
+        ("paper", "figures/repeated/demo", records.REPEATED),
+        ("paper", "figures/paper/other", records.TRIAL),
+        ("paper", "elsewhere/paper/demo", records.TRIAL),
+        ("quick", "figures/paper/demo", records.TRIAL),
+        ("custom", "figures/custom/demo", records.TRIAL),
+    ],
+)
+def test_the_role_of_a_run_is_where_its_results_go_at_the_profile_paper(root, profile, folder, role):
+    run = runs.Run("demo", profile, {}, root / folder, root)
+    assert run.record()["role"] == role == records.role(root, "demo", profile, root / folder)
+
+
 def test_the_reference_gives_back_metrics_arrays_and_figures(root):
     reference_run = complete(make_run(root, "paper"))
     empty, reference = reference_run.reference, make_run(root).reference

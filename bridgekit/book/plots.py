@@ -100,11 +100,8 @@ def overlay(ax, x, values, label: str = "reference run"):
 
 def _mean_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation over the finite entries of each row of (T, n): NaN for none, 0 for one."""
-    kept = np.isfinite(values)
-    count, filled = kept.sum(1), np.where(kept, values, 0.0)
-    mean = np.divide(filled.sum(1), count, out=np.full(len(values), np.nan), where=count > 0)
-    square = np.where(kept, (values - mean[:, None]) ** 2, 0.0).sum(1)
-    return mean, np.sqrt(square / np.maximum(count - 1, 1))
+    kept = np.ma.masked_invalid(values)
+    return kept.mean(1).filled(np.nan), kept.std(1, ddof=1).filled(0.0)
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -198,11 +195,10 @@ def ledger_summary(ledger: list[Verdict]) -> Markdown:
     rows = []
     for kind in verdicts.VERDICTS:
         found = [verdict for verdict in ledger if verdict.verdict == kind]
-        papers = [verdict.claim.paper for verdict in found]
+        papers, marks = [each.claim.paper for each in found], [each.mark for each in found]
         row = {"verdict": f"**{kind}**"} | {f"paper {x}": papers.count(x) for x in letters}
-        marks = [verdict.mark for verdict in found]
         row |= {"all": len(found)} | {f"of them {mark}": marks.count(mark) for mark in verdicts.MARKS}
-        rows.append(row | {"of them superseded": sum(verdict.superseded for verdict in found)})
+        rows.append(row | {"of them superseded": sum(each.superseded for each in found)})
     return table(rows)
 
 

@@ -27,8 +27,9 @@ from bridgekit.book.displays import Html, stored
 from bridgekit.errors import BridgekitError, nearest
 
 _WAY_OUT = " Restore it (git checkout), or delete it and run its page again."
-SCHEMA = 1
-REFERENCE, REPEATED, TRIAL = "reference", "repeated", "trial run"  # roles; a reference run alone decides
+_KNOWN = schemas.schema("record")["properties"]
+SCHEMA = _KNOWN["schema"]["const"]
+REFERENCE, REPEATED, TRIAL = _KNOWN["role"]["enum"]  # a record's role: a reference run alone decides
 COMMITTED = {"paper": REFERENCE, "repeated": REPEATED}  # folders of figures/: the role of a run in them
 EXACT, PER_SEED = "exact", "per seed"  # kinds of metrics; the second is of records older than the others
 PACKAGES = ("matplotlib", "numpy", "scikit-learn", "scipy", "torch", "torchmetrics", "torchvision")
