@@ -5,7 +5,7 @@
 # make lint       ruff over the code and over the pages' cells
 # make clean      removes what these make, and keeps .venv and figures/paper
 #
-# Variables: PYTHON (3.11 or newer), PROFILE (smoke, quick, paper), ONLY (one page), JOBS (pages side by side),
+# Variables: PYTHON (3.11 or newer), PROFILE (smoke, quick, paper), ONLY (one page), JOBS (pages in parallel),
 # LIMIT (a page that takes longer is stopped: 30m, 2h; none).
 
 PYTHON ?= python3

@@ -35,8 +35,8 @@ if "BRIDGEKIT_ERRORS" not in os.environ:  # else this is a job of a call that ha
 try:
     placement.recover(pages.root())  # what a kill interrupted
     KEYS = {page: keys.key(page, PROFILE) for page in pages.names()}
-    JUDGES = {page: make.classifiers(page, PROFILE) for page in KEYS}
-    JUDGE, BOOK = make.classifier_key(), site.key(PROFILE)
+    CLASSIFIERS = {page: make.classifiers(page, PROFILE) for page in KEYS}
+    CLASSIFIER_CODE, BOOK = make.classifier_key(), site.key(PROFILE)
     for page in site.discard_damaged(PROFILE):
         print(f"{page}: its executed notebook was damaged; removed, to be made anew", file=sys.stderr)
     if ONLY:
@@ -45,27 +45,27 @@ except BridgekitError as error:
     raise WorkflowError(f"bridgekit: {error}") from None
 
 
-def arguments(judge):
+def arguments(classifier):
     """A classifier as `bridgekit classifier` takes it."""
-    return [judge["name"], *(f"--{k}={v}" for k, v in judge.items() if k != "name" and v is not None)]
+    return [classifier["name"], *(f"--{k}={v}" for k, v in classifier.items() if k != "name" and v is not None)]
 
 
-def report(judge):
+def report(classifier):
     """Where it is written that a classifier is there: `street --size=16` makes street-size-16.txt."""
-    return "_build/classifiers/" + re.sub(r"[^\w.]+", "-", " ".join(arguments(judge))) + ".txt"
+    return "_build/classifiers/" + re.sub(r"[^\w.]+", "-", " ".join(arguments(classifier))) + ".txt"
 
 
 def before(wildcards):
-    """The classifiers that the page judges with. The scoreboard reads the reference runs: where they are being
+    """The page's evaluation classifiers. The scoreboard reads the reference runs: where they are being
     made, it comes after them."""
     first = keys.reads_ledger(wildcards.page) and wildcards.profile == pages.PAPER and not ONLY
     makers = [page for page in KEYS if not keys.reads_ledger(page)] if first else []
     made = (f"_build/notebooks/{wildcards.profile}/{page}.ipynb" for page in makers)
-    return [*map(report, JUDGES[wildcards.page]), *made]
+    return [*map(report, CLASSIFIERS[wildcards.page]), *made]
 
 
 LIMITED = f"--limit {shlex.quote(str(LIMIT))}" if LIMIT else ""
-REPORTS = {report(judge): judge for judges in JUDGES.values() for judge in judges}
+REPORTS = {report(each): each for classifiers in CLASSIFIERS.values() for each in classifiers}
 
 
 def last_word():
@@ -83,7 +83,7 @@ onerror:
 
 wildcard_constraints:
     page="|".join(KEYS),
-    judge="[^/]+",
+    classifier="[^/]+",
 
 
 rule book:
@@ -120,13 +120,13 @@ rule classifier:
     # The weights lie in the data root, which clones share; `bridgekit run` makes them again where they have gone
     # from there and this file has not.
     output:
-        "_build/classifiers/{judge}.txt",
+        "_build/classifiers/{classifier}.txt",
     params:
-        judge=lambda wildcards, output: shlex.join(arguments(REPORTS[output[0]])),
-        key=JUDGE,
+        arguments=lambda wildcards, output: shlex.join(arguments(REPORTS[output[0]])),
+        key=CLASSIFIER_CODE,
     threads: 1
     shell:
-        "{PYTHON:q} -m bridgekit classifier {params.judge} > {output:q}"
+        "{PYTHON:q} -m bridgekit classifier {params.arguments} > {output:q}"
 
 
 rule html:

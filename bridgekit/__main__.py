@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     command("doctor", show_doctor, "what this machine can do")
     option = command("download", download, "fetch a published data set: mnist, svhn or cifar10")
     option("name", metavar="NAME", help="mnist, svhn or cifar10")
-    option = command("classifier", classifier, "train the classifier that judges images like a data set's")
+    option = command("classifier", classifier, "train the evaluation classifier of a data set")
     option("name", metavar="NAME", help="digits, street, mnist, svhn, cifar10 or folder:PATH")
     option("--size", type=int, help="the images' side, where it is not the data set's own")
     option("--channels", type=int, help="1 or 3, where it is not the data set's own")
@@ -116,8 +116,8 @@ def run_page(options: argparse.Namespace) -> None:
     """`bridgekit run PAGE`."""
     values = pages.find(options.page).parse(options.set)
     live = sys.stderr.isatty() and not options.lines
-    for judge in make.classifiers(options.page, options.profile, values):
-        _made(**judge)
+    for classifier in make.classifiers(options.page, options.profile, values):
+        _made(**classifier)
     limit = pages.limit(options.profile, options.limit, bool(values))
     print(make.run(options.page, options.profile, values, options.out, live=live, limit=limit))
 

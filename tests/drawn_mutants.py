@@ -160,9 +160,11 @@ def named(root: Path = ROOT) -> list[Mutant]:
         lines = text.splitlines(keepends=True)
         first, last = function.lineno, function.end_lineno
         body = "".join(lines[first - 1 : last])
-        if body.count(old) != 1:
-            raise SystemExit(f"'{what}' wants its text once in {module}.{name}: {body.count(old)} found")
-        source = "".join([*lines[: first - 1], body.replace(old, new), *lines[last:]])
+        try:
+            body = mutants.replaced(body, old, new)
+        except LookupError as error:
+            raise SystemExit(f"'{what}' wants its text once in {module}.{name}: {error}") from error
+        source = "".join([*lines[: first - 1], body, *lines[last:]])
         found.append(Mutant(module, stratum, f"{module}, by name: {what}", (first, last), source))
     return found
 

@@ -9,12 +9,23 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import traceback
 from collections.abc import Callable, Iterator
 
 EXCHANGED = {"sum": "mean", "mean": "sum", "logsumexp": "mean", "softplus": "relu", "square": "abs"}
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 EDGES = {ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt}
+
+
+def replaced(source: str, old: str, new: str) -> str:
+    """``source`` with ``new`` for ``old``, which must be there once, however its lines are broken."""
+    words = [re.escape(word) for word in re.findall(r"\w+|[^\w\s]", old)]
+    pattern = r"\s*".join(rf",?\s*{word}" if word in (r"\)", r"\]", r"\}") else word for word in words)
+    found = re.findall(pattern, source)
+    if len(found) != 1:
+        raise LookupError(f"{old!r} is there {len(found)} times")
+    return source.replace(found[0], new)
 
 
 def _but(node: ast.AST, **changed: object) -> ast.AST:
@@ -25,7 +36,7 @@ def _edits(node: ast.AST, modules: set[str]) -> Iterator[ast.AST]:
     """What may stand in the place of ``node``. ``modules``: names whose attributes are functions."""
     match node:
         case ast.FunctionDef(args=ast.arguments(args=[a, b, *rest]) as arguments):
-            if ast.unparse(a.annotation) == ast.unparse(b.annotation):
+            if a.annotation and b.annotation and ast.unparse(a.annotation) == ast.unparse(b.annotation):
                 yield _but(node, args=_but(arguments, args=[b, a, *rest]))
         case ast.Return(value=ast.expr() as value):
             yield ast.Return(ast.UnaryOp(ast.USub(), value))

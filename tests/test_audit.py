@@ -217,14 +217,41 @@ def test_a_second_run_of_the_same_seeds_under_another_criterion_is_not_criterion
     assert "the ledger says criterion first, history says re-analysed" in found(repository).fault
 
 
+def declare(root, name):
+    """The page demo, with this one parameter."""
+    (root / "book").mkdir(exist_ok=True)
+    cell = f"```{{code-cell}} ipython3\n:tags: [parameters]\n{name}: int = 6  # from 1\n```\n"
+    (root / "book" / "demo.md").write_text(f"---\nkernelspec: {{name: python3}}\n---\n{cell}")
+
+
 def test_a_record_that_lacks_a_parameter_of_its_page_is_found(repository, monkeypatch):
-    (repository / "book").mkdir()
-    cell = "```{code-cell} ipython3\n:tags: [parameters]\nrounds: int = 5  # from 1\n```\n"
-    (repository / "book" / "demo.md").write_text(f"---\nkernelspec: {{name: python3}}\n---\n{cell}")
+    declare(repository, "rounds")
     commit(repository)
     run_page(repository, monkeypatch, RISES)
     commit(repository, "run")
     assert "the record lacks the parameters rounds" in found(repository).fault
+
+
+def test_old_names_of_parameters_and_metrics_are_known(repository, monkeypatch):
+    """A page's parameter at the run's commit, and a metric of the record, that are called otherwise now."""
+    declare(repository, "looks")
+    (repository / "profiles").mkdir()
+    (repository / "profiles" / "paper.yaml").write_text("{}")
+    commit(repository)
+    run_page(repository, monkeypatch, RISES)
+    path = repository / "figures" / "paper" / "demo" / "record.json"
+    record = json.loads(path.read_text())
+    record["parameters"]["looks"] = 6
+    record["metrics"]["looks"] = {"values": [5.0], "kind": "exact"}
+    rewrite(path, record)
+    commit(repository, "run")
+    declare(repository, "evaluations")
+    commit(repository, "another name")
+    assert found(repository).fault == ""
+    record["metrics"]["looks"]["values"] = [6.0]
+    rewrite(path, record)
+    commit(repository, "changed")
+    assert "was changed afterwards: evaluations" in found(repository).fault
 
 
 def test_a_repetition_from_nowhere_is_found(repository, monkeypatch):

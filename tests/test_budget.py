@@ -54,7 +54,7 @@ def test_lines_of_code_are_counted_as_they_are():
 @pytest.mark.parametrize(
     ("what", "found", "most"),
     [
-        ("theory, models, play, games and measure", rooms(PAPERS), 3100),  # wanted: 3,000; 3,600 with paper C
+        ("theory, models, play, games and measure", rooms(PAPERS), 3570),  # wanted: 3,000; 3,600 with paper C
         ("data, book, the ground and the Snakefile", rooms(WORKSHOP) + snakefile(), 4050),  # wanted: 2,300
     ],
 )

@@ -25,8 +25,8 @@ PARTS = [field.name for field in dataclasses.fields(State) if field.name not in 
 @pytest.fixture(scope="module")
 def game():
     """Spectral vectors, and a phase that draws new weights and takes a new optimiser."""
-    arena = setups.plane(data.mixture("gaussians25"), batch=8, hidden=6, depth=2, spectral=True)
-    return bridge.fine_tuning(arena, ml_rounds=12, rounds=6)
+    setup = setups.plane(data.mixture("gaussians25"), batch=8, hidden=6, depth=2, spectral=True)
+    return bridge.fine_tuning(setup, ml_rounds=12, rounds=6)
 
 
 def lived(game, checkpoint=None):

@@ -1,4 +1,4 @@
-"""The classifiers that judge: their network, their game, and weights that are made once and found again."""
+"""Evaluation classifiers: their network, their game, and weights that are made once and found again."""
 
 import dataclasses
 import errno
@@ -8,7 +8,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -95,10 +94,10 @@ def test_loss_is_the_negative_log_probability_of_the_label(shift):
     game = classification(dataset, rounds=2, batch=16, width=4, shift=shift)
     (turn,) = game.phase("learn").turns
     index, move = torch.arange(16) * 2, torch.rand(16, 2)
-    nets = SimpleNamespace(C=net(classes=3))
-    loss = turn.losses(nets, SimpleNamespace(index=index, move=move), SimpleNamespace())["C"]
+    classifier = net(classes=3)
+    loss = turn(C=classifier, index=index, move=move)["C"]
     x = shifted(dataset.x[index], move, shift)
-    p = nets.C(x).exp()
+    p = classifier(x).exp()
     chosen = (p / p.sum(-1, keepdim=True))[torch.arange(16), dataset.y[index]]
     torch.testing.assert_close(loss, -chosen.log().mean())
 
@@ -156,25 +155,25 @@ def test_made_once_then_loaded(quick, tmp_path):
     again, loaded = classifiers.make("digits", root=tmp_path), classifiers.load("digits", root=tmp_path)
     assert len(quick) == 1
     test = data.load("digits", "test")
-    for judge in (made, again, loaded):
-        assert judge.fingerprint == made.fingerprint and judge.name == "digits"
-        assert judge.classes == test.classes and judge.shape == (1, 28, 28)
-        assert on_images.classifier_accuracy(judge, test.x, test.y) == judge.accuracy
-        assert not judge.net.training and not any(p.requires_grad for p in judge.net.parameters())
+    for classifier in (made, again, loaded):
+        assert classifier.fingerprint == made.fingerprint and classifier.name == "digits"
+        assert classifier.classes == test.classes and classifier.shape == (1, 28, 28)
+        assert on_images.classifier_accuracy(classifier, test.x, test.y) == classifier.accuracy
+        assert not classifier.net.training and not any(p.requires_grad for p in classifier.net.parameters())
     assert classifiers.make("digits", root=tmp_path / "other").fingerprint == made.fingerprint  # repeatable
     assert len(quick) == 2
 
 
-def test_judging_leaves_no_trace_and_does_not_look_at_the_batch(quick, tmp_path, monkeypatch):
-    judge = classifiers.make("digits", root=tmp_path)
+def test_classifying_leaves_no_trace_and_does_not_depend_on_the_batch(quick, tmp_path, monkeypatch):
+    classifier = classifiers.make("digits", root=tmp_path)
     x = data.load("digits", "test").x[:50]
-    before = {k: v.clone() for k, v in judge.net.state_dict().items()}
-    logits, features = judge.logits(x), judge.features(x)
+    before = {k: v.clone() for k, v in classifier.net.state_dict().items()}
+    logits, features = classifier.logits(x), classifier.features(x)
     assert features.shape == (50, 16) and not logits.requires_grad
     monkeypatch.setattr(classifiers, "BATCH", 7)
-    torch.testing.assert_close(judge.logits(x), logits)
-    torch.testing.assert_close(judge.net.last(judge.features(x)), logits)
-    assert all(torch.equal(v, before[k]) for k, v in judge.net.state_dict().items())
+    torch.testing.assert_close(classifier.logits(x), logits)
+    torch.testing.assert_close(classifier.net.last(classifier.features(x)), logits)
+    assert all(torch.equal(v, before[k]) for k, v in classifier.net.state_dict().items())
 
 
 SCALES = {"[0, 1]": lambda x: (x + 1) / 2, "[0, 255]": lambda x: 127.5 * (x + 1)}
@@ -184,15 +183,15 @@ WAYS = {"[0, 1]": "2 * x - 1", "[0, 255]": "x / 127.5 - 1"}
 @pytest.mark.parametrize("scale", SCALES)
 def test_images_on_another_scale_are_refused(quick, tmp_path, scale):
     """Their distance from the same images was 52 or six million in place of 0."""
-    judge, test = classifiers.make("digits", root=tmp_path), data.load("digits", "test")
+    classifier, test = classifiers.make("digits", root=tmp_path), data.load("digits", "test")
     other = SCALES[scale](test.x)
     acts = {
-        "distance": lambda x: on_images.frechet_distance(judge, x, test.x),
-        "to reference": lambda x: on_images.frechet_distance(judge, test.x, x),
-        "inception score": lambda x: on_images.inception_score(judge, x),
-        "accuracy": lambda x: on_images.classifier_accuracy(judge, x, test.y),
-        "logits": judge.logits,
-        "features": judge.features,
+        "distance": lambda x: on_images.frechet_distance(classifier, x, test.x),
+        "to reference": lambda x: on_images.frechet_distance(classifier, test.x, x),
+        "inception score": lambda x: on_images.inception_score(classifier, x),
+        "accuracy": lambda x: on_images.classifier_accuracy(classifier, x, test.y),
+        "logits": classifier.logits,
+        "features": classifier.features,
     }
     said = re.escape(f"images are wanted in [-1, 1], and these are in {scale}: use {WAYS[scale]}.")
     for name, act in acts.items():
@@ -257,16 +256,16 @@ def test_training_uses_one_thread_and_leaves_their_number_alone(quick, tmp_path)
 def test_weights_are_the_average_over_the_last_fifth(quick, tmp_path):
     rule = classifiers.Rule(rounds=50, batch=16, width=4, shift=0)
     classifiers.RULES["digits"] = rule
-    judge = classifiers.make("digits", root=tmp_path)
+    classifier = classifiers.make("digits", root=tmp_path)
     game, seen = classification(data.load("digits"), **dataclasses.asdict(rule)), []
     for now in loop.fit(game, loop.start(game, [0]), "learn", at=range(40, 51)):
         seen.append({k: v.clone() for k, v in now.nets["C"].state_dict().items()})
-    for name, value in judge.net.state_dict().items():
+    for name, value in classifier.net.state_dict().items():
         each = torch.stack([weights[name] for weights in seen])
         torch.testing.assert_close(
             value, each.double().mean(0).float() if each.is_floating_point() else each[-1]
         )
-    assert list(classifiers._looks(100)) == list(range(80, 101, 2)) and list(classifiers._looks(4)) == [4]
+    assert [*classifiers._averaged(100)] == [*range(80, 101, 2)] and [*classifiers._averaged(4)] == [4]
 
 
 @pytest.mark.parametrize("options", [{}, {"size": 16, "channels": 3}])
@@ -381,7 +380,7 @@ def test_room_is_enough_for_a_thousand_classes():
     net = ResidualNet([torch.Generator()], 1000, 3, classifiers.Rule().width)
     assert all(rule.width == classifiers.Rule().width for rule in classifiers.RULES.values())
     weights = sum(value.numel() * value.element_size() for value in net.state_dict().values())
-    copies = 1 + 2 + len(classifiers._looks(20_000))  # itself, Adam's two moments, what is averaged
+    copies = 1 + 2 + len(classifiers._averaged(20_000))  # itself, Adam's two moments, what is averaged
     assert 2 * copies * weights < classifiers.ROOM < 4 * copies * weights
 
 
@@ -403,19 +402,19 @@ def test_training_is_kept_where_the_weights_cannot_be_written(quick, tmp_path, m
 
 
 def test_images_of_another_shape(quick, tmp_path):
-    judge = classifiers.make("street", root=tmp_path)
+    classifier = classifiers.make("street", root=tmp_path)
     grey = data.load("street", "test", channels=1, root=tmp_path).x[:4]
-    for function in (judge.logits, judge.features):
+    for function in (classifier.logits, classifier.features):
         with pytest.raises(
-            BridgekitError, match=r"street classifier judges images of 3 x 32 x 32 .* 1 x 32 x 32"
+            BridgekitError, match=r"street classifier takes images of 3 x 32 x 32 .* 1 x 32 x 32"
         ):
             function(grey)
-    assert judge.logits(data.load("street", "test", root=tmp_path).x[:4]).shape == (4, 10)
+    assert classifier.logits(data.load("street", "test", root=tmp_path).x[:4]).shape == (4, 10)
 
 
 # ------------------------------------------------------------------------------------ pages, command line
 
-PAGE = """# A judged page
+PAGE = """# A scored page
 
 ```{code-cell} ipython3
 :tags: [parameters]
@@ -428,68 +427,68 @@ size: int = 12
 from bridgekit.book import runs
 from bridgekit.measure import classifiers
 
-run = runs.begin("judged", globals())
+run = runs.begin("scored", globals())
 ```
 
 ```{code-cell} ipython3
-judge = classifiers.load(dataset, size=size)
-run.metric("accuracy", judge.accuracy)
+classifier = classifiers.load(dataset, size=size)
+run.metric("accuracy", classifier.accuracy)
 run.finish()
 ```
 """
 
 
 @pytest.fixture
-def judged(toy_book):
-    """The small book with a page that judges."""
-    toy_book.write("book/judged.md", HEADER + PAGE)
-    toy_book.append("book/_toc.yml", "      - file: judged\n")
-    toy_book.write("profiles/paper.yaml", "judged:\n  dataset: street\n  size: 32\n")
+def scored(toy_book):
+    """The small book with a page that scores images."""
+    toy_book.write("book/scored.md", HEADER + PAGE)
+    toy_book.append("book/_toc.yml", "      - file: scored\n")
+    toy_book.write("profiles/paper.yaml", "scored:\n  dataset: street\n  size: 32\n")
     return toy_book
 
 
-def test_a_page_names_its_classifiers(judged):
-    assert make.classifiers("judged") == [{"name": "digits", "size": 12}]
-    assert make.classifiers("judged", "paper") == [{"name": "street", "size": 32}]
-    assert make.classifiers("judged", overrides={"size": 9}) == [{"name": "digits", "size": 9}]
+def test_a_page_names_its_classifiers(scored):
+    assert make.classifiers("scored") == [{"name": "digits", "size": 12}]
+    assert make.classifiers("scored", "paper") == [{"name": "street", "size": 32}]
+    assert make.classifiers("scored", overrides={"size": 9}) == [{"name": "digits", "size": 9}]
     assert make.classifiers("alpha") == []
-    judged.edit("book/judged.md", 'dataset: str = "digits"', 'datasets: list[str] = ["digits", "street"]')
-    judged.edit("book/judged.md", "size: int = 12\n", "")
-    judged.write("profiles/paper.yaml", "judged:\n  datasets: [street, street]\n")
-    assert make.classifiers("judged") == [{"name": "digits"}, {"name": "street"}]
-    assert make.classifiers("judged", "paper") == [{"name": "street"}]
-    judged.edit("book/judged.md", "from bridgekit.measure import classifiers\n", "")
-    assert make.classifiers("judged") == []
+    scored.edit("book/scored.md", 'dataset: str = "digits"', 'datasets: list[str] = ["digits", "street"]')
+    scored.edit("book/scored.md", "size: int = 12\n", "")
+    scored.write("profiles/paper.yaml", "scored:\n  datasets: [street, street]\n")
+    assert make.classifiers("scored") == [{"name": "digits"}, {"name": "street"}]
+    assert make.classifiers("scored", "paper") == [{"name": "street"}]
+    scored.edit("book/scored.md", "from bridgekit.measure import classifiers\n", "")
+    assert make.classifiers("scored") == []
 
 
-def test_command_line_makes_one(quick, judged, monkeypatch, tmp_path, capsys):
+def test_command_line_makes_one(quick, scored, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path))
     assert main(["classifier", "digits", "--size", "12"]) == 0
-    judge = classifiers.load("digits", size=12)
-    said = f"digits: accuracy {judge.accuracy:.4f} on its test images, weights {judge.fingerprint}\n"
+    made = classifiers.load("digits", size=12)
+    said = f"digits: accuracy {made.accuracy:.4f} on its test images, weights {made.fingerprint}\n"
     assert capsys.readouterr().out == said and len(quick) == 1
     assert main(["classifier", "digit"]) == 2
     assert "bridgekit: there is no data set 'digit'" in capsys.readouterr().err
-    # before a page runs, what it judges with is there
+    # before a page runs, its classifier is there
     monkeypatch.setattr(make, "run", lambda *args, **options: len(quick))
-    assert main(["run", "judged"]) == 0 and capsys.readouterr().out == "1\n"
-    assert main(["run", "judged", "--set", "size=10"]) == 0 and capsys.readouterr().out == "2\n"
+    assert main(["run", "scored"]) == 0 and capsys.readouterr().out == "1\n"
+    assert main(["run", "scored", "--set", "size=10"]) == 0 and capsys.readouterr().out == "2\n"
     assert main(["run", "beta"]) == 0 and len(quick) == 2
 
 
 @pytest.mark.pipeline
-def test_snakemake_trains_what_pages_name(toy_repository, judged, tmp_path):
-    judged.edit("bridgekit/measure/classifiers.py", '"digits": Rule(', '"digits": Rule(width=4, batch=16, ')
-    judged.edit("bridgekit/measure/classifiers.py", "rounds=100", "rounds=4")
+def test_snakemake_trains_what_pages_name(toy_repository, scored, tmp_path):
+    scored.edit("bridgekit/measure/classifiers.py", '"digits": Rule(', '"digits": Rule(width=4, batch=16, ')
+    scored.edit("bridgekit/measure/classifiers.py", "rounds=100", "rounds=4")
     options = ("--cores", "2", "--rerun-triggers", "params", "--quiet", "host", "progress", "reason", "rules")
     for times in (1, 2):
-        done = judged.run(
-            "snakemake", "figures", *options, "--config", "only=judged", env={"BRIDGEKIT_DATA": str(tmp_path)}
+        done = scored.run(
+            "snakemake", "figures", *options, "--config", "only=scored", env={"BRIDGEKIT_DATA": str(tmp_path)}
         )
         assert done.returncode == 0, done.stderr
         assert len(list((tmp_path / "cache").glob("classifier-digits-*.weights"))) == 1
-        assert ("judged · quick · done" in done.stderr) == (times == 1)
-    (report,) = (judged.root / "_build" / "classifiers").iterdir()
+        assert ("scored · quick · done" in done.stderr) == (times == 1)
+    (report,) = (scored.root / "_build" / "classifiers").iterdir()
     assert report.name == "digits-size-12.txt" and report.read_text().startswith("digits: accuracy 0.")
 
 

@@ -1,4 +1,4 @@
-"""Whole games and several side by side: where one looks, resuming after a kill, failures, threads."""
+"""Whole games, and several on parallel workers: evaluations, resuming after a kill, failures."""
 
 import functools
 import threading
@@ -21,7 +21,7 @@ from bridgekit.theory import adversarial
 MIXTURE = data.mixture("gaussians25")
 POINTS = MIXTURE.sample(20, torch.Generator().manual_seed(1))
 ROUNDS = (7, 8, 5)
-LOOKS = [0, 3, 7, 8, 11, 15, 20]
+EVALUATED = [0, 3, 7, 8, 11, 15, 20]
 
 
 def small_plane(**settings):
@@ -41,7 +41,7 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.allclose(a[k], b[k], rtol=0, atol=0, equal_nan=True) for k in a)
 
 
-def look(state, samples=200):
+def evaluate(state, samples=200):
     """Keep what a page would, and the round; returns the round, counted from the first."""
     z = random.noise(state.seeds, (samples, 2), "plane-probe")
     with probe(state) as nets:
@@ -58,9 +58,9 @@ def test_a_cell_that_is_named_twice_is_played_once():
         sweep.in_parallel(played.append, [1], workers=0)
 
 
-def watch(game, state, at=LOOKS, **options):
-    """Play a whole game and look at it; returns the rounds at which it was."""
-    return [look(now) for now in loop.whole(game, state, at, **options)]
+def watch(game, state, at=EVALUATED, **options):
+    """Play a whole game and evaluate it; returns the rounds at which it was."""
+    return [evaluate(now) for now in loop.whole(game, state, at, **options)]
 
 
 def history(state):
@@ -83,8 +83,8 @@ def poisoned(game, phase, fate, moves=("D",)):
         if turn.moves != moves:
             return turn
 
-        def losses(nets, batch, now):
-            return {name: loss * now.fate for name, loss in turn.losses(nets, batch, now).items()}
+        def losses(**there):
+            return {name: loss * there["fate"] for name, loss in turn(**there).items()}
 
         return replace(turn, losses=losses)
 
@@ -97,35 +97,35 @@ def saving_always(monkeypatch):
     monkeypatch.setattr(loop, "fit", functools.partial(loop.fit, save_every=-1.0))
 
 
-# ------------------------------------------------------------------------------------------ where one looks
+# ---------------------------------------------------------------------------------------------- evaluations
 
 
-def test_looks_fall_at_the_rounds_counted_from_the_first():
+def test_evaluations_fall_at_the_rounds_counted_from_the_first():
     state = start(small_bridge(), [0])
-    now = [(sum(s.played.values()), dict(s.played)) for s in loop.whole(small_bridge(), state, LOOKS)]
-    assert [round_ for round_, _ in now] == LOOKS
+    now = [(sum(s.played.values()), dict(s.played)) for s in loop.whole(small_bridge(), state, EVALUATED)]
+    assert [round_ for round_, _ in now] == EVALUATED
     assert now[2][1] == {"I": 7}  # the round that ends a phase, before the next begins
     assert now[3][1] == {"I": 7, "II": 1} and now[5][1] == {"I": 7, "II": 8}
     assert now[6][1] == {"I": 7, "II": 8, "III": 5}
 
 
-def test_looks_may_come_in_any_order_and_what_does_not_exist_is_not_looked_at():
+def test_rounds_to_evaluate_may_come_in_any_order_and_what_does_not_exist_is_left_out():
     assert watch(small_bridge(), start(small_bridge(), [0]), [15, 7, 7, 21, -1, 99, 3]) == [3, 7, 15]
     assert watch(small_bridge(), start(small_bridge(), [0]), []) == []
 
 
-def test_the_start_is_looked_at_once_even_if_the_first_phase_is_empty():
+def test_the_start_is_evaluated_once_even_if_the_first_phase_is_empty():
     game = small_bridge((0, 4, 3))
     assert watch(game, start(game, [0]), [0, 4, 7]) == [0, 4, 7]
 
 
 def test_a_whole_game_is_its_phases_played_by_hand():
-    game, looked, by_hand = small_bridge(), start(small_bridge(), [0, 1]), start(small_bridge(), [0, 1])
-    watch(game, looked)
+    game, evaluated, by_hand = small_bridge(), start(small_bridge(), [0, 1]), start(small_bridge(), [0, 1])
+    watch(game, evaluated)
     for phase in ("I", "II", "III"):
         play(game, by_hand, phase)
-    assert looked.played == by_hand.played == {"I": 7, "II": 8, "III": 5}
-    assert same(weights(looked), weights(by_hand))
+    assert evaluated.played == by_hand.played == {"I": 7, "II": 8, "III": 5}
+    assert same(weights(evaluated), weights(by_hand))
 
 
 def test_only_the_phases_named_are_played():
@@ -150,22 +150,22 @@ def test_an_unknown_phase_is_an_error():
 # ------------------------------------------------------------------------------------------------- resuming
 
 
-@pytest.mark.parametrize("often", [True, False], ids=["saved at every look", "saved when a phase ends"])
-def test_a_game_killed_at_any_look_goes_on_and_ends_the_same(tmp_path, monkeypatch, often):
+@pytest.mark.parametrize("often", [True, False], ids=["saved at every evaluation", "saved when a phase ends"])
+def test_a_game_killed_at_any_evaluation_goes_on_and_ends_the_same(tmp_path, monkeypatch, often):
     game, straight = small_bridge(), start(small_bridge(), [0, 1])
     watch(game, straight)
     if often:
         saving_always(monkeypatch)
-    for cut, round_ in enumerate(LOOKS):
+    for cut, round_ in enumerate(EVALUATED):
         path = tmp_path / f"{round_}.pt"
-        killed = loop.whole(game, start(game, [0, 1]), LOOKS, checkpoint=path)
+        killed = loop.whole(game, start(game, [0, 1]), EVALUATED, checkpoint=path)
         for _ in range(cut + 1):
-            look(next(killed))
+            evaluate(next(killed))
         killed.close()  # what a kill leaves is the file alone
         resumed = start(game, [0, 1])
         again = watch(game, resumed, checkpoint=path)
         ended = max((end for end in (7, 15) if end < round_), default=-1)  # the last phase that was over
-        expected = LOOKS[cut:] if often else [r for r in LOOKS if r > ended]
+        expected = EVALUATED[cut:] if often else [r for r in EVALUATED if r > ended]
         assert again == expected
         assert resumed.played == straight.played and same(weights(resumed), weights(straight))
         assert same(history(resumed), history(straight)), round_
@@ -173,13 +173,13 @@ def test_a_game_killed_at_any_look_goes_on_and_ends_the_same(tmp_path, monkeypat
             assert same(losses(resumed), losses(straight))
 
 
-def test_a_finished_game_is_neither_played_nor_looked_at_again(tmp_path, monkeypatch):
+def test_a_finished_game_is_neither_played_nor_evaluated_again(tmp_path, monkeypatch):
     game, first = small_bridge(), start(small_bridge(), [0])
-    assert watch(game, first, checkpoint=tmp_path / "c.pt") == LOOKS
+    assert watch(game, first, checkpoint=tmp_path / "c.pt") == EVALUATED
     monkeypatch.setattr(loop._Stretch, "_round", lambda self, k: pytest.fail("a round was played again"))
     again = start(game, [0])
     assert watch(game, again, checkpoint=tmp_path / "c.pt") == []
-    assert again.kept("round").tolist() == LOOKS and again.played == first.played
+    assert again.kept("round").tolist() == EVALUATED and again.played == first.played
     assert same(weights(again), weights(first)) and same(history(again), history(first))
 
 
@@ -192,7 +192,7 @@ def measured(state):
 
 
 def nan_at(state, trial=slice(None)):
-    """At which looks a trial's measurements are NaN: all of them, or none."""
+    """At which evaluations a trial's measurements are NaN: all of them, or none."""
     lost = torch.stack(
         [values[:, trial].isnan().view(len(values), -1) for values in measured(state).values()]
     )
@@ -203,7 +203,7 @@ def nan_at(state, trial=slice(None)):
 FATES = [
     ("I", [3, 3], "D", [False, False] + [True] * 5),  # D dies while G learns by likelihood alone
     ("I", [5, 2], "D", [False, False] + [True] * 5),
-    ("II", [0, 0], "D", [False] * 3 + [True] * 4),  # right after a look that ends a phase
+    ("II", [0, 0], "D", [False] * 3 + [True] * 4),  # right after an evaluation that ends a phase
     ("II", [6, 5], "D", [False] * 5 + [True] * 2),
     ("II", [7, 7], "G", [False] * 5 + [True] * 2),
     ("III", [4, 4], "E", [False] * 6 + [True]),  # G is as healthy as it was
@@ -212,7 +212,7 @@ FATES = [
 
 @pytest.mark.parametrize(("phase", "fate", "player", "lost"), FATES)
 @pytest.mark.parametrize("often", [True, False])
-def test_a_game_that_nobody_survives_is_nan_at_every_look_that_is_left(
+def test_a_game_that_nobody_survives_is_nan_at_every_evaluation_that_is_left(
     tmp_path, monkeypatch, phase, fate, player, lost, often
 ):
     if often:
@@ -220,7 +220,7 @@ def test_a_game_that_nobody_survives_is_nan_at_every_look_that_is_left(
     moves = {"D": ("D",), "G": ("G", "E"), "E": ("E",)}[player]
     game = poisoned(small_bridge(), phase, fate, moves)
     state = start(game, [0, 1])
-    assert watch(game, state, [*LOOKS, 21], checkpoint=tmp_path / "c.pt") == LOOKS
+    assert watch(game, state, [*EVALUATED, 21], checkpoint=tmp_path / "c.pt") == EVALUATED
     assert [f["phase"] for f in state.failed] == [phase] * 2
     assert [f["round"] for f in state.failed] == fate and {f["player"] for f in state.failed} == {player}
     assert nan_at(state) == lost
@@ -231,14 +231,14 @@ def test_a_game_that_nobody_survives_is_nan_at_every_look_that_is_left(
     assert same(first, {name: values[: lost.index(True)] for name, values in history(healthy).items()})
     again = start(game, [0, 1])
     rest = watch(game, again, checkpoint=tmp_path / "c.pt")
-    assert rest == LOOKS[len(LOOKS) - len(rest) :]
+    assert rest == EVALUATED[len(EVALUATED) - len(rest) :]
     assert same(history(again), history(state)) and again.failed == state.failed
 
 
 def test_a_step_far_too_large_loses_every_trial():
     game = baselines.gan(small_plane(lr=1e30), adversarial.reverse_kl, rounds=20)
     state = start(game, [0, 1])
-    assert watch(game, state) == LOOKS and all(state.failed)
+    assert watch(game, state) == EVALUATED and all(state.failed)
     assert nan_at(state) == [False] + [True] * 6
 
 
@@ -247,15 +247,15 @@ def test_one_of_two_goes_on_when_the_other_fails(tmp_path, monkeypatch):
     game, never = poisoned(small_bridge(), "II", [2, 99]), start(small_bridge(), [0, 1])
     watch(small_bridge(), never)
     state = start(game, [0, 1])
-    assert watch(game, state, checkpoint=tmp_path / "c.pt") == LOOKS
+    assert watch(game, state, checkpoint=tmp_path / "c.pt") == EVALUATED
     assert state.failed == [{"phase": "II", "round": 2, "player": "D"}, None]
     assert nan_at(state, 0) == [False] * 4 + [True] * 3
     for name, values in measured(never).items():
         torch.testing.assert_close(state.kept(name)[:, 1], values[:, 1], equal_nan=True)
     # Killed after the failure, resumed: the same.
     path = tmp_path / "k.pt"
-    killed = loop.whole(game, start(game, [0, 1]), LOOKS, checkpoint=path)
-    while look(next(killed)) < 15:
+    killed = loop.whole(game, start(game, [0, 1]), EVALUATED, checkpoint=path)
+    while evaluate(next(killed)) < 15:
         pass
     killed.close()
     resumed = start(game, [0, 1])
@@ -263,7 +263,7 @@ def test_one_of_two_goes_on_when_the_other_fails(tmp_path, monkeypatch):
     assert resumed.failed == state.failed and same(history(resumed), history(state))
 
 
-# --------------------------------------------------------------------------------------------- side by side
+# ----------------------------------------------------------------------------------------- parallel workers
 
 CELLS = [("bridge", 1), ("gan", 0), ("bridge", 0), ("gan", 1)]
 
@@ -287,7 +287,7 @@ def test_no_number_depends_on_how_many_work():
     assert same(one[CELLS[0]], train(CELLS[0]))
 
 
-def test_they_do_work_side_by_side_and_keep_their_order():
+def test_they_do_work_at_the_same_time_and_keep_their_order():
     meeting = threading.Barrier(2, timeout=10)  # nobody gets past it alone
     assert sweep.in_parallel(lambda cell: (meeting.wait(), -cell)[1], range(6, 0, -1), 2) == {
         k: -k for k in range(6, 0, -1)

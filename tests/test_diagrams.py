@@ -84,7 +84,7 @@ def test_arrows_look_as_the_caption_of_figure_1_says():
         drawn = [patch for patch in ax.patches if isinstance(patch, FancyArrowPatch)]
         fig.draw_without_rendering()
         pyplot.close(fig)
-    looks = {
+    styles = {
         (a.source, a.target): (
             to_hex(p.get_facecolor()),
             to_hex(p.get_edgecolor()),
@@ -93,7 +93,7 @@ def test_arrows_look_as_the_caption_of_figure_1_says():
         for a, p in zip(graph.arrows, drawn, strict=True)
     }
     ink, blue = plots.PALETTE["ink"], plots.PALETTE["blue"]
-    assert looks == {
+    assert styles == {
         ("z", "x"): ("#ffffff", ink, False),
         ("y", "x"): (ink, ink, False),
         ("x", "y"): (blue, blue, True),

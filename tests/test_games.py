@@ -27,8 +27,8 @@ def plane(**settings):
     return setups.plane(data.mixture("gaussians25"), **({"batch": 16, "hidden": 8, "depth": 2} | settings))
 
 
-def reverse_kl_gan(arena=None, **settings):
-    return baselines.gan(arena or plane(), adversarial.reverse_kl, **settings)
+def reverse_kl_gan(setup=None, **settings):
+    return baselines.gan(setup or plane(), adversarial.reverse_kl, **settings)
 
 
 GAMES = {
@@ -57,7 +57,7 @@ def played(game, seeds, rounds=3, **options):
 
 
 @regularised
-def test_trials_side_by_side_are_the_trials_alone_with_a_regularised_d(name):
+def test_batched_trials_are_the_trials_alone_with_a_regularised_d(name):
     game, seeds = GAMES[name](), [3, 1, 4]
     together = weights(played(game, seeds, 12))
     for i, seed in enumerate(seeds):
@@ -93,7 +93,7 @@ def test_a_trial_that_fails_leaves_the_others_alone(name):
         torch.testing.assert_close(weights(broken)[key][[0, 2]], value[[0, 2]])
 
 
-def test_looking_and_branching_leave_the_vectors_alone():
+def test_evaluating_and_branching_leave_the_vectors_alone():
     game = GAMES["RKL-SN"]()
     state = play(game, start(game, [0, 1]), "train", 5)
     before = weights(state)
@@ -131,9 +131,9 @@ def test_d_steps_are_steps_on_fresh_samples():
     seen = []
     d, *_ = game.phases[0].turns
 
-    def spying(nets, batch, now):
-        seen.append((batch.x, batch.z))
-        return d.losses(nets, batch, now)
+    def spying(G, D, x, z):
+        seen.append((x, z))
+        return d.losses(G, D, x, z)
 
     spied = replace(game, phases=(Phase("train", 1, (replace(d, losses=spying),) * 3),))
     play(spied, start(spied, [0]), "train")

@@ -11,7 +11,7 @@ from bridgekit.errors import BridgekitError
 from bridgekit.measure import on_images
 
 
-def judge(classes: int = 3) -> SimpleNamespace:
+def classifier(classes: int = 3) -> SimpleNamespace:
     """A classifier whose logits and features are the images themselves."""
     flat = lambda x: x.flatten(1)  # noqa: E731
     return SimpleNamespace(name="flat", classes=tuple(range(classes)), logits=flat, features=flat)
@@ -23,7 +23,7 @@ def images(rows) -> torch.Tensor:
 
 
 def inception(posterior) -> float:
-    return on_images.inception_score(judge(), images(posterior).log().clamp(min=-1e4))
+    return on_images.inception_score(classifier(), images(posterior).log().clamp(min=-1e4))
 
 
 def test_inception_score_by_hand():
@@ -48,10 +48,10 @@ def test_inception_score_does_not_look_at_the_order_nor_touch_global_randomness(
     before = torch.get_rng_state()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        score = on_images.inception_score(judge(), x)
+        score = on_images.inception_score(classifier(), x)
     assert torch.equal(before, torch.get_rng_state())
-    assert on_images.inception_score(judge(), x) == score
-    assert on_images.inception_score(judge(), x.flip(0)) == pytest.approx(score, rel=1e-12)
+    assert on_images.inception_score(classifier(), x) == score
+    assert on_images.inception_score(classifier(), x.flip(0)) == pytest.approx(score, rel=1e-12)
 
 
 def gaussians(seed: int, scale, shift=0.0, n: int = 400) -> torch.Tensor:
@@ -70,18 +70,18 @@ def closed_form(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def test_frechet_distance_is_the_closed_form():
     a, b = gaussians(0, [[1.0, 0.3], [0.0, 0.5]]), gaussians(1, [[0.4, 0.0], [0.9, 2.0]], 1.5, 300)
-    found = on_images.frechet_distance(judge(), images(a), images(b))
+    found = on_images.frechet_distance(classifier(), images(a), images(b))
     assert closed_form(a, b) > 1
     assert found == pytest.approx(closed_form(a, b), rel=1e-12)
-    assert on_images.frechet_distance(judge(), images(b), images(a)) == pytest.approx(found, rel=1e-12)
+    assert on_images.frechet_distance(classifier(), images(b), images(a)) == pytest.approx(found, rel=1e-12)
 
 
 def test_two_images_a_side_have_a_frechet_distance_and_one_has_none():
     x, y = images([[0.0, 0.5], [0.5, 0.0]]), images([[0.25, 0.25], [-0.25, -0.25]])
-    assert math.isfinite(on_images.frechet_distance(judge(), x, y))
+    assert math.isfinite(on_images.frechet_distance(classifier(), x, y))
     for one, other in ((x[:1], y), (x, y[:1])):
         with pytest.raises(BridgekitError, match="two images a side"):
-            on_images.frechet_distance(judge(), one, other)
+            on_images.frechet_distance(classifier(), one, other)
 
 
 def test_frechet_distance_of_axes_that_differ_in_mean_and_scale():
@@ -89,26 +89,27 @@ def test_frechet_distance_of_axes_that_differ_in_mean_and_scale():
     x = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
     y, r = x * torch.tensor([2.0, 0.5]) + torch.tensor([3.0, -1.0]), math.sqrt(4 / 3)
     expected = 9 + 1 + r**2 * ((2 - 1) ** 2 + (1 - 0.5) ** 2)
-    assert on_images.frechet_distance(judge(), images(x), images(y)) == pytest.approx(expected, rel=1e-12)
-    assert on_images.frechet_distance(judge(), images(x), images(x)) == pytest.approx(0, abs=1e-12)
+    found = on_images.frechet_distance(classifier(), images(x), images(y))
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert on_images.frechet_distance(classifier(), images(x), images(x)) == pytest.approx(0, abs=1e-12)
 
 
 def test_classifier_accuracy():
     x = images(torch.eye(3)[[0, 1, 2, 2]])
-    assert on_images.classifier_accuracy(judge(), x, torch.tensor([0, 1, 2, 0])) == 0.75
-    assert on_images.classifier_accuracy(judge(), x, torch.tensor([1, 2, 0, 0])) == 0
+    assert on_images.classifier_accuracy(classifier(), x, torch.tensor([0, 1, 2, 0])) == 0.75
+    assert on_images.classifier_accuracy(classifier(), x, torch.tensor([1, 2, 0, 0])) == 0
 
 
 def test_images_that_are_not_finite_score_nan():
     x, y = images(torch.eye(3)), torch.arange(3)
     broken = x.clone()
     broken[1, 0] = math.nan
-    assert math.isnan(on_images.inception_score(judge(), broken))
-    assert math.isnan(on_images.frechet_distance(judge(), broken, x))
-    assert math.isnan(on_images.frechet_distance(judge(), x, broken))
-    assert math.isnan(on_images.classifier_accuracy(judge(), broken, y))
+    assert math.isnan(on_images.inception_score(classifier(), broken))
+    assert math.isnan(on_images.frechet_distance(classifier(), broken, x))
+    assert math.isnan(on_images.frechet_distance(classifier(), x, broken))
+    assert math.isnan(on_images.classifier_accuracy(classifier(), broken, y))
     broken[1, 0] = -math.inf  # which the logits may not show: a ReLU makes 0 of it
-    rectified = judge()
+    rectified = classifier()
     rectified.logits = lambda x: x.flatten(1).relu()
     assert math.isnan(on_images.inception_score(rectified, broken))
 
@@ -126,10 +127,10 @@ def test_images_that_are_not_finite_score_nan():
 )
 def test_labels_that_do_not_match(labels, said):
     with pytest.raises(BridgekitError, match=said):
-        on_images.classifier_accuracy(judge(), images(torch.eye(3)), torch.tensor(labels))
+        on_images.classifier_accuracy(classifier(), images(torch.eye(3)), torch.tensor(labels))
 
 
 def test_too_few_images():
     x = images(torch.eye(3))
     with pytest.raises(BridgekitError, match="two images a side: 3 and 1 given"):
-        on_images.frechet_distance(judge(), x, x[:1])
+        on_images.frechet_distance(classifier(), x, x[:1])

@@ -40,11 +40,11 @@ def images(**settings):
 
 
 def labelled(**settings):
-    return importance.labelled_images(pictures(), **({"batch": 8, "width": 4, "z": 5} | settings))
+    return setups.images(pictures(), labelled=True, **({"batch": 8, "width": 4, "z": 5} | settings))
 
 
-def plain(arena):
-    return baselines.gan(arena, adversarial.non_saturating)
+def plain(setup):
+    return baselines.gan(setup, adversarial.non_saturating)
 
 
 GAMES = {
@@ -80,7 +80,7 @@ def g_loss(game, state, seed=0):
     turn, nets = game.phases[0].turns[-1], SimpleNamespace(**state.nets)
     assert turn.moves == ("G",)
     batch = batch_of(game, turn, len(state.seeds), seed)
-    loss = turn.losses(nets, batch, None)["G"]
+    loss = turn(**vars(nets), **vars(batch))["G"]
     slope = torch.autograd.grad(loss.sum(), list(nets.G.parameters()))
     return loss, torch.cat([g.flatten() for g in slope]), batch, nets
 
@@ -119,7 +119,7 @@ def test_a_run_taken_up_again_ends_with_the_same_weights(name, tmp_path):
     assert not same(weights(play(game, start(game, [3]), "train", 4)), straight)
 
 
-def test_trials_side_by_side_are_the_trials_alone():
+def test_batched_trials_are_the_trials_alone():
     game, seeds = importance.iwgan(plane()), [3, 1, 4]
     together = weights(play(game, start(game, seeds), "train", 12))
     for i, seed in enumerate(seeds):
@@ -156,7 +156,7 @@ def test_the_weights_turn_the_slope_of_each_sample_around():
         turn = make(plane()).phases[0].turns[-1]
         f = torch.linspace(-3, 3, 16).requires_grad_()
         nets = SimpleNamespace(G=lambda z: z, D=lambda x, f=f: f[None])
-        loss = turn.losses(nets, SimpleNamespace(z=None), None)["G"]
+        loss = turn(**vars(nets), z=None)["G"]
         (seen[name],) = torch.autograd.grad(loss.sum(), f)
     torch.testing.assert_close(seen["plain"], -(1 - f.sigmoid()) / 16)
     torch.testing.assert_close(seen["weighted"], -f.sigmoid() / f.exp().sum())
@@ -164,12 +164,12 @@ def test_the_weights_turn_the_slope_of_each_sample_around():
 
 @pytest.mark.parametrize("build", [plane, images])
 def test_one_sample_gives_the_plain_gans_gradient(build):
-    arena = build(batch=1)
+    setup = build(batch=1)
     trained = build()
     state = play(plain(trained), start(plain(trained), [0]), "train", 20)
     for seed in range(3):
-        _, weighted, *_ = g_loss(importance.iwgan(arena), state, seed)
-        _, unweighted, *_ = g_loss(plain(arena), state, seed)
+        _, weighted, *_ = g_loss(importance.iwgan(setup), state, seed)
+        _, unweighted, *_ = g_loss(plain(setup), state, seed)
         assert unweighted.norm() > 0
         torch.testing.assert_close(weighted, unweighted, rtol=1e-6, atol=0)
 
@@ -194,8 +194,7 @@ def test_the_two_games_of_a_seed_begin_alike_and_draw_alike(build):
         drawn = [vars(batch_of(g, turn)) for g, turn in zip(games, (a, b), strict=True)]
         assert a.moves == b.moves and same(*drawn)
     d_losses = [
-        t[0].losses(SimpleNamespace(**s.nets), batch_of(g, t[0]), None)["D"]
-        for t, s, g in zip(turns, states, games, strict=True)
+        t[0](**s.nets, **vars(batch_of(g, t[0])))["D"] for t, s, g in zip(turns, states, games, strict=True)
     ]
     assert torch.equal(*d_losses)
 
@@ -209,17 +208,17 @@ def test_conditional_games_of_a_seed_begin_alike_and_draw_alike():
 
 
 def test_d_sees_real_and_fake_images_with_the_same_right_labels():
-    arena, seen = labelled(), []
-    (turn, _) = importance.cgan(arena).phases[0].turns
-    batch = batch_of(importance.cgan(arena), turn)
+    setup, seen = labelled(), []
+    (turn, _) = importance.cgan(setup).phases[0].turns
+    batch = batch_of(importance.cgan(setup), turn)
 
-    def judge(x, y):
+    def discriminator(x, y):
         seen.append((x, y))
         return x.mean((1, 2, 3))
 
     fake = torch.full((8, 1, 16, 16), 0.25)
-    nets = SimpleNamespace(G=lambda z, y: fake, D=judge)
-    loss = turn.losses(nets, batch, None)["D"]
+    nets = SimpleNamespace(G=lambda z, y: fake, D=discriminator)
+    loss = turn(**vars(nets), **vars(batch))["D"]
     (real, y_real), (shown, y_fake) = seen
     assert torch.equal(y_real, y_fake) and len(y_real.unique()) > 1
     assert torch.equal(real[:, 0, 0, 0], y_real / 2 - 0.75) and shown is fake
@@ -229,23 +228,23 @@ def test_d_sees_real_and_fake_images_with_the_same_right_labels():
 
 @pytest.mark.parametrize("game", [importance.cgan, importance.iwcgan])
 def test_g_and_d_get_one_label_each_drawn_from_the_datas(game):
-    arena = importance.labelled_images(pictures(800), batch=400, width=4, z=5)
-    game, labels = game(arena), []
+    setup = setups.images(pictures(800), labelled=True, batch=400, width=4, z=5)
+    game, labels = game(setup), []
     turn = game.phases[0].turns[-1]
     nets = SimpleNamespace(
         G=lambda z, y: labels.append(y) or z.sum(1)[:, None], D=lambda x, y: labels.append(y) or x[:, 0]
     )
-    turn.losses(nets, batch_of(game, turn), None)
+    turn(**vars(nets), **vars(batch_of(game, turn)))
     assert torch.equal(*labels)
     assert (torch.bincount(labels[0], minlength=4) > 60).all()  # 100 of each of four even classes
 
 
 def test_iwcgan_weights_each_class_apart():
-    arena = labelled(batch=16)
-    game = importance.iwcgan(arena)
+    setup = labelled(batch=16)
+    game = importance.iwcgan(setup)
     state = play(game, start(game, [0]), "train", 20)
     loss, slope, batch, nets = g_loss(game, state)
-    y = arena.dataset.y[batch.index]
+    y = setup.data.y[batch.index]
     f = nets.D(nets.G(batch.z, y), y)
     want = sum((y == c).sum() / 16 * by_hand(f[y == c]) for c in y.unique())
     torch.testing.assert_close(loss, want)
@@ -258,7 +257,7 @@ def test_cgan_averages_the_non_saturating_loss():
     game = importance.cgan(labelled())
     state = play(game, start(game, [0]), "train", 5)
     loss, _, batch, nets = g_loss(game, state)
-    y = labelled().dataset.y[batch.index]
+    y = labelled().data.y[batch.index]
     torch.testing.assert_close(loss, -F.logsigmoid(nets.D(nets.G(batch.z, y), y)).mean())
 
 
@@ -294,7 +293,7 @@ def test_the_affine_generators_density():
 def test_labelled_images_are_square():
     oblong = replace(pictures(), x=torch.zeros(40, 1, 16, 20))
     with pytest.raises(BridgekitError, match="wants square images, not 20 x 16 pixels"):
-        importance.labelled_images(oblong)
+        setups.images(oblong, labelled=True)
 
 
 def test_an_affine_generator_wants_codes_as_wide_as_the_data():
@@ -304,8 +303,8 @@ def test_an_affine_generator_wants_codes_as_wide_as_the_data():
 
 def test_an_affine_generator_finds_a_gaussian():
     target = Mixture(torch.tensor([[1.0, -0.5]]), 0.7)
-    arena = importance.affine(setups.plane(target, batch=128, hidden=32, depth=2))
-    game = importance.iwgan(arena)
+    setup = importance.affine(setups.plane(target, batch=128, hidden=32, depth=2))
+    game = importance.iwgan(setup)
     state = play(game, start(game, [0]), "train", 1500)
     x = target.sample(4000, torch.Generator().manual_seed(1))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The papers' networks: trials side by side equal trials alone, weights come from their generators only."""
+"""The papers' networks: batched trials equal trials alone, weights come from their generators only."""
 
 from __future__ import annotations
 

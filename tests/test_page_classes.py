@@ -81,7 +81,7 @@ def test_forgetting_wants_images_enough_for_its_classes(toy_book, monkeypatch):
 @pytest.mark.parametrize("classes", [3, 60])
 def test_variants(toy_book, monkeypatch, classes):
     data, few = folder(toy_book, classes, 300 // classes), dict.fromkeys(SHORT, 1)
-    names = played(toy_book, monkeypatch, "variants", dataset=data, seeds=1, looks=1, **few)
+    names = played(toy_book, monkeypatch, "variants", dataset=data, seeds=1, evaluations=1, **few)
     assert names["code"].shape[-1] == classes + 6
     assert len(names["traversal"]) == 5 * min(classes, 10)
 
@@ -90,7 +90,7 @@ def test_iwgan(toy_book, monkeypatch):
     data = folder(toy_book, 60, 5, size=16)
     monkeypatch.setitem(classifiers.RULES, data, classifiers.Rule(rounds=2, batch=8, width=4))
     few = dict.fromkeys(
-        ("seeds", "rounds", "warm_rounds", "plane_rounds", "plane_seeds", "looks", "timings"), 1
+        ("seeds", "rounds", "warm_rounds", "plane_rounds", "plane_seeds", "evaluations", "timings"), 1
     )
     monkeypatch.setenv("BRIDGEKIT_DATA", str(toy_book.root / "data"))
     classifiers.make(data)
@@ -101,7 +101,7 @@ def test_iwgan(toy_book, monkeypatch):
 
 @pytest.mark.parametrize("classes", [3, 60])
 def test_activation(toy_book, monkeypatch, classes):
-    data, few = folder(toy_book, classes, 480 // classes), {"rounds": 1, "looks": 1, "seeds": 1}
+    data, few = folder(toy_book, classes, 480 // classes), {"rounds": 1, "evaluations": 1, "seeds": 1}
     if classes == 3:
         played(toy_book, monkeypatch, "activation", dataset=data, batch=4, **few)
         return

@@ -414,7 +414,7 @@ def test_interrupt_leaves_no_kernel_and_no_half_result(toy_book, sign):
 
 
 @pytest.mark.pipeline
-def test_pages_side_by_side(toy_book):
+def test_pages_in_parallel(toy_book):
     """Kernels that start at the same moment do not race for ports."""
     texts = ["a", "b", "c"]
     threads = []

@@ -30,20 +30,20 @@ MISTAKES = {
     ),
     "fakes with labels of their own": (
         "importance._class_discriminator",
-        "nets.G(batch.z, y)",
-        "nets.G(batch.z, y.flip(0))",
+        "G(z, y)",
+        "G(z, y.flip(0))",
         "cgan",
     ),
     "AAVAE's fakes are means": (
         "aavae.generated",
-        "(u < nets.G(_beside(z, y)).sigmoid()).to(z)",
-        "nets.G(_beside(z, y)).sigmoid()",
+        "(u < G(_beside(z, y)).sigmoid()).to(z)",
+        "G(_beside(z, y)).sigmoid()",
         "autoencoder, activated",
     ),
     "a Bernoulli sample is 1 above its probability": (
         "aavae.generated",
-        "u < nets",
-        "u > nets",
+        "u < G",
+        "u > G",
         "autoencoder, activated",
     ),
     "the temperature in D's training too": (
@@ -90,8 +90,8 @@ MISTAKES = {
     ),
     "M2 with its parts exchanged": (
         "aavae.semi_supervised",
-        '"known": FromParts(data.rows, labelled, batch)',
-        '"known": FromParts(data.rows, unlabelled, batch)',
+        "for rows in (labelled, unlabelled)",
+        "for rows in (unlabelled, labelled)",
         "semi_supervised",
     ),
     "AASVAE's D does not see the unlabelled images' kind": (
@@ -114,20 +114,20 @@ MISTAKES = {
     ),
     "the implicit posterior's KL with the other sign": (
         "avb.implicit_posterior",
-        "adversarial.reverse_kl(nets.D(",
-        "-adversarial.reverse_kl(nets.D(",
+        "adversarial.reverse_kl(D(",
+        "-adversarial.reverse_kl(D(",
         "implicit_posterior",
     ),
-    "the implicit posterior judged with prior and posterior exchanged": (
+    "the implicit posterior's D with prior and posterior exchanged": (
         "avb.implicit_posterior",
-        "for sample in (batch.z, z))",
-        "for sample in (z, batch.z))",
+        "for sample in (z, made))",
+        "for sample in (made, z))",
         "implicit_posterior",
     ),
     "the autoencoder hears its adversary": (
         "processes.autoencoder",
         ".mean(-1) / 2)",
-        ".mean(-1) / 2 + nets.D(nets.E(batch.x)).mean(-1))",
+        ".mean(-1) / 2 + E(x).sum((-2, -1)))",
         "autoencoder of pixels",
     ),
     "made samples labelled as given": (
@@ -136,7 +136,7 @@ MISTAKES = {
         "y[: given.shape[-2]] = 0",
         "infogan",
     ),
-    "the makers do not reverse the judge": (
+    "the makers do not reverse the discriminator": (
         "processes.Process.made",
         "labelling.reverse(f)",
         "f",
@@ -144,14 +144,14 @@ MISTAKES = {
     ),
     "the sleep phase dreams with the wake phase's bits": (
         "wake_sleep.wake_sleep",
-        "(batch.v < nets.G(h).sigmoid())",
-        "(nets.G(h).sigmoid() > 0.5)",
+        "(v < G(h).sigmoid())",
+        "(G(h).sigmoid() > 0.5)",
         "wake_sleep",
     ),
     "predictors as slow as the encoder": (
         "predictability.predictability_minimisation",
-        "10 * lr",
-        "lr",
+        "faster=10",
+        "faster=1",
         "predictability_minimisation",
     ),
     "a predictor sees its own unit": (
@@ -217,7 +217,7 @@ def test_the_generated_half_counts_as_much_as_the_discriminator_lets_it(name, mo
 def test_a_sample_is_one_where_its_number_lies_below_its_probability():
     """Both sides draw the same bits: that a few of them fall otherwise is seen."""
     target = targets()["wake_sleep.wake_sleep"]
-    wrong = edited(target, "u < nets.E(batch.x).sigmoid()", "u < nets.E(batch.x).sigmoid() + 0.05")
+    wrong = edited(target, "u < E(x).sigmoid()", "u < E(x).sigmoid() + 0.05")
     with in_place(target, wrong), pytest.raises(AssertionError):
         for seed in range(5):
             check(replace(CASES["wake_sleep"], seeds=(seed, seed + 7)), draws=False)

@@ -120,7 +120,7 @@ def test_values_from_the_command_line(kind, text, value):
 
 def test_the_comment_is_range_and_help():
     found = declared(
-        "a: int = 3  # from 1; trials; side by side",
+        "a: int = 3  # from 1; trials; in one batch",
         "b: float = 0.5  # of everything; from 1 up",
         "c: list[str] = [  # distinct,",
         "    # each one of x y | z;",
@@ -131,7 +131,7 @@ def test_the_comment_is_range_and_help():
     )
     texts = {name: (parameter.range.text, parameter.help) for name, parameter in found.items()}
     assert texts == {
-        "a": ("from 1", "trials; side by side"),
+        "a": ("from 1", "trials; in one batch"),
         "b": ("", "of everything; from 1 up"),
         "c": ("distinct, each one of x y | z", "words"),
         "d": ("", ""),

@@ -1,4 +1,4 @@
-"""The real pages at `smoke`: executed, executed again by nbval, compared with kept arrays, and looked at.
+"""The real pages at `smoke`: executed, again by nbval, compared with kept arrays, opened in a browser.
 
 UPDATE_SMOKE=1 pytest tests/test_rendered.py renews the committed arrays in tests/smoke/ (look at the diff).
 """
@@ -162,9 +162,9 @@ def test_a_page_has_numbers_for_nbval_to_check(page: str):
 
 @pytest.fixture(scope="session")
 def browser():
-    """The system's Chromium, headless; without one the tests that look at the book cannot run."""
+    """The system's Chromium, headless; without one the tests that open the book cannot run."""
     if CHROMIUM is None:
-        pytest.skip("NO BROWSER: the rendered book was NOT looked at. Install Debian's package chromium.")
+        pytest.skip("NO BROWSER: the rendered book was NOT opened. Install Debian's package chromium.")
     from playwright.sync_api import sync_playwright
 
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

@@ -462,7 +462,7 @@ def test_checkpoints_are_found_again_and_gone_after_finish(root, tmp_path_factor
     first = make_run(root).checkpoint("plane.pt")
     first.write_bytes(b"state")
     assert first.is_relative_to(root / "_build" / "checkpoints" / "quick" / "demo")
-    other = make_run(root, looks=3)
+    other = make_run(root, evaluations=3)
     assert not other.checkpoint("plane.pt").exists()
     other.finish()
     run = make_run(root, workers=2)  # which change no number

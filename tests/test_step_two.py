@@ -41,30 +41,30 @@ def posterior(x):
 
 def networks(trials):
     """The known G, E and D as the game's own kinds of network, one copy a trial."""
-    arena = setups.plane(Mixture(torch.zeros(1, 1), 1.0), batch=BATCH, z=1, depth=0)
-    built = {name: arena.networks[name]([stream(0, "unused")] * trials).double() for name in ("G", "E")}
+    setup = setups.plane(Mixture(torch.zeros(1, 1), 1.0), batch=BATCH, z=1, depth=0)
+    built = {name: setup.networks[name]([stream(0, "unused")] * trials).double() for name in ("G", "E")}
     slope, variance = posterior(MU + 1)
     with torch.no_grad():
         built["G"].weights[0].fill_(S), built["G"].biases[0].fill_(MU)
         built["E"].body.weights[0].copy_(torch.tensor([[slope, 0.0]]))
         built["E"].body.biases[0].copy_(torch.tensor([[-slope * MU, 0.5 * math.log(variance)]]))
-    return arena, SimpleNamespace(**built, D=LogRatio())
+    return setup, SimpleNamespace(**built, D=LogRatio())
 
 
 def game_gradient(alpha, gamma, make_turn):
     """G's gradient of one step, an independent one for each trial: (2, T) for mu and s."""
-    arena, nets = networks(TRIALS)
+    setup, nets = networks(TRIALS)
     generator = stream(1, f"step two, {alpha}")
     draws = (torch.randn(TRIALS, BATCH, 1, generator=generator, dtype=torch.float64) for _ in range(3))
-    batch = SimpleNamespace(**dict(zip(("x", "eps", "z"), draws, strict=True)))
-    now = SimpleNamespace(alpha=torch.tensor(alpha), gamma=torch.tensor(gamma))
-    loss = make_turn(arena).losses(nets, batch, now)["G"]
+    batch = dict(zip(("x", "eps", "z"), draws, strict=True))
+    now = {"alpha": torch.tensor(alpha), "gamma": torch.tensor(gamma)}
+    loss = make_turn(setup)(**vars(nets), **batch, **now)["G"]
     grads = torch.autograd.grad(loss.sum(), (nets.G.biases[0], nets.G.weights[0]))
     return torch.stack([g.flatten() for g in grads])
 
 
-def step_two(arena):
-    return bridge.bridge_turn(arena, SIGMA, float("inf"))
+def step_two(setup):
+    return bridge.bridge_turn(setup, SIGMA, float("inf"))
 
 
 def forward_mean(alpha):
@@ -159,5 +159,5 @@ def test_the_noise_of_the_forward_term_stays():
 
 
 def test_step_three_has_the_gradient_of_the_reverse_kl_and_no_more():
-    samples = game_gradient(1.0, 1.0, lambda arena: bridge.alpha_bridge(arena).phase("III").turns[1])
+    samples = game_gradient(1.0, 1.0, lambda setup: bridge.alpha_bridge(setup).phase("III").turns[1])
     assert z_scores(samples, reverse_kl_gradient()).abs().max() < 3.5

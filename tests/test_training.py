@@ -137,17 +137,15 @@ def test_step_three_keeps_training_the_inference_arm_and_drops_the_ml_term_for_G
 
 
 def test_alpha_zero_is_the_ml_gradient_exactly():
-    arena = small_plane()
-    game = bridge.alpha_bridge(arena, rounds=(1, 1, 1))
-    ml, mixed = turns.ml_turn(arena, 0.3), bridge.bridge_turn(arena, 0.3, 5.0)
+    setup = small_plane()
+    game = bridge.alpha_bridge(setup, rounds=(1, 1, 1))
+    ml, mixed = turns.ml_turn(setup, 0.3), bridge.bridge_turn(setup, 0.3, 5.0)
     state = start(game, [0, 1])
-    nets = loop.SimpleNamespace(**state.nets)
     noise = torch.Generator().manual_seed(0)
     x, eps, z = (torch.randn(2, 16, 2, generator=noise) for _ in range(3))
-    batch = loop.SimpleNamespace(x=x, eps=eps, z=z)
-    now = loop.SimpleNamespace(alpha=torch.tensor(0.0), gamma=torch.tensor(0.0))
+    there = state.nets | {"x": x, "eps": eps, "z": z, "alpha": torch.tensor(0.0), "gamma": torch.tensor(0.0)}
     theta = list(state.nets["G"].parameters())
-    grads = [torch.autograd.grad(turn.losses(nets, batch, now)["G"].sum(), theta) for turn in (ml, mixed)]
+    grads = [torch.autograd.grad(turn(**there)["G"].sum(), theta) for turn in (ml, mixed)]
     for a, b in zip(*grads, strict=True):
         assert torch.equal(a, b)
 
@@ -350,14 +348,14 @@ def test_adam_steps_along_the_gradient_however_it_is_laid_out():
             super().__init__()
             self.w = torch.nn.Parameter(start_at.clone())
 
-    def losses(nets, batch, now):
-        return {"p": (nets.p.w.T * wanted.T.contiguous()).sum()}  # autograd gives it in w.T's layout
+    def losses(p):
+        return {"p": (p.w.T * wanted.T.contiguous()).sum()}  # autograd gives it in w.T's layout
 
-    turn, build = Turn(("p",), {}, losses), lambda generators: Weight()
-    game = Game("g", {"p": build}, {"p": Player(("p",))}, (Phase("x", 1, (turn,)),), stacked=False)
+    turn, build = Turn(losses, ("p",)), lambda generators: Weight()
+    game = Game({"p": build}, {"p": Player(("p",))}, (Phase("x", 1, (turn,)),), stacked=False)
     state = start(game, [0])
     w = state.nets["p"].w
-    loss = losses(loop.SimpleNamespace(**state.nets), None, None)["p"]
+    loss = turn(**state.nets)["p"]
     assert torch.autograd.grad(loss, w)[0].stride() != w.stride()
     play(game, state, "x")
     assert torch.equal(w.grad, wanted) and w.grad.stride() == w.stride()
@@ -367,8 +365,8 @@ def test_adam_steps_along_the_gradient_however_it_is_laid_out():
 def test_what_stands_before_a_turn_runs_first_and_without_gradients():
     game, seen = small_bridge((2, 1, 1)), []
 
-    def before(nets):
-        seen.append((torch.is_grad_enabled(), nets.G.weights[0].clone()))
+    def before(G):
+        seen.append((torch.is_grad_enabled(), G.weights[0].clone()))
 
     d, ml = game.phases[0].turns
     watched = replace(game, phases=(Phase("I", 2, (d, replace(ml, before=before))),))
@@ -437,11 +435,28 @@ def test_rows_are_drawn_from_the_tensor_itself():
 
 
 def test_every_network_needs_exactly_one_owner():
-    turn = Turn(("p",), {}, lambda nets, batch, now: {})
+    phases = (Phase("x", 1, (Turn(lambda: {}, ("p",)),)),)
     with pytest.raises(ValueError, match="exactly one owner"):
-        Game("g", {"a": MLP, "b": MLP}, {"p": Player(("a",))}, (Phase("x", 1, (turn,)),))
+        Game({"a": MLP, "b": MLP}, {"p": Player(("a",))}, phases)
     with pytest.raises(ValueError, match="exactly one owner"):
-        Game("g", {"a": MLP}, {"p": Player(("a",)), "q": Player(("a",))}, (Phase("x", 1, (turn,)),))
+        Game({"a": MLP}, {"p": Player(("a",)), "q": Player(("a",))}, phases)
+
+
+def test_a_turns_names_are_networks_draws_and_scalars():
+    """An unknown name is an error with the nearest one when the game is built; so is a draw for nobody."""
+
+    def game(losses, *draws):
+        turn = Turn(losses, ("a",), dict.fromkeys(draws, Normal((1,))))
+        return Game(
+            {"a": MLP}, {"a": Player(("a",))}, (Phase("x", 1, (turn,), lambda n: {"alpha": torch.ones(n)}),)
+        )
+
+    assert game(lambda a, eps, alpha: {}, "eps").phases[0].turns[0].takes == ("a", "eps", "alpha")
+    with pytest.raises(BridgekitError, match="phase 'x' takes 'epz': did you mean 'eps'"):
+        game(lambda a, epz: {}, "eps")
+    with pytest.raises(BridgekitError, match="draws 'eps' for nobody: did you mean 'ep'"):
+        game(lambda a, ep=0: {}, "eps", "ep")
+    assert game(lambda **all_there_are: {}, "eps").phases[0].turns[0].takes is None
 
 
 def test_an_unknown_phase_names_the_known_ones():
@@ -458,7 +473,7 @@ def test_the_fingerprint_tells_games_apart():
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), sigma=0.2),
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=linear_gamma),
         bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=functools.partial(sigmoid_gamma, c=9.0)),
-        bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=functools.partial(sigmoid_gamma, 9.0)),
+        bridge.alpha_bridge(small_plane(), rounds=(7, 8, 5), gamma=functools.partial(sigmoid_gamma, d=-9.0)),
         *(
             bridge.alpha_bridge(setups.images(replace(image_set(), x=x), batch=8), rounds=(7, 8, 5))
             for x in (image_set().x, -image_set().x, image_set().x[:-1])  # all of one fingerprint
@@ -475,9 +490,7 @@ def test_fits_of_a_density_are_told_apart_by_what_they_minimise():
     x = torch.linspace(-6, 6, 200)
     mu, sigma = torch.tensor([1.0, -1.0]), torch.ones(2)
 
-    def log_q(x):
-        return normal_log_prob(x, 0.0, 0.0)
-
+    log_q = normal_log_prob(x, 0.0, 0.0)
     games = [fitting.gaussian_fit(d, log_q, x, mu, sigma, rounds=300) for d in (forward_kl, reverse_kl)]
     assert games[0].fingerprint() != games[1].fingerprint()
     for game in games:

@@ -33,8 +33,8 @@ def test_the_sleep_phase_with_the_label_as_its_latent_is_eq_4():
 def test_the_adversarial_autoencoder_is_infogan_with_data_and_code_exchanged():
     f_prior, f_code, reconstruction = F, G, torch.tensor([-1.0, -0.2, -3.0, 0.0, -0.7], dtype=torch.float64)
     nothing = torch.zeros_like(F)
-    judge = labelling.infogan(f_prior, REAL, nothing) + labelling.infogan(f_code, FAKE, reconstruction)
-    torch.testing.assert_close(judge, adversarial.discriminator(f_prior, f_code) - reconstruction)
+    ours = labelling.infogan(f_prior, REAL, nothing) + labelling.infogan(f_code, FAKE, reconstruction)
+    torch.testing.assert_close(ours, adversarial.discriminator(f_prior, f_code) - reconstruction)
     learn = labelling.infogan(
         labelling.reverse(f_code), FAKE, reconstruction
     )  # eqs 35, 36: fool D, reconstruct

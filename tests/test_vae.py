@@ -24,8 +24,8 @@ from bridgekit.models import labelled
 from bridgekit.models.dcgan import DCGANBody, DCGANGenerator
 from bridgekit.models.mlp import MLP
 from bridgekit.play import draws
-from bridgekit.play.evaluation import probe
-from bridgekit.play.evaluation import recalibrated as settled
+from bridgekit.play.evaluation import probe, recalibrated
+from bridgekit.play.game import adam
 from bridgekit.play.loop import fit, play
 from bridgekit.play.state import start
 
@@ -175,7 +175,7 @@ def test_the_bound_is_what_torch_distributions_say(pairs, digits, name):
     game = games(pairs, digits)[name]
     nets = SimpleNamespace(**start(game, SEEDS).nets)
     turn, batch = drawn(game)
-    got = turn.losses(nets, batch, None)["model"]
+    got = turn(**vars(nets), **vars(batch))["model"]
     for trial in range(2):
         x, y = batch.pairs[trial].tensor_split([16], -1)
         expected = by_hand(nets, trial, x, y, batch.eps[trial]).mean()
@@ -199,7 +199,7 @@ def test_m2_is_its_sum_over_labels(pairs, digits):
     game = games(pairs, digits)["SVAE"]
     nets = SimpleNamespace(**start(game, SEEDS).nets)
     turn, batch = drawn(game)
-    got = turn.losses(nets, batch, None)["model"]
+    got = turn(**vars(nets), **vars(batch))["model"]
     for trial in range(2):
         x, y = batch.known[trial].split([16, 10], -1)
         terms = m2_by_hand(
@@ -231,7 +231,7 @@ def m2_oracles(pairs, digits):
     rest = batch.rest[..., :16]
 
     def labelled_bounds(function):
-        got = function(nets, rest, batch.eps_rest)
+        got = function(nets.G, nets.E, rest, batch.eps_rest)
         assert isinstance(got, torch.Tensor) and got.shape == (2, 6, 10)
         for trial, k in ((0, 3), (1, 7)):
             one = F.one_hot(torch.tensor(k), 10).float().expand(6, -1)
@@ -239,7 +239,7 @@ def m2_oracles(pairs, digits):
             torch.testing.assert_close(got[trial, :, k], want)
 
     def m2_terms(function):
-        got = function(nets, batch.known, rest, batch, 0.7)
+        got = function(nets.G, nets.E, nets.C, batch.known, rest, batch.eps_known, batch.eps_rest, 0.7)
         assert [tuple(term.shape) for term in got] == [(2, 6), (2, 6)]
         for trial in range(2):
             x, y = batch.known[trial].split([16, 10], -1)
@@ -264,7 +264,7 @@ def test_the_activated_loss_weighs_real_and_generated_by_d(pairs, digits, name):
     game = games(pairs, digits, temperature=temperature)[name]
     nets = SimpleNamespace(**start(game, SEEDS).nets)
     turn, batch = drawn(game)
-    got, d = turn.losses(nets, batch, None), 16
+    got, d = turn(**vars(nets), **vars(batch)), 16
     for trial in range(2):
         critic = linear(nets.D.body, trial)
         if name == "SVAE":
@@ -299,7 +299,7 @@ def test_no_gradient_passes_between_the_players(pairs, digits, name):
     game = games(pairs, digits, temperature=1.5)[name]
     nets = start(game, SEEDS).nets
     turn, batch = drawn(game)
-    losses = turn.losses(SimpleNamespace(**nets), batch, None)
+    losses = turn(**nets, **vars(batch))
     for player, loss in losses.items():
         mine = game.players[player].networks
         for net in nets:
@@ -312,7 +312,7 @@ def test_no_gradient_passes_between_the_players(pairs, digits, name):
 def test_generated_images_are_samples_with_the_decoders_probabilities(pairs, digits):
     nets = SimpleNamespace(**start(games(pairs, digits)["VAE"], SEEDS).nets)
     z = torch.randn(2, 1, 3).expand(-1, 20_000, -1)
-    x = aavae.generated(nets, z, z[..., :0], torch.rand(2, 20_000, 16))
+    x = aavae.generated(nets.G, z, z[..., :0], torch.rand(2, 20_000, 16))
     assert set(x.unique().tolist()) == {0.0, 1.0} and not x.requires_grad
     torch.testing.assert_close(x.mean(1), nets.G(z)[:, 0].sigmoid(), atol=0.02, rtol=0)
 
@@ -323,10 +323,10 @@ def test_a_perfect_discriminator_gives_half_of_the_vae(pairs, digits):
     turn, batch = drawn(active)
     perfect = torch.cat([torch.full((2, 10), math.inf), torch.full((2, 10), -math.inf)], 1)
     judged = SimpleNamespace(**{**nets, "D": lambda pairs: perfect})
-    half = turn.losses(judged, batch, None)["model"]
+    half = turn(**vars(judged), **vars(batch))["model"]
     alone = SimpleNamespace(pairs=batch.pairs, eps=batch.eps[:, :10])
     (ordinary,) = plain.phases[0].turns
-    expected = ordinary.losses(SimpleNamespace(**nets), alone, None)["model"]
+    expected = ordinary(**nets, **vars(alone))["model"]
     torch.testing.assert_close(2 * half, expected)
 
 
@@ -335,7 +335,7 @@ def judged_by(game, f):
     nets = start(game, SEEDS).nets
     turn, batch = drawn(game)
     judged = SimpleNamespace(**{**nets, "D": lambda pairs: f})
-    return turn.losses(judged, batch, None)
+    return turn(**vars(judged), **vars(batch))
 
 
 def test_exchanged_weights_stay_in_their_half_and_leave_d_alone(pairs, digits):
@@ -396,7 +396,7 @@ def test_both_of_a_pair_start_from_the_same_weights(pairs, digits, name):
 
 
 @every
-def test_trials_side_by_side_are_the_trials_alone(pairs, digits, name):
+def test_batched_trials_are_the_trials_alone(pairs, digits, name):
     together = games(pairs, digits, temperature=1.5)[name]
     state = play(together, start(together, SEEDS), "train", 8)
     for i, seed in enumerate(SEEDS):
@@ -431,7 +431,9 @@ def test_games_are_told_apart(pairs, digits):
 def test_training_raises_the_bound_and_d_learns(pairs, digits):
     for temperature in (None, 1.5):
         for name, game in games(pairs, digits, temperature=temperature).items():
-            game = replace(game, players={k: replace(p, lr=1e-2) for k, p in game.players.items()})
+            game = replace(
+                game, players={k: replace(p, optimiser=adam(1e-2, 0.9)) for k, p in game.players.items()}
+            )
             score = evidence.semi_supervised_scores if name == "SVAE" else evidence.scores
             rows = (pairs.unlabelled() if name == "VAE" else pairs).rows[:200]
             eps = torch.randn(1, 200, 3, generator=torch.Generator().manual_seed(0))
@@ -442,7 +444,7 @@ def test_training_raises_the_bound_and_d_learns(pairs, digits):
             assert (bounds[1] > bounds[0] + 1).all(), (name, temperature)
 
 
-# ------------------------------------------------------------------------------------------------- looking
+# ----------------------------------------------------------------------------------------------- evaluating
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -462,7 +464,7 @@ def test_bounds_agree_with_quadrature_and_tighten(name, digits):
     eps = torch.randn(1000, 5, 1, generator=torch.Generator().manual_seed(1))
     grid = torch.linspace(-8, 8, 801)
     with probe(state) as nets:
-        nets.E.body.biases[-1].add_(0.5)  # an arm that is off and too wide: the two bounds lie apart
+        nets.E.body.biases[-1].add_(0.5)  # an encoder that is off and too wide: the two bounds lie apart
         found = score(nets, rows, eps)
         exact = torch.stack([_log_p(nets, trial, rows, grid, name) for trial in range(2)])
     torch.testing.assert_close(found["iw"], exact, atol=0.1, rtol=0)
@@ -518,7 +520,7 @@ def test_weights_are_the_discriminators_on_real_and_generated(pairs, digits):
         z, u = torch.randn(2, 30, 3), torch.rand(2, 30, 16)
         real, fake = evidence.weights(nets, rows, z, u, 2.0)
         seen = 26 if name == "CVAE" else 16
-        made = aavae.generated(nets, z, rows[..., 16:], u)
+        made = aavae.generated(nets.G, z, rows[..., 16:], u)
         torch.testing.assert_close(real, (nets.D(rows[..., :seen]) / 2).sigmoid())
         torch.testing.assert_close(fake, (nets.D(made[..., :seen]) / 2).sigmoid())
         assert real.shape == fake.shape == (2, 30)
@@ -605,13 +607,13 @@ def test_convolutional_training_raises_bounds_that_belong_to_their_images(
     larger_pairs, larger, name, temperature
 ):
     game = games(larger_pairs, larger, SEEDS, temperature, DCGAN)[name]
-    game = replace(game, players={k: replace(p, lr=3e-3) for k, p in game.players.items()})
+    game = replace(game, players={k: replace(p, optimiser=adam(3e-3, 0.9)) for k, p in game.players.items()})
     score = evidence.semi_supervised_scores if name == "SVAE" else evidence.scores
     rows = (larger_pairs.unlabelled() if name == "VAE" else larger_pairs).rows[:60]
     eps = torch.randn(1, 60, 3, generator=torch.Generator().manual_seed(0))
     state, bounds = start(game, SEEDS), []
     for now in fit(game, state, "train", 60, at=(15, 60)):
-        before, nets = weights_of(now), settled(game, now, "train")
+        before, nets = weights_of(now), recalibrated(game, now, "train")
         bounds.append(score(nets, rows, eps)["elbo"])
         apart = score(nets, rows[:8], eps[:, :8], chunk=2)["elbo"]
         if temperature is not None:
@@ -619,7 +621,7 @@ def test_convolutional_training_raises_bounds_that_belong_to_their_images(
             weights = evidence.weights(nets, both, z, torch.full((2, 60, 256), 0.5), temperature)
             assert [tuple(each.shape) for each in weights] == [(2, 60), (2, 60)]
         torch.testing.assert_close(apart, bounds[-1][:, :8])
-        assert same(weights_of(now), before), "looking has moved something"
+        assert same(weights_of(now), before), "evaluating has moved something"
         assert all(net.training for net in now.nets.values())
     assert (bounds[1].mean(1) > bounds[0].mean(1) + 1).all()
 
@@ -637,15 +639,15 @@ def test_generating_leaves_no_trace_in_the_averages(larger_pairs, larger, name):
     assert {v for k, v in plain.items() if k[0] == "G"} == {6 if name == "SVAE" else 3}
 
 
-def test_settled_averages_are_those_of_the_present_weights(larger_pairs, larger):
+def test_recalibrated_averages_are_those_of_the_present_weights(larger_pairs, larger):
     """The first normalised layer of E, over all of a trial's images; the state is not touched."""
     game = games(larger_pairs, larger, SEEDS, None, DCGAN)["VAE"]
     state = play(game, start(game, SEEDS), "train", 5)
     before = weights_of(state)
-    nets = settled(game, state, "train", rounds=200)
+    nets = recalibrated(game, state, "train", rounds=200)
     assert same(weights_of(state), before) and not any(net.training for net in vars(nets).values())
     assert weights_of(play(game, state, "train", 7)).keys() == before.keys()
-    rows = larger_pairs.unlabelled().rows[game.settings["rows"].parts]
+    rows = larger_pairs.unlabelled().rows[game.settings["parts"]]
     for trial in range(2):
         planes, body = nets.E.body.nets[trial]
         layers = body.convolutions
@@ -658,12 +660,12 @@ def test_settled_averages_are_those_of_the_present_weights(larger_pairs, larger)
         assert ((norm.running_var / spread**2 - 1).abs() < 0.02).all()
 
 
-def test_looking_at_settled_networks_changes_nothing_to_come(larger_pairs, larger):
+def test_evaluating_recalibrated_networks_changes_nothing_to_come(larger_pairs, larger):
     game = games(larger_pairs, larger, SEEDS, 1.5, DCGAN)["VAE"]
     straight = weights_of(play(game, start(game, SEEDS), "train", 6))
     state = start(game, SEEDS)
     for now in fit(game, state, "train", 6, at=(0, 3)):
-        first, second = (settled(game, now, "train") for _ in range(2))
+        first, second = (recalibrated(game, now, "train") for _ in range(2))
         for name, net in vars(first).items():
             assert same(net.state_dict(), vars(second)[name].state_dict())
     assert same(weights_of(state), straight)

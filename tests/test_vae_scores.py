@@ -1,4 +1,4 @@
-"""Looking at autoencoders: bounds and weights against torch.distributions, and mutants of what looks."""
+"""Autoencoders' bounds and weights against torch.distributions, and mutants of their functions."""
 
 from __future__ import annotations
 
@@ -126,16 +126,16 @@ def weights(function):
 
 ORACLES = {"scores": scores, "semi_supervised_scores": semi_supervised_scores, "weights": weights}
 CHUNK = "a chunk changes memory and speed only"
-LOOKED_AT = "(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int={}) -> dict[str, Tensor]:"
+SIGNATURE = "(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int={}) -> dict[str, Tensor]:"
 SPREAD = {"eps = eps[:, None]": "one trial's noise is spread over all by the sum it enters"}
 EQUIVALENT = {
-    "scores": {"def scores" + LOOKED_AT.format(501): CHUNK, **SPREAD},
-    "semi_supervised_scores": {"def semi_supervised_scores" + LOOKED_AT.format(101): CHUNK, **SPREAD},
+    "scores": {"def scores" + SIGNATURE.format(501): CHUNK, **SPREAD},
+    "semi_supervised_scores": {"def semi_supervised_scores" + SIGNATURE.format(101): CHUNK, **SPREAD},
     "weights": {},
 }
 
 
-def test_every_way_of_looking_has_an_oracle():
+def test_every_score_has_an_oracle():
     own = {n: f for n, f in vars(evidence).items() if inspect.isfunction(f) and n[0] != "_"}
     of_nets = {n for n, f in own.items() if "nets" in inspect.signature(f).parameters}
     assert of_nets == ORACLES.keys()

@@ -32,24 +32,28 @@ def plane():
     return setups.plane(data.mixture("grid9"), batch=16, hidden=8, depth=2)
 
 
+def flat(images=DIGITS):
+    return setups.flat(images, **SMALL)
+
+
 def ada(**settings):
-    return adaptation.adversarial_domain_adaptation(DIGITS, SECOND, **SMALL, **settings)
+    return adaptation.adversarial_domain_adaptation(flat(), SECOND, **settings)
 
 
 GAMES = {
     "ADA": ada,
-    "InfoGAN": lambda: processes.infogan(DIGITS, **SMALL),
-    "AAE": lambda: processes.adversarial_autoencoder(DIGITS, **SMALL),
-    "autoencoder": lambda: processes.autoencoder(DIGITS, **SMALL),
-    "CycleGAN": lambda: processes.cycle_gan(FIRST, SECOND, **SMALL),
+    "InfoGAN": lambda: processes.infogan(flat()),
+    "AAE": lambda: processes.adversarial_autoencoder(flat()),
+    "autoencoder": lambda: processes.autoencoder(flat()),
+    "CycleGAN": lambda: processes.cycle_gan(flat(FIRST), SECOND),
     "VAE": lambda: vae.vae(plane()),
     "perfect VAE": lambda: vae.perfect_vae(plane()),
     "VAE + GAN": lambda: vae.vae_gan(plane()),
-    "implicit posterior": lambda: avb.implicit_posterior(OBSERVED, hidden=8, batch=6),
-    "Gaussian posterior": lambda: avb.gaussian_posterior(OBSERVED, hidden=8, batch=6),
-    "wake-sleep": lambda: wake_sleep.wake_sleep(DIGITS, **SMALL),
-    "PM": lambda: predictability.predictability_minimisation(DIGITS, **SMALL),
-    "blind PM": lambda: predictability.predictability_minimisation(DIGITS, blind=True, **SMALL),
+    "implicit posterior": lambda: avb.implicit_posterior(flat(OBSERVED)),
+    "Gaussian posterior": lambda: avb.gaussian_posterior(flat(OBSERVED)),
+    "wake-sleep": lambda: wake_sleep.wake_sleep(flat()),
+    "PM": lambda: predictability.predictability_minimisation(flat()),
+    "blind PM": lambda: predictability.predictability_minimisation(flat(), blind=True),
 }
 every = pytest.mark.parametrize("name", GAMES)
 
@@ -109,7 +113,7 @@ def test_a_run_taken_up_again_ends_with_the_same_weights(name, tmp_path):
 
 
 @every
-def test_trials_side_by_side_are_the_trials_alone(name):
+def test_batched_trials_are_the_trials_alone(name):
     game = GAMES[name]()
     together = weights(play(game, start(game, [3, 1]), "train", 5))
     for i, seed in enumerate((3, 1)):
@@ -119,16 +123,16 @@ def test_trials_side_by_side_are_the_trials_alone(name):
 
 
 def test_ada_is_eqs_1_and_2_halved_beside_the_sources_labels():
-    nets, (judge, learn) = begun(game := ada(weight=0.7))
+    nets, (telling, learn) = begun(game := ada(weight=0.7))
     batch = drawn(learn)
     image, label = batch.source[..., :-1], batch.source[..., -1].long()
     source, target = nets.G(image), nets.G(batch.target)
     f, g = nets.D(source), nets.D(target)
     eq_1 = (F.softplus(-f) + F.softplus(g)).mean(-1) / 2
-    torch.testing.assert_close(judge.losses(nets, batch, None)["D"], eq_1)
+    torch.testing.assert_close(telling(**vars(nets), **vars(batch))["D"], eq_1)
     classified = F.cross_entropy(nets.C(source).mT, label, reduction="none").mean(-1)
     eq_2 = (F.softplus(f) + F.softplus(-g)).mean(-1) / 2
-    got = learn.losses(nets, batch, None)
+    got = learn(**vars(nets), **vars(batch))
     torch.testing.assert_close(got["G"], classified + 0.7 * eq_2)
     assert got["G"] is got["C"] and set(game.players) == {"G", "C", "D"}
 
@@ -138,7 +142,7 @@ def test_ada_sees_each_image_with_its_label_and_wants_one_shape():
     rows = torch.cat([DIGITS.x.flatten(1), DIGITS.y[:, None].float()], 1)
     assert all((rows == row).all(1).any() for row in batch.source.flatten(0, 1))
     with pytest.raises(BridgekitError, match="one shape"):
-        adaptation.adversarial_domain_adaptation(DIGITS, data.load("digits", size=9))
+        adaptation.adversarial_domain_adaptation(flat(), data.load("digits", size=9))
 
 
 def clouds(shift, seed):
@@ -161,9 +165,8 @@ def clouds(shift, seed):
 )
 def test_ada_lays_one_domain_on_the_other(shift, weight, low, high):
     source, target, fresh = clouds((0.0, 0.0), 0), clouds(shift, 1), clouds(shift, 2)
-    game = adaptation.adversarial_domain_adaptation(
-        source, target, weight=weight, features=8, hidden=32, rounds=400
-    )
+    setup = setups.flat(source, hidden=32)
+    game = adaptation.adversarial_domain_adaptation(setup, target, weight=weight, features=8, rounds=400)
     state = play(game, start(game, [0, 1, 2]), "train")
     nets = SimpleNamespace(**state.nets)
     answer = nets.C(nets.G(fresh.x.flatten(1).expand(3, -1, -1))).argmax(-1)
@@ -181,15 +184,15 @@ def test_a_code_is_a_class_and_normals():
 
 
 def test_infogan_is_a_gan_and_a_reader_of_codes():
-    nets, (judge, make) = begun(GAMES["InfoGAN"]())
-    batch = drawn(make)
+    nets, (telling, making) = begun(GAMES["InfoGAN"]())
+    batch = drawn(making)
     made = nets.G(batch.z)
     f, g = nets.D(batch.x), nets.D(made)
     gan = (F.softplus(-f) + F.softplus(g)).mean(-1) / 2
-    torch.testing.assert_close(judge.losses(nets, batch, None)["D"], gan)
+    torch.testing.assert_close(telling(**vars(nets), **vars(batch))["D"], gan)
     log_code = processes.code_log_prob(nets.Q(made), batch.z, 10, 2)
     want = (F.softplus(f) + F.softplus(-g) - log_code).mean(-1) / 2
-    torch.testing.assert_close(make.losses(nets, batch, None)["G"], want)
+    torch.testing.assert_close(making(**vars(nets), **vars(batch))["G"], want)
 
 
 def autoencoders_own(nets, batch, sigma=1.0):
@@ -202,22 +205,22 @@ def autoencoders_own(nets, batch, sigma=1.0):
 
 
 def test_the_adversarial_autoencoder_is_its_own_losses():
-    game = processes.adversarial_autoencoder(DIGITS, sigma=0.8, **SMALL)
-    nets, (judge, make) = begun(game)
-    batch = drawn(make)
+    game = processes.adversarial_autoencoder(flat(), sigma=0.8)
+    nets, (telling, making) = begun(game)
+    batch = drawn(making)
     judged, reconstruction, fooled = autoencoders_own(nets, batch, 0.8)
-    torch.testing.assert_close(judge.losses(nets, batch, None)["D"], judged)
+    torch.testing.assert_close(telling(**vars(nets), **vars(batch))["D"], judged)
     unmoved = F.softplus(nets.D(batch.z)).mean(-1) / 2
-    torch.testing.assert_close(make.losses(nets, batch, None)["E"], reconstruction + fooled + unmoved)
-    _, plain = processes.autoencoder(DIGITS, sigma=0.8, **SMALL).phases[0].turns
-    torch.testing.assert_close(plain.losses(nets, batch, None)["E"], reconstruction)
+    torch.testing.assert_close(making(**vars(nets), **vars(batch))["E"], reconstruction + fooled + unmoved)
+    _, plain = processes.autoencoder(flat(), sigma=0.8).phases[0].turns
+    torch.testing.assert_close(plain(**vars(nets), **vars(batch))["E"], reconstruction)
 
 
 def test_cyclegan_is_infogan_and_the_adversarial_autoencoder_added():
-    nets, (judge, make) = begun(processes.cycle_gan(FIRST, SECOND, sigma=0.5, **SMALL))
-    batch = drawn(make)
+    nets, (telling, making) = begun(processes.cycle_gan(flat(FIRST), SECOND, sigma=0.5))
+    batch = drawn(making)
     to_x, to_z = nets.G(batch.z), nets.E(batch.x)
-    got = judge.losses(nets, batch, None)
+    got = telling(**vars(nets), **vars(batch))
     for name, given, made in (("D", batch.x, to_x), ("C", batch.z, to_z)):
         net = getattr(nets, name)
         want = (F.softplus(-net(given)) + F.softplus(net(made))).mean(-1) / 2
@@ -227,7 +230,7 @@ def test_cyclegan_is_infogan_and_the_adversarial_autoencoder_added():
     cycle = (batch.z - nets.E(to_x)).square() + (batch.x - nets.G(to_z)).square()
     constant = 2 * 64 * math.log(0.5 * math.sqrt(2 * math.pi))
     want = (adverse + cycle.sum(-1) / (2 * 0.25) + constant).mean(-1) / 2
-    torch.testing.assert_close(make.losses(nets, batch, None)["G"], want)
+    torch.testing.assert_close(making(**vars(nets), **vars(batch))["G"], want)
 
 
 def test_a_cycles_maps_start_near_the_identity():
@@ -238,17 +241,17 @@ def test_a_cycles_maps_start_near_the_identity():
 
 def test_identity_maps_close_every_cycle():
     """What is left of the makers' loss is the adversaries' part and the density of a perfect return."""
-    nets, (_, make) = begun(processes.cycle_gan(FIRST, SECOND, sigma=0.5, **SMALL))
+    nets, (_, making) = begun(processes.cycle_gan(flat(FIRST), SECOND, sigma=0.5))
     with torch.no_grad():
         for net in (nets.G, nets.E):
             net.weights[-1].zero_(), net.biases[-1].zero_()
-    batch = drawn(make)
+    batch = drawn(making)
     assert torch.equal(nets.G(batch.z), batch.z) and torch.equal(nets.E(batch.x), batch.x)
     judged = F.softplus(nets.D(batch.x)) + F.softplus(-nets.D(batch.z))
     judged = judged + F.softplus(nets.C(batch.z)) + F.softplus(-nets.C(batch.x))
     density = 64 * math.log(0.5 * math.sqrt(2 * math.pi))
     want = judged.mean(-1) / 2 + density
-    torch.testing.assert_close(make.losses(nets, batch, None)["G"], want)
+    torch.testing.assert_close(making(**vars(nets), **vars(batch))["G"], want)
 
 
 def test_the_vae_with_its_perfect_discriminator_takes_the_plain_vaes_steps():
@@ -270,34 +273,34 @@ def test_the_generated_half_counts_as_soon_as_the_discriminator_is_not_perfect(m
 def test_the_perfect_vaes_value_is_the_bound_and_the_labels_constant():
     nets, (turn,) = begun(vae.perfect_vae(plane()))
     batch = drawn(turn)
-    real = turns.ml_turn(plane(), 0.3).losses(nets, batch, None)["G"]
-    torch.testing.assert_close(turn.losses(nets, batch, None)["G"], real + 2 * math.log(2))
+    real = turns.ml_turn(plane(), 0.3)(**vars(nets), **vars(batch))["G"]
+    torch.testing.assert_close(turn(**vars(nets), **vars(batch))["G"], real + 2 * math.log(2))
 
 
 def test_the_joint_model_adds_the_gans_loss_for_the_generator_alone():
     nets, (_, joint) = begun(vae.vae_gan(plane()))
     batch = drawn(joint)
-    bound = turns.ml_turn(plane(), 0.3).losses(nets, batch, None)["G"]
-    got = joint.losses(nets, batch, None)
+    bound = turns.ml_turn(plane(), 0.3)(**vars(nets), **vars(batch))["G"]
+    got = joint(**vars(nets), **vars(batch))
     torch.testing.assert_close(got["E"], bound)
     torch.testing.assert_close(got["G"], bound + F.softplus(-nets.D(nets.G(batch.z))).mean(-1))
 
 
 def test_the_implicit_posteriors_losses():
-    nets, (judge, judge_again, infer) = begun(GAMES["implicit posterior"]())
-    assert judge is judge_again
-    batch = drawn(judge)
+    nets, (telling, again, infer) = begun(GAMES["implicit posterior"]())
+    assert telling is again
+    batch = drawn(telling)
     z = nets.E(torch.cat([batch.x, batch.eps], -1))
     f_prior, f_made = nets.D(torch.cat([batch.x, batch.z], -1)), nets.D(torch.cat([batch.x, z], -1))
     want = (F.softplus(-f_prior) + F.softplus(f_made)).mean(-1)
-    torch.testing.assert_close(judge.losses(nets, batch, None)["D"], want)
+    torch.testing.assert_close(telling(**vars(nets), **vars(batch))["D"], want)
     nll = (batch.x - z.abs()).square().squeeze(-1) / (2 * 0.25) + math.log(0.5 * math.sqrt(2 * math.pi))
-    torch.testing.assert_close(infer.losses(nets, batch, None)["E"], (nll - f_made).mean(-1))
+    torch.testing.assert_close(infer(**vars(nets), **vars(batch))["E"], (nll - f_made).mean(-1))
 
 
 def test_the_gaussian_posterior_finds_a_known_bound():
     """x = 0: the best Gaussian is close to the posterior N(0, 1/5), which at 0 has one mode."""
-    game = avb.gaussian_posterior(torch.zeros(128, 1), hidden=8, lr=1e-2)
+    game = avb.gaussian_posterior(setups.flat(torch.zeros(128, 1), hidden=8, batch=128, lr=1e-2))
     state = play(game, start(game, [0]), "train", 300)
     mu, log_sigma = state.nets["E"](torch.zeros(1, 1, 1))
     assert abs(mu.item()) < 0.15 and abs(math.exp(log_sigma.item()) - math.sqrt(0.2)) < 0.1
@@ -309,13 +312,13 @@ def test_both_phases_of_wake_sleep():
     h = (batch.u < nets.E(batch.x).sigmoid()).float()
     p = nets.G(h).sigmoid()
     want = -(batch.x * p.log() + (1 - batch.x) * (1 - p).log()).sum(-1).mean(-1)
-    torch.testing.assert_close(wake.losses(nets, batch, None)["G"], want)
+    torch.testing.assert_close(wake(**vars(nets), **vars(batch))["G"], want)
     batch = drawn(sleep)
     h = (batch.u < 0.5).float()
     dreamed = (batch.v < nets.G(h).sigmoid()).float()
     q = nets.E(dreamed).sigmoid()
     want = -(h * q.log() + (1 - h) * (1 - q).log()).sum(-1).mean(-1)
-    torch.testing.assert_close(sleep.losses(nets, batch, None)["E"], want)
+    torch.testing.assert_close(sleep(**vars(nets), **vars(batch))["E"], want)
 
 
 def test_predictors_and_encoder_have_opposite_losses():
@@ -324,8 +327,8 @@ def test_predictors_and_encoder_have_opposite_losses():
     code = nets.E(batch.x).sigmoid()
     guesses = nets.P(predictability.masked(code)).view(2, 6, 4)
     want = ((code - guesses).square() / 2 + math.log(2 * math.pi) / 2).sum(-1).mean(-1)
-    torch.testing.assert_close(predict.losses(nets, batch, None)["P"], want)
-    torch.testing.assert_close(code_turn.losses(nets, batch, None)["E"], -want)
+    torch.testing.assert_close(predict(**vars(nets), **vars(batch))["P"], want)
+    torch.testing.assert_close(code_turn(**vars(nets), **vars(batch))["E"], -want)
 
 
 def code_oracle(code_log_prob):
@@ -360,9 +363,9 @@ def folded_oracle(folded_log_likelihood):
 
 def bound_oracle(exact_bound):
     """Every code, one after the other."""
-    nets, _ = begun(wake_sleep.wake_sleep(DIGITS, units=3, **SMALL))
+    nets, _ = begun(wake_sleep.wake_sleep(flat(), units=3))
     x = wake_sleep.binary(DIGITS)[:4].expand(2, -1, -1)
-    log_p, bound = exact_bound(nets, x)
+    log_p, bound = exact_bound(nets.G, nets.E, x)
     q = nets.E(x).sigmoid()
     total, average = 0, 0
     for bits in itertools.product((0.0, 1.0), repeat=3):

@@ -145,7 +145,7 @@ def better(start, data, now):
     return (start - data) / (mean * (1 - mean))
 
 
-def settled(start, data, now):
+def converged(start, data, now):
     """What it lacks not to rate new samples above both together."""
     return 2 * now / (start + data) - 1
 
@@ -180,7 +180,7 @@ def test_search_breaks_the_bound_off_theta_0_and_not_at_theta_0():
     assert off.min() < -0.3
 
 
-@pytest.mark.parametrize("conditions, weight", [((better, settled), 3), ((good,), 30)])
+@pytest.mark.parametrize("conditions, weight", [((better, converged), 3), ((good,), 30)])
 def test_the_bound_holds_off_theta_0_where_new_samples_are_rated_no_higher_or_d_is_good(conditions, weight):
     off, _ = searched(True, *conditions, weight=weight)
     assert len(off) > 3 and 0 <= off.min() < 0.1
@@ -208,7 +208,7 @@ def lemma_error(t, limit=math.inf):
 @pytest.mark.parametrize("limit, wrong", [(math.inf, False), (10.0, True)])
 def test_search_tells_an_identity_from_one_with_a_rare_mistake(limit, wrong):
     low, high = box((-3.0, 3.0), (-6.0, 6.0))
-    few = evenly(low / 4, high / 4, 40)  # timid random discriminators see no mistake
+    few = evenly(low / 4, high / 4, 40)  # underconfident random discriminators see no mistake
     assert lemma_error(few, limit).max() < 1e-6
     objective = lambda t: -(lemma_error(t, limit) + 1e-20).log()  # noqa: E731
     points, _ = worst_case.search(objective, low, high, 4, 60, stream(0, "lemma"))

@@ -20,6 +20,7 @@ from bridgekit.book import claims, criteria
 from bridgekit.book.criteria import Claim
 from bridgekit.book.parameters import declared_in
 from bridgekit.book.records import committed, git, without_git
+from bridgekit.book.renamed import renamed, today
 from bridgekit.book.verdicts import CRITERION_FIRST, NOT_RUN, REANALYSED, Verdict
 from bridgekit.errors import BridgekitError
 from bridgekit.files import write_atomically
@@ -88,8 +89,8 @@ def _record_at(root: Path, commit: str, path: Path) -> dict | None:
     """The record of an earlier run; None where that commit removed it, or it is of another schema."""
     with suppress(ValueError):
         record = json.loads(git(root, "show", f"{commit}:{path}") or "null")
-        if isinstance(record, dict) and {"criteria", "metrics", "provenance"} <= record.keys():
-            return record
+        if isinstance(record, dict) and {"criteria", "metrics", "parameters", "provenance"} <= record.keys():
+            return renamed(record)
     return None
 
 
@@ -120,7 +121,8 @@ def _another(claim: Claim, record: dict, older: dict | None) -> bool:
 def _check_parameters(root: Path, commit: str, record: dict) -> None:
     """The record has the parameters that its page had when it ran, no fewer."""
     text = git(root, "show", f"{commit}:book/{record['page']}.md")
-    lacking = set(declared_in(text, record["page"])) - set(record["parameters"]) if text else set()
+    declared = set(map(today, declared_in(text, record["page"]))) if text else set()
+    lacking = declared - set(record["parameters"])
     if lacking:
         raise BridgekitError(f"the record lacks the parameters {', '.join(sorted(lacking))}")
 

@@ -131,9 +131,9 @@ def draw(ax, graph: Graph, title: str = "", size: float = 11.0):
     outlines = {}
     for name, place in graph.places.items():
         shape = "round,pad=0.35" if graph.boxes else "circle,pad=0.35"
-        look = {"boxstyle": shape, "ec": PALETTE["ink"], "fc": "#dcdcdc" if name in graph.grey else "white"}
+        style = {"boxstyle": shape, "ec": PALETTE["ink"], "fc": "#dcdcdc" if name in graph.grey else "white"}
         text = graph.texts.get(name, name if graph.boxes else f"${name}$")
-        drawn = ax.text(*place, text, ha="center", va="center", fontsize=size, bbox=look, zorder=3)
+        drawn = ax.text(*place, text, ha="center", va="center", fontsize=size, bbox=style, zorder=3)
         outlines[name] = drawn.get_bbox_patch()
     for arrow in graph.arrows:
         _arrow(ax, graph, arrow, size, outlines)
@@ -164,8 +164,8 @@ def _arrow(ax, graph: Graph, arrow: Arrow, size: float, outlines: dict) -> None:
         out = np.array([along[1], -along[0]]) * arrow.bend * 2 * arrow.at * (1 - arrow.at)
         place = start + arrow.at * along + out
         backing = {"fc": "white", "ec": "none", "pad": 0.6}
-        look = {"color": colour, "ha": "center", "va": "center", "bbox": backing, "zorder": 5}
-        ax.text(*place, arrow.text, fontsize=size - 1.5, **look)
+        style = {"color": colour, "ha": "center", "va": "center", "bbox": backing, "zorder": 5}
+        ax.text(*place, arrow.text, fontsize=size - 1.5, **style)
 
 
 def _flow(**domains: tuple[str, str]) -> Graph:

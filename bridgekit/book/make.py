@@ -15,7 +15,7 @@ from bridgekit import closure, files, spec
 from bridgekit.book import execution, keys, pages, pieces, placement, records, sums
 from bridgekit.data import folders
 
-JUDGES = "bridgekit.measure.classifiers"
+CLASSIFIERS = "bridgekit.measure.classifiers"
 
 
 def classifiers(
@@ -23,7 +23,7 @@ def classifiers(
 ) -> list[dict[str, object]]:
     """Which evaluation classifiers the page needs, as arguments of `measure.classifiers.make`: if it imports
     that module, those of its parameter `dataset` or `datasets`, at its `size` and `channels`."""
-    if JUDGES not in pages.find(page).imports:
+    if CLASSIFIERS not in pages.find(page).imports:
         return []
     values = pages.resolve(page, profile, overrides)
     options = {name: values[name] for name in ("size", "channels") if name in values}
@@ -33,7 +33,7 @@ def classifiers(
 
 def classifier_key() -> str:
     """What every classifier depends on beside its images: the code that trains it."""
-    return closure.digest(closure.library(f"import {JUDGES}"))
+    return closure.digest(closure.library(f"import {CLASSIFIERS}"))
 
 
 def run(

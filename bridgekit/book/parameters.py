@@ -3,7 +3,7 @@
 A page's Markdown source holds one code cell tagged `parameters`, made of plain annotated assignments. The
 comment at one says which values it allows (`bridgekit.book.ranges`) and, after a semicolon, what it is::
 
-    seeds: int = 3  # from 1; trials, side by side
+    seeds: int = 3  # from 1; trials, in one batch
     sigma: float = 0.3  # above 0; observation noise
     alphas: list[float] = [0.1, 0.5, 0.9]  # distinct, each above 0, below 1
 

@@ -45,8 +45,8 @@ def style() -> None:
 def samples(ax, x, means=None, *, label=None, colour=None, limit=None, size=4.0):
     """Scatter samples x (N, 2) over a mixture's means (K, 2), drawn as crosses; equal axes of ± ``limit``."""
     x = as_array(x)
-    look = {"color": colour or PALETTE["blue"], "alpha": 0.5, "linewidths": 0, "label": label}
-    ax.scatter(x[:, 0], x[:, 1], s=size, rasterized=True, **look)  # thousands of paths would swell an SVG
+    style = {"color": colour or PALETTE["blue"], "alpha": 0.5, "linewidths": 0, "label": label}
+    ax.scatter(x[:, 0], x[:, 1], s=size, rasterized=True, **style)  # thousands of paths would swell an SVG
     if means is not None:
         means = as_array(means)
         cross = {"marker": "x", "color": PALETTE["orange"], "linewidths": 1.1}

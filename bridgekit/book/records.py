@@ -24,6 +24,7 @@ import numpy as np
 from bridgekit import __version__, closure
 from bridgekit.book import pages, schemas, sums
 from bridgekit.book.displays import Html, stored
+from bridgekit.book.renamed import renamed
 from bridgekit.errors import BridgekitError, nearest
 
 _WAY_OUT = " Restore it (git checkout), or delete it and run its page again."
@@ -71,7 +72,7 @@ def as_array(values) -> np.ndarray:
 
 
 def read_record(path: Path) -> dict:
-    """The record at ``path``, not to be changed; BridgekitError if it is damaged or not of the schema.
+    """The record at ``path``, in today's names, not to be changed; BridgekitError if it is damaged.
 
     Where sums lie beside it, its own must be among them.
     """
@@ -86,7 +87,8 @@ def _record(body: bytes, path: Path) -> dict:
     record = json.loads(body.decode())
     schemas.check("record", record, f"the run record {path}", _WAY_OUT)
     kind = path.parent.parent.name if record["profile"] == pages.PAPER else ""
-    return {"role": COMMITTED.get(kind, TRIAL)} | record  # older records have none: their place says it
+    # Older records have no role: their place says it.
+    return {"role": COMMITTED.get(kind, TRIAL)} | renamed(record)
 
 
 def committed(root: Path, page: str, kind: str = "paper") -> Reference:

@@ -164,7 +164,7 @@ class Run:
         return self._figures[name]
 
     def uses(self, *sets) -> None:
-        """Note what the page used: each split of a data set (`data.Images`), each classifier that judges."""
+        """Note what the page used: each split of a data set (`data.Images`), each evaluation classifier."""
         for each in sets:
             name, split = portable(each.name, self.root), getattr(each, "split", "classifier")
             self._data.setdefault(name, {})[split] = each.fingerprint

@@ -1,7 +1,7 @@
 """The book from its executed pages: Jupyter Book's source tree, the HTML, and the guard against shortcuts.
 
 Jupyter Book executes nothing here: `assemble` puts executed notebooks, plain pages and the figures they name
-side by side in a folder of this process alone, and `build` makes every warning an error. The module is also a
+into one folder of this process alone, and `build` makes every warning an error. The module is also a
 Sphinx extension, named in _config.yml, which stops a build of the bare sources with one message.
 """
 

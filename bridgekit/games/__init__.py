@@ -1,1 +1,2 @@
-"""One algorithm of one paper per function: networks + objectives + optimisers = a game."""
+"""One algorithm of one paper per function: networks + objectives +
+optimisers = a game."""

@@ -1,72 +1,85 @@
-r"""The alpha-Bridge, paper A's Algorithm 1, and the two other ways to combine both ends that it rejects.
+r"""The alpha-Bridge, paper A's Algorithm 1, and the two other ways to
+combine both ends that it rejects.
 
-Players: G (theta), E (phi, the inference arm), D (beta). All turns reduce by the mean over the batch.
+Players: G (theta), E (phi, the encoder), D (beta). All turns reduce by the
+mean over the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
 from bridgekit.errors import BridgekitError
-from bridgekit.games.setups import Arena
-from bridgekit.games.turns import discriminator_turns, generator_turn, ml_turn, posterior_terms
-from bridgekit.play.game import Game, Phase, Turn
+from bridgekit.games.setups import Setup
+from bridgekit.games.turns import (
+    discriminator_turns,
+    elbo_terms,
+    generator_turn,
+    ml_turn,
+)
+from bridgekit.play.game import Game, Phase, Turn, recorded
 from bridgekit.theory import adversarial, likelihood
 from bridgekit.theory import alpha as twins
 
 
-def bridge_turn(arena: Arena, sigma: float, clip: float) -> Turn:
-    """Eq 15 for G and the plain ELBO for E; ``now.alpha`` and ``now.gamma`` come from the schedule."""
+def bridge_turn(setup: Setup, sigma: float, clip: float) -> Turn:
+    """Eq 15 for G and the plain ELBO for E; alpha and gamma come from the
+    schedule."""
 
-    def losses(nets: SimpleNamespace, batch: SimpleNamespace, now: SimpleNamespace) -> dict[str, Tensor]:
-        nll, kl = posterior_terms(arena, sigma, nets, batch)
+    def losses(G, E, D, x, eps, z, alpha, gamma):
+        nll, kl = elbo_terms(setup, sigma, G, E, x, eps)
         with torch.no_grad():
-            f_real = nets.D(batch.x)
-        forward = twins.forward_twin(-nll, f_real, now.alpha, clip)
-        reverse = twins.reverse_twin(nets.D(nets.G(batch.z)), now.alpha, clip)
+            f_real = D(x)
+        forward = twins.forward_twin(-nll, f_real, alpha, clip)
+        reverse = twins.reverse_twin(D(G(z)), alpha, clip)
         return {
-            "G": twins.twin_combination(forward, reverse, now.gamma).mean(-1),
+            "G": twins.twin_combination(forward, reverse, gamma).mean(-1),
             "E": likelihood.negative_elbo(nll, kl).mean(-1),
         }
 
-    return Turn(("G", "E"), {"x": arena.x, "eps": arena.z, "z": arena.z}, losses)
+    return Turn(
+        losses, ("G", "E"), {"x": setup.x, "eps": setup.z, "z": setup.z}
+    )
 
 
-def combination_turn(arena: Arena, sigma: float, weight: float) -> Turn:
-    """``(1 - weight)`` times eq 14's loss plus ``weight`` times eq 7's for G, and the plain ELBO for E."""
+def combination_turn(setup: Setup, sigma: float, weight: float) -> Turn:
+    """``(1 - weight)`` times eq 14's loss plus ``weight`` times eq 7's for
+    G, and the plain ELBO for E."""
 
-    def losses(nets: SimpleNamespace, batch: SimpleNamespace, now: SimpleNamespace) -> dict[str, Tensor]:
-        nll, kl = posterior_terms(arena, sigma, nets, batch)
-        adverse = adversarial.reverse_kl(nets.D(nets.G(batch.z)))
+    def losses(G, E, D, x, eps, z):
+        nll, kl = elbo_terms(setup, sigma, G, E, x, eps)
+        adverse = adversarial.reverse_kl(D(G(z)))
         return {
             "G": ((1 - weight) * nll + weight * adverse).mean(-1),
             "E": likelihood.negative_elbo(nll, kl).mean(-1),
         }
 
-    return Turn(("G", "E"), {"x": arena.x, "eps": arena.z, "z": arena.z}, losses)
+    return Turn(
+        losses, ("G", "E"), {"x": setup.x, "eps": setup.z, "z": setup.z}
+    )
 
 
-def rising_alpha(gamma: Callable[[Tensor], Tensor]) -> Callable[[int], Mapping[str, Tensor]]:
-    """Step II's schedule: alpha linear from just above 0 to just below 1, gamma_alpha beside it."""
+def rising_alpha(
+    gamma: Callable[[Tensor], Tensor],
+) -> Callable[[int], Mapping[str, Tensor]]:
+    """Step II's schedule: alpha linear from just above 0 to just below 1,
+    gamma_alpha beside it."""
 
     def schedule(rounds: int) -> dict[str, Tensor]:
-        alpha = torch.arange(1, rounds + 1, dtype=torch.float64) / (rounds + 1)
+        alpha = torch.arange(1, rounds + 1, dtype=torch.float64) / (
+            rounds + 1
+        )
         return {"alpha": alpha.float(), "gamma": gamma(alpha).float()}
 
     return schedule
 
 
-def _game(name: str, arena: Arena, phases: tuple[Phase, ...], settings: Mapping) -> Game:
-    players = {network: arena.player(network) for network in arena.networks}
-    return Game(name, arena.networks, players, phases, {**settings, "arena": arena.settings}, arena.stacked)
-
-
+@recorded
 def alpha_bridge(
-    arena: Arena,
+    setup: Setup,
     *,
     sigma: float = 0.3,
     rounds: tuple[int, int, int] = (2000, 4000, 4000),
@@ -75,29 +88,41 @@ def alpha_bridge(
     d_steps: int = 1,
     penalty: float = 0.0,
 ) -> Game:
-    """Paper A, Algorithm 1: phases ``I`` (ML, D pre-trained), ``II`` (alpha 0+ to 1-), ``III`` (reverse KL).
+    """Paper A, Algorithm 1: phases ``I`` (ML, D pre-trained), ``II`` (alpha
+    0+ to 1-), ``III`` (reverse KL).
 
-    ``sigma`` is the surrogate's observation noise, ``clip`` bounds ``|f|`` in the weights only; ``gamma`` is
-    ``twins.linear_gamma``, say, or ``functools.partial(twins.sigmoid_gamma, c=10.0, d=-5.0)``. ``d_steps``
-    and ``penalty`` are D's, as in :func:`bridgekit.games.baselines.gan`. E learns the ELBO throughout.
-    Raises BridgekitError for other than three numbers of rounds.
+    ``sigma`` is the surrogate's observation noise, ``clip`` bounds ``|f|``
+    in the weights only; ``gamma`` is ``twins.linear_gamma``, say, or
+    ``functools.partial(twins.sigmoid_gamma, c=10.0, d=-5.0)``. ``d_steps``
+    and ``penalty`` are D's, as in :func:`bridgekit.games.baselines.gan`. E
+    learns the ELBO throughout. Raises BridgekitError for other than three
+    numbers of rounds.
     """
     if len(rounds) != 3:
-        raise BridgekitError(f"the bridge has three steps, I, II and III; {list(rounds)} are {len(rounds)}")
-    settings = {"sigma": sigma, "rounds": rounds, "gamma": gamma, "clip": clip}
-    settings |= {"d_steps": d_steps, "penalty": penalty}
-    d = discriminator_turns(arena, steps=d_steps, penalty=penalty)
-    adverse = generator_turn(arena, adversarial.reverse_kl)
+        raise BridgekitError(
+            "the bridge has three steps, I, II and III; "
+            f"{list(rounds)} are {len(rounds)}"
+        )
+    d = discriminator_turns(setup, steps=d_steps, penalty=penalty)
+    adverse = generator_turn(setup, adversarial.reverse_kl)
     phases = (
-        Phase("I", rounds[0], (*d, ml_turn(arena, sigma))),
-        Phase("II", rounds[1], (*d, bridge_turn(arena, sigma, clip)), rising_alpha(gamma)),
-        Phase("III", rounds[2], (*d, adverse, ml_turn(arena, sigma, ("E",)))),
+        Phase("I", rounds[0], (*d, ml_turn(setup, sigma))),
+        Phase(
+            "II",
+            rounds[1],
+            (*d, bridge_turn(setup, sigma, clip)),
+            rising_alpha(gamma),
+        ),
+        Phase(
+            "III", rounds[2], (*d, adverse, ml_turn(setup, sigma, ("E",)))
+        ),
     )
-    return _game("alpha-bridge", arena, phases, settings)
+    return setup.game(phases)
 
 
+@recorded
 def fine_tuning(
-    arena: Arena,
+    setup: Setup,
     *,
     sigma: float = 0.3,
     ml_rounds: int = 2000,
@@ -105,26 +130,29 @@ def fine_tuning(
     d_steps: int = 1,
     penalty: float = 0.0,
 ) -> Game:
-    """Adversarial fine-tuning: ML as in step I, then eqs 4 and 7 from its weights, with G's Adam fresh.
+    """Adversarial fine-tuning: ML as in step I, then eqs 4 and 7 from its
+    weights, with G's Adam fresh.
 
-    Phase ``warm`` goes on with the pre-trained D, phase ``cold`` with a D that has never seen a sample: play
-    either from a branch of the state after ``I``. E rests in both. The default is paper A's Figure 1; with
+    Phase ``warm`` goes on with the pre-trained D, phase ``cold`` with a D
+    that has never seen a sample: play either from a branch of the state
+    after ``I``. E rests in both. The default is paper A's Figure 1; with
     ``rounds=8000``, ``I`` and ``warm`` together are as long as the bridge.
     """
-    settings = {"sigma": sigma, "ml_rounds": ml_rounds, "rounds": rounds}
-    settings |= {"d_steps": d_steps, "penalty": penalty}
-    d = discriminator_turns(arena, steps=d_steps, penalty=penalty)
-    adversarial_turns = (*d, generator_turn(arena, adversarial.reverse_kl))
+    d = discriminator_turns(setup, steps=d_steps, penalty=penalty)
+    adversarial_turns = (*d, generator_turn(setup, adversarial.reverse_kl))
     phases = (
-        Phase("I", ml_rounds, (*d, ml_turn(arena, sigma))),
+        Phase("I", ml_rounds, (*d, ml_turn(setup, sigma))),
         Phase("warm", rounds, adversarial_turns, fresh=("G",)),
-        Phase("cold", rounds, adversarial_turns, fresh=("G", "D"), cold=("D",)),
+        Phase(
+            "cold", rounds, adversarial_turns, fresh=("G", "D"), cold=("D",)
+        ),
     )
-    return _game("fine-tuning", arena, phases, settings)
+    return setup.game(phases)
 
 
+@recorded
 def fixed_combination(
-    arena: Arena,
+    setup: Setup,
     *,
     weight: float = 0.5,
     sigma: float = 0.3,
@@ -132,12 +160,12 @@ def fixed_combination(
     d_steps: int = 1,
     penalty: float = 0.0,
 ) -> Game:
-    """``(1 - weight)`` forward plus ``weight`` reverse KL from scratch: what paper A says does not work well.
+    """``(1 - weight)`` forward plus ``weight`` reverse KL from scratch:
+    what paper A says does not work well.
 
-    A convex combination of the two *different* gradients, eqs 14 and 7, with one weight for all rounds; eq 12
-    combines two forms of the *same* gradient. The one phase is ``train``.
+    A convex combination of the two *different* gradients, eqs 14 and 7,
+    with one weight for all rounds; eq 12 combines two forms of the *same*
+    gradient. The one phase is ``train``.
     """
-    settings = {"weight": weight, "sigma": sigma, "rounds": rounds, "d_steps": d_steps, "penalty": penalty}
-    d = discriminator_turns(arena, steps=d_steps, penalty=penalty)
-    phases = (Phase("train", rounds, (*d, combination_turn(arena, sigma, weight))),)
-    return _game("fixed-combination", arena, phases, settings)
+    d = discriminator_turns(setup, steps=d_steps, penalty=penalty)
+    return setup.train(rounds, (*d, combination_turn(setup, sigma, weight)))

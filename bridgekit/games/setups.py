@@ -1,49 +1,114 @@
-"""Where a game is played: networks, data and noise, shared by every algorithm that is compared there."""
+"""Where a game is played: networks, data, noise and optimisers, shared by
+all that are compared there.
+
+Three makers: :func:`plane`, :func:`images`, labelled or not, and
+:func:`flat`, on which a game builds perceptrons of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from bridgekit.data.images import Images
 from bridgekit.errors import BridgekitError
 from bridgekit.models.dcgan import DCGANBody, DCGANGenerator
-from bridgekit.models.heads import Critic, GaussianEncoder
+from bridgekit.models.heads import Conditional, Critic, GaussianEncoder
 from bridgekit.models.mlp import MLP, SpectralMLP
 from bridgekit.play.draws import Draw, FromMixture, FromTensor, Normal
-from bridgekit.play.game import Player
+from bridgekit.play.game import (
+    Builder,
+    Game,
+    Phase,
+    Player,
+    Turn,
+    adam,
+    recorded,
+)
 from bridgekit.theory.densities import Mixture
-
-Builder = Callable[[list[torch.Generator]], nn.Module]
 
 
 @dataclass(frozen=True)
-class Arena:
-    """Networks G (generator), E (inference arm), D (discriminator, a logit), with data and prior noise.
+class Setup:
+    """Networks G (generator), E (encoder), D (discriminator, a logit), with
+    data, prior noise and Adam.
 
-    ``event_dims`` is the number of axes of one sample, ``stacked`` says whether tensors carry a trials axis,
-    ``spectral`` whether D is spectrally normalised, which asks for power iterations before its turns.
+    ``x`` draws data, or, where the setup is labelled, row numbers of
+    ``data``, so that an image comes with its own label. ``event_dims`` is
+    the number of axes of one sample, ``stacked`` says whether tensors carry
+    a trials axis, ``spectral`` whether D is spectrally normalised, which
+    asks for power iterations before its turns. A flat setup has no
+    networks; ``hidden`` is the width of those that a game builds.
     """
 
     networks: Mapping[str, Builder]
+    data: Mixture | Images | Tensor
     x: Draw
-    z: Normal
-    event_dims: int
-    stacked: bool
     lr: float
-    betas: tuple[float, float]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    beta1: float
+    batch: int
+    z: Normal | None = None
+    event_dims: int = 1
+    stacked: bool = True
     spectral: bool = False
+    labelled: bool = False
+    hidden: int = 0
+    name: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def player(self, network: str) -> Player:
-        """A player that moves one network with the arena's Adam."""
-        return Player((network,), self.lr, self.betas)
+    def player(self, *networks: str, faster: float = 1.0) -> Player:
+        """A player that moves these networks together, with the setup's
+        Adam or a ``faster`` one."""
+        return Player(networks, adam(faster * self.lr, self.beta1))
+
+    def perceptron(self, n_in: int, n_out: int, depth: int = 2) -> Builder:
+        """An MLP with ``depth`` hidden ReLU layers of the setup's width."""
+        return lambda g: MLP([n_in, *[self.hidden] * depth, n_out], g)
+
+    def critic(
+        self, n_in: int, depth: int = 2, spectral: bool = False
+    ) -> Builder:
+        """The same with one output, a logit; ``spectral``: every layer by
+        its largest singular value."""
+        sizes = [n_in, *[self.hidden] * depth, 1]
+        return lambda g: Critic(
+            (SpectralMLP if spectral else MLP)(sizes, g)
+        )
+
+    def game(
+        self,
+        phases: Sequence[Phase],
+        networks: Mapping[str, Builder] | None = None,
+        players: Mapping[str, Player] | None = None,
+    ) -> Game:
+        """A game of these phases; by default of the setup's networks that
+        turns name, each its own player."""
+        named = {
+            name
+            for phase in phases
+            for turn in phase.turns
+            for name in turn.takes or ()
+        }
+        networks = networks or {
+            name: build
+            for name, build in self.networks.items()
+            if name in named
+        }
+        players = players or {name: self.player(name) for name in networks}
+        return Game(networks, players, tuple(phases), self.stacked)
+
+    def train(
+        self, rounds: int, turns: Sequence[Turn], **options: Any
+    ) -> Game:
+        """A game of one phase, ``train``."""
+        return self.game([Phase("train", rounds, tuple(turns))], **options)
 
 
+@recorded
 def plane(
     mixture: Mixture,
     *,
@@ -54,43 +119,104 @@ def plane(
     lr: float = 1e-3,
     beta1: float = 0.5,
     spectral: bool = False,
-) -> Arena:
-    """Two-dimensional data, fresh samples in every round; MLPs with ``depth`` hidden ReLU layers.
+) -> Setup:
+    """Two-dimensional data, fresh samples in every round; MLPs with
+    ``depth`` hidden ReLU layers.
 
-    ``spectral`` normalises every layer of D by its largest singular value; G and E start the same either way.
+    ``spectral`` normalises every layer of D by its largest singular value;
+    G and E start the same either way.
     """
-    settings = dict(locals())
     d, middle = mixture.means.shape[1], [hidden] * depth
     networks: dict[str, Builder] = {
         "G": lambda g: MLP([z, *middle, d], g),
         "E": lambda g: GaussianEncoder(MLP([d, *middle, 2 * z], g)),
-        "D": lambda g: Critic((SpectralMLP if spectral else MLP)([d, *middle, 1], g)),
+        "D": lambda g: Critic(
+            (SpectralMLP if spectral else MLP)([d, *middle, 1], g)
+        ),
     }
-    x, prior, betas = FromMixture(mixture, batch), Normal((batch, z)), (beta1, 0.999)
-    return Arena(networks, x, prior, 1, True, lr, betas, settings, spectral)
+    x, prior = FromMixture(mixture, batch), Normal((batch, z))
+    return Setup(
+        networks,
+        mixture,
+        x,
+        lr,
+        beta1,
+        batch,
+        prior,
+        spectral=spectral,
+        hidden=hidden,
+    )
 
 
 def square(dataset: Images) -> tuple[int, int]:
-    """Channels and side of square images; BridgekitError where they are not square."""
+    """Channels and side of square images; BridgekitError where they are not
+    square."""
     _, channels, height, size = dataset.x.shape
     if height != size:
-        raise BridgekitError(f"a DCGAN wants square images, not {size} x {height} pixels: pass size=32, say")
+        raise BridgekitError(
+            f"a DCGAN wants square images, not {size} x {height} pixels: "
+            "pass size=32, say"
+        )
     return channels, size
 
 
+@recorded
 def images(
-    dataset: Images, *, batch: int = 128, width: int = 64, z: int = 100, lr: float = 2e-4, beta1: float = 0.5
-) -> Arena:
-    """Images in [-1, 1]; DCGAN networks, E and D mirror G (Radford et al. 2016); one trial at a time.
+    dataset: Images,
+    *,
+    labelled: bool = False,
+    batch: int = 128,
+    width: int = 64,
+    z: int = 100,
+    lr: float = 2e-4,
+    beta1: float = 0.5,
+) -> Setup:
+    """Images in [-1, 1]; DCGAN networks, E and D mirror G (Radford et al.
+    2016); one trial at a time.
 
-    Raises BridgekitError where the images are not square.
+    ``labelled``: the first layers of G and D see the class too, G takes (z,
+    y) and D (x, y), and there is no E. Raises BridgekitError where the
+    images are not square.
     """
-    settings = dict(locals())
-    channels, size = square(dataset)
+    k, (channels, size) = (
+        len(dataset.classes) if labelled else 0,
+        square(dataset),
+    )
     networks: dict[str, Builder] = {
-        "G": lambda g: DCGANGenerator(g, z, width, channels, size),
-        "E": lambda g: GaussianEncoder(DCGANBody(g, 2 * z, width, channels, size)),
-        "D": lambda g: Critic(DCGANBody(g, 1, width, channels, size)),
+        "G": lambda g: DCGANGenerator(g, z + k, width, channels, size),
+        "E": lambda g: GaussianEncoder(
+            DCGANBody(g, 2 * z, width, channels, size)
+        ),
+        "D": lambda g: Critic(DCGANBody(g, 1, width, channels + k, size)),
     }
     x = FromTensor(dataset.x, batch)
-    return Arena(networks, x, Normal((batch, z)), 3, False, lr, (beta1, 0.999), settings)
+    if labelled:
+        plain = networks
+        networks = {
+            name: lambda g, name=name: Conditional(plain[name](g), k)
+            for name in ("G", "D")
+        }
+        x = FromTensor(
+            torch.arange(len(dataset), device=dataset.y.device), batch
+        )
+    alone = {"event_dims": 3, "stacked": False, "labelled": labelled}
+    return Setup(
+        networks, dataset, x, lr, beta1, batch, Normal((batch, z)), **alone
+    )
+
+
+@recorded
+def flat(
+    data: Images | Tensor,
+    *,
+    hidden: int = 128,
+    batch: int = 64,
+    lr: float = 1e-3,
+    beta1: float = 0.5,
+) -> Setup:
+    """Images as rows, or rows (N, d) themselves; a game builds perceptrons
+    of ``hidden`` units on them."""
+    rows = data if isinstance(data, Tensor) else data.x.flatten(1)
+    return Setup(
+        {}, data, FromTensor(rows, batch), lr, beta1, batch, hidden=hidden
+    )

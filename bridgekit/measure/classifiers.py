@@ -1,4 +1,4 @@
-"""The classifiers that judge images: one per data set, trained once by a rule of its own, then only loaded.
+"""Evaluation classifiers of images: one per data set, trained once by a rule of its own, then only loaded.
 
 ``make`` trains one where it is missing; ``load``, which pages call, never does. The weights lie in one
 checksummed file each, ``<data root>/cache/classifier-….weights``, named for everything that they depend on:
@@ -35,7 +35,7 @@ except ImportError:  # Windows: of two trainings at once, the one that ends late
     fcntl = None
 
 SEED = 0
-BATCH = 1000  # images that are looked at together
+BATCH = 1000  # images that are classified together
 ROOM = 40 << 20  # bytes: two checkpoints, each with the weights fourteen times, of a thousand classes
 
 
@@ -63,7 +63,7 @@ RULES = {
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A trained network that judges images of one ``shape`` (C, H, W), in [-1, 1].
+    """A trained network that classifies images of one ``shape`` (C, H, W), in [-1, 1].
 
     Images on another scale are refused, as far as it can be seen (:func:`in_range`). ``accuracy`` is its
     share of right answers on the data set's test images, ``fingerprint`` 16 hex digits of the SHA-256 of its
@@ -90,7 +90,7 @@ class Classifier:
     def _batched(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         if tuple(x.shape[1:]) != self.shape:
             raise BridgekitError(
-                f"the {self.name} classifier judges images of {_shape(self.shape)}, not of "
+                f"the {self.name} classifier takes images of {_shape(self.shape)}, not of "
                 f"{_shape(x.shape[1:])}: load the data and the classifier with the same size and channels."
             )
         in_range(x)
@@ -131,7 +131,7 @@ def load(
     device: torch.device | str = "cpu",
     root: str | Path | None = None,
 ) -> Classifier:
-    """The classifier of a data set, to judge on ``device``; ``size`` and ``channels`` as for ``data.load``.
+    """The evaluation classifier of a data set, on ``device``; ``size`` and ``channels`` as for ``data.load``.
 
     Raises BridgekitError where it has not been trained, with the command that does, and where the data set
     itself is missing.
@@ -240,18 +240,18 @@ def _train(train: Images, test: Images, rule: Rule, place: Path, device: torch.d
     torch.set_num_threads(1)  # results differ between one thread and two
     try:
         state = loop.start(game, [SEED], device)
-        for now in loop.fit(game, state, "learn", at=_looks(rule.rounds), checkpoint=checkpoint):
+        for now in loop.fit(game, state, "learn", at=_averaged(rule.rounds), checkpoint=checkpoint):
             now.keep(**now.nets["C"].state_dict())
         net = state.nets["C"].eval()
         net.load_state_dict({k: _mean(state.kept(k)) for k in net.state_dict()})
-        judge = Classifier(train.name, net, tuple(train.x.shape[1:]), train.classes, 0.0, "")
-        right = judge.logits(test.x.to(device)).argmax(-1) == test.y.to(device)
+        classifier = Classifier(train.name, net, tuple(train.x.shape[1:]), train.classes, 0.0, "")
+        right = classifier.logits(test.x.to(device)).argmax(-1) == test.y.to(device)
     finally:
         torch.set_num_threads(threads)
     content = {
         "weights": {k: v.cpu() for k, v in net.state_dict().items()},
-        "shape": judge.shape,
-        "classes": judge.classes,
+        "shape": classifier.shape,
+        "classes": classifier.classes,
         "accuracy": right.double().mean().item(),
         "width": rule.width,
     }
@@ -267,7 +267,7 @@ def _train(train: Images, test: Images, rule: Rule, place: Path, device: torch.d
     checkpoint.unlink(missing_ok=True)
 
 
-def _looks(rounds: int) -> range:
+def _averaged(rounds: int) -> range:
     """Eleven rounds, evenly spaced over the last fifth: the weights are averaged there."""
     return range(rounds - rounds // 50 * 10, rounds + 1, max(1, rounds // 50))
 

@@ -32,13 +32,13 @@ def scores(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int = 500) 
     ``iw``, the S-sample importance-weighted bound.
 
     ``pairs`` (N, d + K), or (T, N, d + K) with images of each trial's own; ``eps`` (S, N, z), the same for
-    all trials. ``chunk`` images are looked at together, which changes memory and speed only.
+    all trials. ``chunk`` images are scored together, which changes memory and speed only.
     """
     found = []
     for rows, noise in _chunks(nets, pairs, eps, chunk):
-        arms = [aavae.coded(nets, rows, e) for e in noise]
-        elbo = [-likelihood.negative_elbo(c[0], kl_to_standard_normal(*c[1:3])) for c in arms]
-        weights = torch.stack([_log_weight(*c) for c in arms])
+        codes = [aavae.coded(nets.G, nets.E, rows, e) for e in noise]
+        elbo = [-likelihood.negative_elbo(c[0], kl_to_standard_normal(*c[1:3])) for c in codes]
+        weights = torch.stack([_log_weight(*c) for c in codes])
         found.append((torch.stack(elbo).mean(0), likelihood.importance_weighted_bound(weights)))
     elbo, iw = (torch.cat(each, 1) for each in zip(*found, strict=True))
     return {"elbo": elbo, "iw": iw}
@@ -57,11 +57,11 @@ def semi_supervised_scores(
     for rows, noise in _chunks(nets, pairs, eps, chunk):
         x, y = rows.tensor_split([nets.G.outputs], -1)
         log_q = nets.C(x).log_softmax(-1)
-        arms = [aavae.coded_for_each(nets, x, e) for e in noise]
+        codes = [aavae.coded_for_each(nets.G, nets.E, x, e) for e in noise]
         even = math.log(y.shape[-1])
-        bounds = [likelihood.negative_elbo(c[0], kl_to_standard_normal(*c[1:3])) + even for c in arms]
+        bounds = [likelihood.negative_elbo(c[0], kl_to_standard_normal(*c[1:3])) + even for c in codes]
         elbo = torch.stack([-aavae.unlabelled_bound(log_q, bound) for bound in bounds]).mean(0)
-        weights = likelihood.importance_weighted_bound(torch.stack([_log_weight(*c) for c in arms]))
+        weights = likelihood.importance_weighted_bound(torch.stack([_log_weight(*c) for c in codes]))
         iw = likelihood.importance_weighted_bound(weights.movedim(-1, 0))
         correct = (log_q.argmax(-1) == y.argmax(-1)).to(elbo)
         found.append((elbo, iw, correct.masked_fill(log_q.isnan().any(-1), math.nan)))
@@ -86,7 +86,7 @@ def weights(
     Each (T, N); ``z`` (T, N, z) and ``u`` (T, N, d) are the noise, the labels the real ones'. Paper B, eq 23.
     """
     seen = nets.D.body.inputs  # with labels or without
-    fake = aavae.generated(nets, z, pairs[..., u.shape[-1] :], u)
+    fake = aavae.generated(nets.G, z, pairs[..., u.shape[-1] :], u)
     real, made = ((nets.D(rows[..., :seen]) / temperature).sigmoid() for rows in (pairs, fake))
     return real, made
 

@@ -20,7 +20,7 @@ from bridgekit.measure.on_plane import FAR
 if TYPE_CHECKING:
     from bridgekit.measure.classifiers import Classifier
 
-# Warning filters and the global generator belong to the process; games are looked at in several threads.
+# Warning filters and the global generator belong to the process; games are evaluated in several threads.
 _ALONE = threading.Lock()
 
 

@@ -108,7 +108,7 @@ def kde_log_likelihood(
 
     ``samples`` (..., N, d), held-out ``points`` (M, d), ``bandwidth`` h in the samples' units, a number or
     one a trial -> (...). Made for few dimensions: differences are formed axis by axis, which loses no digits.
-    ``chunk`` points are looked at together, which changes memory and speed only (by default as many as make
+    ``chunk`` points are evaluated together, which changes memory and speed only (by default as many as make
     131,072 pairs over all trials on a CPU, 64 times that on a GPU). Even perfect samples give the likelihood
     of the target smoothed with N(0, h^2): h belongs to the number. Source: Parzen.
     """

@@ -66,7 +66,7 @@ class DCGANGenerator(nn.Module):
 class DCGANBody(nn.Module):
     """The mirror of :class:`DCGANGenerator`: ``(B, channels, size, size) -> (B, outputs)``.
 
-    With one output it is the discriminator's body, with 2z outputs the inference arm's.
+    With one output it is the discriminator's body, with 2z outputs the encoder's.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class Critic(nn.Module):
 
 
 class GaussianEncoder(nn.Module):
-    """An inference arm ``q(z|x) = N(mu, diag sigma^2)``: ``body``'s 2z outputs as ``(mu, log_sigma)``.
+    """An encoder ``q(z|x) = N(mu, diag sigma^2)``: ``body``'s 2z outputs as ``(mu, log_sigma)``.
 
     Raises ``RuntimeError`` where they cannot be halved.
     """
@@ -54,7 +54,7 @@ class GaussianEncoder(nn.Module):
 
 
 class Conditional(nn.Module):
-    """A network that is told a class: ``body`` of x and the label's one-hot code side by side.
+    """A network that is told a class: ``body`` of x with the label's one-hot code appended.
 
     ``y`` is (B,) int64 below ``classes``. To a code x ``(B, z)`` the one-hot code is appended, to an image
     ``(B, C, H, W)`` one plane per class, all ones for the label and zeros for the others (Mirza and Osindero

@@ -19,7 +19,7 @@ from bridgekit.models.mlp import MLP, Generators
 
 
 class LabelledMLP(MLP):
-    """T perceptrons of pairs, side by side. Weights are MLP's."""
+    """T perceptrons of pairs in one batch. Weights are MLP's."""
 
     @property
     def trials(self) -> int:

@@ -31,7 +31,7 @@ def _affine(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 
 class MLP(nn.Module):
-    """T multi-layer perceptrons side by side: ``(T, B, sizes[0]) -> (T, B, sizes[-1])``, ReLU between.
+    """T multi-layer perceptrons in one batch: ``(T, B, sizes[0]) -> (T, B, sizes[-1])``, ReLU between.
 
     One batched matrix product a layer plays all trials at once. Weights start as ``torch.nn.Linear``'s do:
     uniform on +-1/sqrt(fan in).
@@ -81,7 +81,7 @@ class SpectralMLP(MLP):
     Miyato et al. 2018, eqs 8-12: the largest singular value is estimated as :math:`\sigma = u^\top W v`, with
     the vectors u ``(T, n_in, 1)`` and v ``(T, n_out, 1)`` held constant, so that gradients flow through
     :math:`W/\sigma`. The vectors are buffers that only :meth:`iterate` moves, an explicit step before D's
-    turn: looking at the network, or training another through it, changes nothing. They start from 15
+    turn: evaluating the network, or training another through it, changes nothing. They start from 15
     iterations, as :func:`torch.nn.utils.parametrizations.spectral_norm` does; weights start as MLP's.
     """
 

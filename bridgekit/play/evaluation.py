@@ -43,13 +43,13 @@ def recalibrated(game: Game, state: State, phase: str, rounds: int = 20) -> Simp
     play, generators = game.phase(phase), [stream(s, "settled", state.device) for s in state.seeds]
     schedule = play.schedule(max(1, play.rounds))
     last = max(0, min(state.played.get(phase, 0), play.rounds) - 1)
-    now = SimpleNamespace(**{name: values[last].to(state.device) for name, values in schedule.items()})
+    now = nets | {name: values[last].to(state.device) for name, values in schedule.items()}
     with torch.enable_grad():  # a gradient penalty differentiates inside its loss
         for turn in play.turns if norms else ():
             drawn = drawn_ahead(game, turn, rounds, generators)
             track(norms, owned_by(game, turn))
             for k in range(rounds):
-                turn.losses(SimpleNamespace(**nets), batch_of(turn, drawn, k), now)
+                turn(**now, **batch_of(turn, drawn, k))
     return SimpleNamespace(**{name: net.eval() for name, net in nets.items()})
 
 

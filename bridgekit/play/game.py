@@ -2,7 +2,7 @@
 
 A **game** holds networks, players and phases. A **phase** is a tuple of turns played in order each round. A
 **turn** makes one shared forward pass and returns one loss per **player**; a player is the networks whose
-parameters it alone may move, and its optimiser's settings. ``bridgekit.play.loop.fit`` plays any game.
+parameters it alone may move, and how their optimiser is made. ``bridgekit.play.loop.fit`` plays any game.
 """
 
 from __future__ import annotations
@@ -10,45 +10,76 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from bridgekit.errors import BridgekitError
+from bridgekit.errors import BridgekitError, nearest
 from bridgekit.play.draws import Draw
+
+Builder = Callable[[list[torch.Generator]], nn.Module]
+Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+
+def adam(lr: float = 1e-3, beta1: float = 0.5) -> Optimiser:
+    """Adam in one kernel, beta2 = 0.999."""
+    return functools.partial(torch.optim.Adam, lr=lr, betas=(beta1, 0.999), fused=True)
 
 
 @dataclass(frozen=True)
 class Player:
-    """The networks that it alone may move, and its Adam's settings."""
+    """The networks that it alone may move, and what makes an optimiser of their parameters."""
 
     networks: tuple[str, ...]
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.5, 0.999)
+    optimiser: Optimiser = adam()
 
 
-Losses = Callable[[SimpleNamespace, SimpleNamespace, SimpleNamespace], Mapping[str, Tensor]]
+def _names(function: Callable) -> tuple[str, ...] | None:
+    """The arguments that a function names; None where it takes whatever there is."""
+    arguments = inspect.signature(function).parameters.values()
+    if any(argument.kind is inspect.Parameter.VAR_KEYWORD for argument in arguments):
+        return None
+    return tuple(argument.name for argument in arguments)
 
 
 @dataclass(frozen=True)
 class Turn:
-    """``losses(nets, batch, now) -> {player: loss}``, each ``(T,)``, or 0-dim without a trials axis.
+    """``losses(...) -> {player: loss}``, each ``(T,)``, or 0-dim without a trials axis.
 
-    ``batch`` holds this round's draws by name, ``now`` the schedule's device scalars. ``moves`` names the
-    players that get a loss; they step together, after all gradients of the turn are known. ``before(nets)``
-    runs first, without gradients: what moves a network's buffers by rule (a power iteration) stands there, so
-    that a forward pass never does.
+    ``losses`` takes what it needs by name: networks of the game, the turn's ``draws`` (this round's batches)
+    and the schedule's device scalars; with ``**others``, all there are. ``moves`` names the players that get
+    a loss; they step together, after all gradients of the turn are known. ``before`` takes networks by name
+    and runs first, without gradients: what moves a network's buffers by rule (a power iteration) stands
+    there, so that a forward pass never does.
     """
 
+    losses: Callable[..., Mapping[str, Tensor]]
     moves: tuple[str, ...]
-    draws: Mapping[str, Draw]
-    losses: Losses
-    before: Callable[[SimpleNamespace], None] | None = None
+    draws: Mapping[str, Draw] = field(default_factory=dict)
+    before: Callable[..., None] | None = None
+    takes: tuple[str, ...] | None = field(init=False, repr=False)
+    moved: tuple[str, ...] | None = field(init=False, repr=False)  # the networks that ``before`` takes
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "takes", _names(self.losses))
+        object.__setattr__(self, "moved", _names(self.before) if self.before else ())
+
+    def __call__(self, **there: Any) -> Mapping[str, Tensor]:
+        """The losses, where ``there`` are networks, batches and scalars by name, more than needed or not."""
+        given = there if self.takes is None else {name: there[name] for name in self.takes}
+        return self.losses(**given)
+
+    def prepare(self, nets: Mapping[str, nn.Module]) -> None:
+        """What stands before the turn."""
+        if self.before is not None:
+            given = nets if self.moved is None else {name: nets[name] for name in self.moved}
+            with torch.no_grad():
+                self.before(**given)
 
 
 def constant(rounds: int) -> Mapping[str, Tensor]:
@@ -80,21 +111,34 @@ class Phase:
 class Game:
     """One algorithm: networks (builders that take per-trial generators), players, phases.
 
-    ``settings`` are the builder's arguments; with the name they identify the game, so that a checkpoint of
-    another one is never resumed. ``stacked`` says that tensors carry a leading trials axis.
+    ``name`` and ``settings``, the builder's arguments (:func:`recorded`), identify it, so that a checkpoint
+    of another one is never resumed. ``stacked`` says that tensors carry a leading trials axis. Raises
+    BridgekitError where a turn names what is not there, or draws what it does not name.
     """
 
-    name: str
-    networks: Mapping[str, Callable[[list[torch.Generator]], nn.Module]]
+    networks: Mapping[str, Builder]
     players: Mapping[str, Player]
     phases: tuple[Phase, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
     stacked: bool = True
+    name: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         owners = [name for player in self.players.values() for name in player.networks]
         if sorted(owners) != sorted(self.networks):
-            raise ValueError(f"{self.name}: every network needs exactly one owner; got {owners}")
+            raise ValueError(f"every network needs exactly one owner; {list(self.networks)} have {owners}")
+        for phase, turn in self._turns():
+            where = f"a turn of phase {phase.name!r}"
+            there = [*self.networks, *turn.draws, *phase.schedule(1)]
+            for name in turn.takes or ():
+                if name not in there:
+                    raise BridgekitError(f"{where} takes {name!r}: {nearest(name, there)}")
+            for name in turn.draws if turn.takes is not None else ():
+                if name not in turn.takes:
+                    raise BridgekitError(f"{where} draws {name!r} for nobody: {nearest(name, turn.takes)}")
+
+    def _turns(self) -> Iterator[tuple[Phase, Turn]]:
+        yield from ((phase, turn) for phase in self.phases for turn in phase.turns)
 
     def phase(self, name: str) -> Phase:
         """The phase of that name; an unknown one is an error that lists what there is."""
@@ -110,16 +154,36 @@ class Game:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+Made = TypeVar("Made")
+
+
+def recorded(build: Callable[..., Made]) -> Callable[..., Made]:
+    """What ``build`` makes, a game or a setup, bears its name and all its arguments: nothing is forgotten."""
+    signature = inspect.signature(build)
+
+    @functools.wraps(build)
+    def builder(*args: Any, **kwargs: Any) -> Made:
+        call = signature.bind(*args, **kwargs)
+        call.apply_defaults()
+        name = build.__name__.replace("_", "-")
+        return replace(build(*args, **kwargs), name=name, settings=dict(call.arguments))
+
+    return builder
+
+
 def _canonical(value: Any) -> Any:
     """``value`` as JSON: data by fingerprint or content, never by address."""
     if isinstance(value, (str, int, float, bool, type(None))):
         return value
     if hasattr(value, "canonical"):
         return value.canonical()
+    if hasattr(value, "settings"):
+        return [value.name, _canonical(value.settings)]
     if hasattr(value, "fingerprint"):
         return value.fingerprint
     if isinstance(value, Tensor):
-        return value.tolist()
+        content = hashlib.sha256(value.detach().cpu().numpy().tobytes()).hexdigest()
+        return [str(value.dtype), list(value.shape), content]
     if dataclasses.is_dataclass(value):
         return {f.name: _canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):

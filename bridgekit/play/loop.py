@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -49,9 +48,9 @@ def drawn_ahead(game: Game, turn: Turn, rounds: int, generators: list[torch.Gene
     return {name: torch.stack(c, 1) if game.stacked else c[0] for name, c in each.items()}
 
 
-def batch_of(turn: Turn, drawn: Mapping[str, Tensor], k: int) -> SimpleNamespace:
+def batch_of(turn: Turn, drawn: Mapping[str, Tensor], k: int) -> dict[str, Tensor]:
     """Round k of what has been drawn ahead."""
-    return SimpleNamespace(**{name: turn.draws[name].take(values[k]) for name, values in drawn.items()})
+    return {name: turn.draws[name].take(values[k]) for name, values in drawn.items()}
 
 
 def _laid_out_as(parameter: Tensor, grad: Tensor) -> Tensor:
@@ -73,13 +72,9 @@ def _gradients(losses: Mapping[str, Tensor], optimisers: Mapping[str, torch.opti
             parameter.grad = grad if grad.stride() == parameter.stride() else _laid_out_as(parameter, grad)
 
 
-def _play_turn(
-    turn: Turn, state: State, nets: SimpleNamespace, batch: SimpleNamespace, now: Any
-) -> list[Tensor]:
-    if turn.before is not None:
-        with torch.no_grad():
-            turn.before(nets)
-    losses = turn.losses(nets, batch, now)
+def _play_turn(turn: Turn, state: State, given: Mapping[str, Any]) -> list[Tensor]:
+    turn.prepare(state.nets)
+    losses = turn(**given)
     _gradients(losses, state.optimisers)
     for name in turn.moves:
         state.optimisers[name].step()
@@ -127,7 +122,6 @@ class _Stretch:
     def __init__(self, game: Game, state: State, phase: Phase, rounds: int):
         self.game, self.state, self.phase = game, state, phase
         self.schedule = {k: v.to(state.device) for k, v in phase.schedule(rounds).items()}
-        self.nets = SimpleNamespace(**state.nets)
         self.norms = batch_norms(state.nets)
         self.owned = [owned_by(game, turn) for turn in phase.turns]
         self.chunk: list[dict[str, Tensor]] | None = None
@@ -147,11 +141,11 @@ class _Stretch:
         _settle(state, self.phase, torch.stack(log), done)
 
     def _round(self, k: int) -> Tensor:
-        now = SimpleNamespace(**{name: values[k] for name, values in self.schedule.items()})
+        now = self.state.nets | {name: values[k] for name, values in self.schedule.items()}
         losses: list[Tensor] = []
         for turn, drawn, owned in zip(self.phase.turns, self.chunk, self.owned, strict=True):
             track(self.norms, owned)
-            losses += _play_turn(turn, self.state, self.nets, batch_of(turn, drawn, k % CHUNK), now)
+            losses += _play_turn(turn, self.state, now | batch_of(turn, drawn, k % CHUNK))
         return torch.stack(losses).view(len(losses), -1)
 
 

@@ -95,7 +95,7 @@ def start(game: Game, seeds: Sequence[int], on: torch.device | str = "cpu") -> S
 
 
 def fresh_optimiser(game: Game, state: State, name: str) -> None:
-    """Give a player a new Adam over the networks that it owns."""
+    """Give a player a new optimiser over the networks that it owns."""
     player = game.players[name]
     parameters = [p for net in player.networks for p in state.nets[net].parameters()]
-    state.optimisers[name] = torch.optim.Adam(parameters, lr=player.lr, betas=player.betas, fused=True)
+    state.optimisers[name] = player.optimiser(parameters)

@@ -1,1 +1,2 @@
-"""Densities, divergences, and one function per equation: tensors in, an unreduced tensor out."""
+"""Densities, divergences, and one function per equation: tensors in, an
+unreduced tensor out."""

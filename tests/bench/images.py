@@ -63,8 +63,8 @@ def bf16():
 def ways(options) -> dict[str, tuple[Game, State, Callable]]:
     """Name to the game, its state and the context in which it is played."""
     dataset = data.load(options.dataset, device=options.device)
-    arena = setups.images(dataset, batch=options.batch, width=options.width)
-    game = baselines.gan(arena, adversarial.non_saturating)
+    setup = setups.images(dataset, batch=options.batch, width=options.width)
+    game = baselines.gan(setup, adversarial.non_saturating)
     names = ["fit", "channels last"] + ["fit, compiled"] * options.compile
     names += ["fit, TF32", "fit, bf16"] * (options.device == "cuda")
     found = {}

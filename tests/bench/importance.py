@@ -1,6 +1,6 @@
 """What the importance weights cost: a step of IWGAN over a step of GAN, measured side by side in one run.
 
-    python tests/bench/importance.py [--arenas plane images classes] [--repeats 20] [--threads 1]
+    python tests/bench/importance.py [--setups plane images classes] [--repeats 20] [--threads 1]
                                      [--width 16] [--batch 128] [--dataset digits] [--device cpu]
 
 A step is one round of the game: a step of D and a step of G. The two games of a pair have the same networks,
@@ -37,23 +37,23 @@ from bridgekit.play.state import State, start
 from bridgekit.theory import adversarial
 
 
-def plain(arena: setups.Arena) -> Game:
-    return baselines.gan(arena, adversarial.non_saturating)
+def plain(setup: setups.Arena) -> Game:
+    return baselines.gan(setup, adversarial.non_saturating)
 
 
 def pairs(options: argparse.Namespace) -> Iterator[tuple[str, Game, Game, int, int]]:
     """Name, the weighted and the plain game, trials, and rounds in a stretch."""
-    if "plane" in options.arenas:
-        arena = setups.plane(data.mixture("gaussians25").to(options.device))
+    if "plane" in options.setups:
+        setup = setups.plane(data.mixture("gaussians25").to(options.device))
         for trials in (1, 10):
-            yield f"plane x {trials}", importance.iwgan(arena), plain(arena), trials, 100
+            yield f"plane x {trials}", importance.iwgan(setup), plain(setup), trials, 100
     dataset = data.load(options.dataset, device=options.device)
     settings = {"width": options.width, "batch": options.batch}
-    if "images" in options.arenas:
-        arena = setups.images(dataset, **settings)
-        yield "images", importance.iwgan(arena), plain(arena), 1, options.rounds
-    if "classes" in options.arenas:
-        labelled = importance.labelled_images(dataset, **settings)
+    if "images" in options.setups:
+        setup = setups.images(dataset, **settings)
+        yield "images", importance.iwgan(setup), plain(setup), 1, options.rounds
+    if "classes" in options.setups:
+        labelled = setups.images(dataset, labelled=True, **settings)
         yield "classes", importance.iwcgan(labelled), importance.cgan(labelled), 1, options.rounds
 
 
@@ -80,7 +80,7 @@ def measure(games: dict[str, Game], trials: int, rounds: int, options: argparse.
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     known = ["plane", "images", "classes"]
-    parser.add_argument("--arenas", nargs="+", choices=known, default=known)
+    parser.add_argument("--setups", nargs="+", choices=known, default=known)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=10, help="in a stretch, on images")
     parser.add_argument("--threads", type=int, default=1)

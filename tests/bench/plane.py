@@ -21,6 +21,7 @@ there is no C++ compiler; a double backward) is said and skipped.
 """
 
 import argparse
+import functools
 import os
 import statistics
 import tempfile
@@ -121,11 +122,11 @@ class PlainLoop:
 
 def built(mixture, method: str):
     """The same as a game, and the phase to play."""
-    arena = setups.plane(mixture, batch=BATCH, spectral=method == "RKL-SN")
+    setup = setups.plane(mixture, batch=BATCH, spectral=method == "RKL-SN")
     if method.startswith("RKL"):
         penalty = 1.0 if method == "RKL-GP" else 0.0
-        return baselines.gan(arena, adversarial.reverse_kl, penalty=penalty), "train"
-    return bridge.alpha_bridge(arena, sigma=SIGMA, clip=CLIP), method
+        return baselines.gan(setup, adversarial.reverse_kl, penalty=penalty), "train"
+    return bridge.alpha_bridge(setup, sigma=SIGMA, clip=CLIP), method
 
 
 def compiled_losses(losses, device: str):
@@ -134,9 +135,10 @@ def compiled_losses(losses, device: str):
         return torch.compile(losses, dynamic=False)
     graphed = torch.compile(losses, dynamic=False, mode="reduce-overhead")
 
-    def replayed(nets, batch, now):
+    @functools.wraps(losses)  # the turn sees which names it takes
+    def replayed(**there):
         torch.compiler.cudagraph_mark_step_begin()  # what earlier replays put out may be overwritten now
-        found = graphed(nets, batch, now)
+        found = graphed(**there)
         kept = {id(loss): loss.clone() for loss in found.values()}  # `fit` reads losses after the next replay
         return {name: kept[id(loss)] for name, loss in found.items()}
 

@@ -106,7 +106,7 @@ def pieces(data: binary.Pairs, options) -> dict[str, Callable[[int], None]]:
 
     def generate(n: int) -> None:
         for _ in range(n):
-            aavae.generated(nets, noise("z"), torch.empty(1, BATCH, 0), noise("u"))
+            aavae.generated(nets.G, noise("z"), torch.empty(1, BATCH, 0), noise("u"))
 
     def learn(n: int) -> None:
         real = aavae._is_real(BATCH, data.rows)

@@ -22,6 +22,7 @@ from typing import Any
 import mutants
 
 import bridgekit.games
+from bridgekit.play.game import recorded
 from games import CASES
 from games.harness import Case, check
 
@@ -49,7 +50,7 @@ def targets() -> dict[str, Target]:
         for holder in (module, *classes):
             for function in vars(holder).values():
                 written = inspect.isfunction(function) and function.__module__ == module.__name__
-                if written and function.__code__.co_filename == module.__file__:
+                if written and inspect.unwrap(function).__code__.co_filename == module.__file__:
                     found.append(Target(holder, function))
     return {target.name: target for target in found}
 
@@ -73,6 +74,7 @@ def reached() -> dict[str, list[str]]:
 
 def _named(function: Callable) -> Iterator[Callable]:
     """The functions, and the methods of the classes, whose names stand in a function."""
+    function = inspect.unwrap(function)
     codes, names = [function.__code__], set()
     while codes:
         code = codes.pop()
@@ -148,14 +150,15 @@ def made(target: Target, before: str, after: str) -> tuple[str, Callable]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a list where a call was: Python asks whether a comma is missing
         exec(compile(after, f"<{target.name}: {line}>", "exec"), scope)
-    return line, scope[target.function.__name__]
+    function = scope[target.function.__name__]
+    bare = hasattr(target.function, "__wrapped__") and not hasattr(function, "__wrapped__")
+    return line, recorded(function) if bare else function  # decorators are left out of what is changed
 
 
 def edited(target: Target, old: str, new: str) -> Callable:
     """The target with one piece of its text replaced, which must be there once."""
     source = textwrap.dedent(inspect.getsource(target.function))
-    assert source.count(old) == 1, f"{target.name} holds {old!r} {source.count(old)} times"
-    return made(target, source, source.replace(old, new))[1]
+    return made(target, source, mutants.replaced(source, old, new))[1]
 
 
 @contextlib.contextmanager

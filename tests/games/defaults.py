@@ -6,11 +6,15 @@ Stated by the papers or by those they follow: batch, width, z, lr and beta1 of i
 """
 
 DEFAULTS = {
-    "adaptation.adversarial_domain_adaptation": dict(
-        weight=1.0, features=32, hidden=128, batch=64, rounds=2000, lr=0.001, beta1=0.5
+    "aavae.autoencoder": dict(
+        temperature=None, exchanged=False, hidden=500, width=None, z=50, batch=128, lr=0.001, rounds=1000
     ),
-    "setups.images": dict(batch=128, width=64, z=100, lr=0.0002, beta1=0.5),
-    "setups.plane": dict(batch=256, hidden=128, depth=3, z=2, lr=0.001, beta1=0.5, spectral=False),
+    "aavae.semi_supervised": dict(
+        temperature=None, alpha=0.1, hidden=500, width=None, z=50, batch=64, lr=0.001, rounds=1000
+    ),
+    "adaptation.adversarial_domain_adaptation": dict(weight=1.0, features=32, rounds=2000),
+    "avb.gaussian_posterior": dict(log_likelihood="folded_log_likelihood", rounds=2000),
+    "avb.implicit_posterior": dict(log_likelihood="folded_log_likelihood", noise=2, rounds=2000, d_steps=2),
     "baselines.f_gan": dict(rounds=10000, d_steps=1),
     "baselines.gan": dict(critic="discriminator", rounds=10000, d_steps=1, penalty=0.0),
     "baselines.wgan_gp": dict(rounds=10000, d_steps=5, penalty=10.0),
@@ -20,41 +24,20 @@ DEFAULTS = {
     "bridge.fine_tuning": dict(sigma=0.3, ml_rounds=2000, rounds=20, d_steps=1, penalty=0.0),
     "bridge.fixed_combination": dict(weight=0.5, sigma=0.3, rounds=10000, d_steps=1, penalty=0.0),
     "classifying.classification": dict(batch=64, width=24, lr=0.001, shift=0),
-    "predictability.predictability_minimisation": dict(
-        units=4, blind=False, hidden=64, batch=64, rounds=2000, p_steps=2, lr=0.0005
-    ),
-    "wake_sleep.wake_sleep": dict(units=8, hidden=64, batch=64, rounds=2000, lr=0.001),
     "fitting.gaussian_fit": dict(rounds=600, lr=0.05),
     "importance.cgan": dict(rounds=10000),
     "importance.iwcgan": dict(rounds=10000),
     "importance.iwgan": dict(rounds=10000, d_steps=1),
-    "importance.labelled_images": dict(batch=128, width=64, z=100, lr=0.0002, beta1=0.5),
-    "avb.gaussian_posterior": dict(
-        log_likelihood="folded_log_likelihood", hidden=64, batch=128, rounds=2000, lr=0.001
-    ),
-    "avb.implicit_posterior": dict(
-        log_likelihood="folded_log_likelihood",
-        noise=2,
-        hidden=64,
-        batch=128,
-        rounds=2000,
-        d_steps=2,
-        lr=0.001,
-    ),
+    "predictability.predictability_minimisation": dict(units=4, blind=False, rounds=2000, p_steps=2),
+    "processes.adversarial_autoencoder": dict(z=2, sigma=1.0, rounds=2000),
+    "processes.autoencoder": dict(z=2, sigma=1.0, rounds=2000),
+    "processes.cycle_gan": dict(sigma=1.0, rounds=2000),
+    "processes.infogan": dict(classes=10, continuous=2, noise=16, rounds=2000),
+    "setups.flat": dict(hidden=128, batch=64, lr=0.001, beta1=0.5),
+    "setups.images": dict(labelled=False, batch=128, width=64, z=100, lr=0.0002, beta1=0.5),
+    "setups.plane": dict(batch=256, hidden=128, depth=3, z=2, lr=0.001, beta1=0.5, spectral=False),
     "vae.perfect_vae": dict(sigma=0.3, rounds=2000),
     "vae.vae": dict(sigma=0.3, rounds=2000),
     "vae.vae_gan": dict(sigma=0.3, rounds=2000),
-    "processes.adversarial_autoencoder": dict(
-        z=2, sigma=1.0, hidden=128, batch=64, rounds=2000, lr=0.001, beta1=0.5
-    ),
-    "processes.cycle_gan": dict(sigma=1.0, hidden=128, batch=64, rounds=2000, lr=0.001, beta1=0.5),
-    "processes.infogan": dict(
-        classes=10, continuous=2, noise=16, hidden=128, batch=64, rounds=2000, lr=0.001, beta1=0.5
-    ),
-    "aavae.autoencoder": dict(
-        temperature=None, exchanged=False, hidden=500, width=None, z=50, batch=128, lr=0.001, rounds=1000
-    ),
-    "aavae.semi_supervised": dict(
-        temperature=None, alpha=0.1, hidden=500, width=None, z=50, batch=64, lr=0.001, rounds=1000
-    ),
+    "wake_sleep.wake_sleep": dict(units=8, rounds=2000),
 }

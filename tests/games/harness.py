@@ -260,18 +260,19 @@ def watched(game: Game, log: list[Entry]) -> Game:
     def watch(index: int, turn: Turn) -> Turn:
         seen: dict[str, Any] = {}
 
-        def before(nets: Nets) -> None:
-            seen["weights"] = weights = Weights(vars(nets))
+        def before(**nets: nn.Module) -> None:
+            seen["weights"] = weights = Weights(nets)
             seen["before"] = weights.now()
-            if turn.before is not None:
-                turn.before(nets)
+            turn.prepare(nets)
 
-        def losses(nets: Nets, batch: SimpleNamespace, now: SimpleNamespace) -> Losses:
+        def losses(**there: Any) -> Losses:
             found = seen["weights"].now()
-            answer = turn.losses(nets, batch, now)
-            gradients = {}
+            answer = turn(**there)
+            nets = {name: there.pop(name) for name in game.networks}
+            batch = SimpleNamespace(**{name: there.pop(name) for name in turn.draws})
+            now, gradients = SimpleNamespace(**there), {}
             for name in turn.moves:
-                owned = _parameters(vars(nets), game.players[name].networks)
+                owned = _parameters(nets, game.players[name].networks)
                 gradients[name] = list(torch.autograd.grad(answer[name].sum(), owned, retain_graph=True))
             detached = {name: loss.detach().reshape(-1) for name, loss in answer.items()}
             log.append(Entry(index, batch, now, seen["before"], found, detached, gradients))

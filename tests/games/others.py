@@ -10,21 +10,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bridgekit.games import adaptation, classifying, fitting
+from bridgekit.games import adaptation, classifying, fitting, setups
 from bridgekit.theory import divergences
 from games import tools
 from games.harness import Case, Move, Owner, Paper, Part, Steps
-from games.paper_a import noise_images
+from games.paper_a import noise_images, owners, within
 
 # --- adaptation -----------------------------------------------------------------------------------------
 
 
 def adaptation_paper(a: SimpleNamespace) -> Paper:
     """Paper B, eqs 4 and 5: D tells source (y = 1) from target, G the reverse, with C the labels."""
-    d, classes = a.source.x[0].numel(), len(a.source.classes)
-    labelled = torch.cat([a.source.x.flatten(1), a.source.y[:, None].double()], 1)
+    d, classes = a.setup.data.x[0].numel(), len(a.setup.data.classes)
+    labelled = torch.cat([a.setup.data.x.flatten(1), a.setup.data.y[:, None].double()], 1)
 
-    def judging(nets, batch, now):
+    def telling(nets, batch, now):
         f_source, f_target = nets.D(nets.G(batch.source[..., :d])), nets.D(nets.G(batch.target))
         return {"D": tools.tell(f_source, f_target).mean(-1) / 2}
 
@@ -38,37 +38,31 @@ def adaptation_paper(a: SimpleNamespace) -> Paper:
         loss = -torch.log((p * label).sum(-1)).mean(-1) + a.weight * confused.mean(-1) / 2
         return {"G": loss, "C": loss}
 
-    draws = {"source": tools.rows(labelled, a.batch), "target": tools.rows(a.target.x.flatten(1), a.batch)}
-    owned = {n: Owner((n,), a.lr, (a.beta1, 0.999)) for n in "GCD"}
+    n, h = a.setup.batch, a.setup.hidden
+    draws = {"source": tools.rows(labelled, n), "target": tools.rows(a.target.x.flatten(1), n)}
     networks = {
-        "G": tools.mlp(d, a.hidden, a.features),
-        "C": tools.mlp(a.features, a.hidden, classes),
-        "D": tools.mlp(a.features, a.hidden, 1),
+        "G": tools.mlp(d, h, a.features),
+        "C": tools.mlp(a.features, h, classes),
+        "D": tools.mlp(a.features, h, 1),
     }
-    return Paper(owned, networks, {"train": Steps(a.rounds, (Move(judging, draws), Move(learning, draws)))})
+    turns = Move(telling, draws), Move(learning, draws)
+    return Paper(owners(a, "GCD"), networks, {"train": Steps(a.rounds, turns)})
 
 
+SOURCE = {"data": noise_images(12, 4, seed=1), "hidden": 6, "batch": 4, "lr": 1e-2}
+OTHER_SOURCE = {"data": noise_images(12, 4, seed=3), "hidden": 7, "batch": 5, "lr": 2e-2, "beta1": 0.8}
 ADAPTATION = {
-    "source": noise_images(12, 4, seed=1),
+    "setup": Part(setups.flat, SOURCE),
     "target": noise_images(9, 4, seed=2),
     "weight": 0.5,
     "features": 5,
-    "hidden": 6,
-    "batch": 4,
     "rounds": 2,
-    "lr": 1e-2,
-    "beta1": 0.5,
 }
-ADAPTATION_CHANGES = {
-    "source": noise_images(12, 4, seed=3),
+ADAPTATION_CHANGES = within("setup", OTHER_SOURCE) | {
     "target": noise_images(8, 4, seed=4),
     "weight": [1.0, 0.0],
     "features": 4,
-    "hidden": 7,
-    "batch": 5,
     "rounds": 3,
-    "lr": 2e-2,
-    "beta1": 0.8,
 }
 
 
@@ -146,7 +140,7 @@ def fit_paper(a: SimpleNamespace) -> Paper:
 
     def losses(nets, batch, now):
         mu, scale = nets.p.mu[:, None], torch.exp(nets.p.log_sigma)[:, None]
-        p, q = torch.exp(tools.log_normal(a.x, mu, scale)), torch.exp(a.log_q(a.x))
+        p, q = torch.exp(tools.log_normal(a.x, mu, scale)), torch.exp(a.log_q)
         y = INTEGRALS[name](p, q)
         return {"p": ((y[:, 1:] + y[:, :-1]) / 2 * (a.x[1:] - a.x[:-1])).sum(-1)}
 
@@ -158,7 +152,7 @@ GRID = torch.linspace(-6, 6, 61, dtype=torch.float64)
 MU, SIGMA = (torch.tensor(v, dtype=torch.float64) for v in ([0.5, -1.0], [0.8, 1.3]))
 FIT = {
     "integrand": divergences.forward_kl,
-    "log_q": log_standard,
+    "log_q": log_standard(GRID),
     "x": GRID,
     "mu": MU,
     "sigma": SIGMA,
@@ -167,8 +161,8 @@ FIT = {
 }
 FIT_CHANGES = {
     "integrand": [divergences.reverse_kl, divergences.squared_hellinger, half],
-    "log_q": log_wide,
-    "x": GRID[5:-5],
+    "log_q": log_wide(GRID),
+    "x": GRID + 0.1,
     "mu": MU + 0.1,
     "sigma": SIGMA + 0.1,
     "rounds": 3,

@@ -17,7 +17,7 @@ from bridgekit.theory.densities import Mixture
 from games import tools
 from games.harness import Case, Move, Owner, Paper, Part, Steps
 
-# --- arenas ---------------------------------------------------------------------------------------------
+# --- setups ---------------------------------------------------------------------------------------------
 
 RING = data.mixture("ring8")
 PLANE_CHANGES = {
@@ -64,41 +64,41 @@ def within(part: str, changes: dict) -> dict:
 
 
 def on_plane(a: SimpleNamespace) -> bool:
-    return hasattr(a.arena, "mixture")
+    return hasattr(a.setup, "mixture")
 
 
 def owners(a: SimpleNamespace, names: str) -> dict[str, Owner]:
-    return {n: Owner((n,), a.arena.lr, (a.arena.beta1, 0.999)) for n in names}
+    return {n: Owner((n,), a.setup.lr, (a.setup.beta1, 0.999)) for n in names}
 
 
 def shapes(a: SimpleNamespace, names: str) -> dict[str, list]:
-    arena = a.arena
+    setup = a.setup
     if on_plane(a):
-        d, middle = arena.mixture.means.shape[1], [arena.hidden] * arena.depth
+        d, middle = setup.mixture.means.shape[1], [setup.hidden] * setup.depth
         found = {
-            "G": tools.mlp(arena.z, *middle, d),
-            "E": tools.mlp(d, *middle, 2 * arena.z),
+            "G": tools.mlp(setup.z, *middle, d),
+            "E": tools.mlp(d, *middle, 2 * setup.z),
             "D": tools.mlp(d, *middle, 1),
         }
     else:
-        _, channels, _, size = arena.dataset.x.shape
+        _, channels, _, size = setup.dataset.x.shape
         found = {
-            "G": tools.dcgan_generator(arena.z, arena.width, channels, size),
-            "E": tools.dcgan_body(2 * arena.z, arena.width, channels, size),
-            "D": tools.dcgan_body(1, arena.width, channels, size),
+            "G": tools.dcgan_generator(setup.z, setup.width, channels, size),
+            "E": tools.dcgan_body(2 * setup.z, setup.width, channels, size),
+            "D": tools.dcgan_body(1, setup.width, channels, size),
         }
     return {n: found[n] for n in names}
 
 
 def drawn(a: SimpleNamespace, *names: str) -> dict[str, tools.Kind]:
-    """What the arena's draws are: x data, u uniform, everything else the prior's noise."""
-    arena = a.arena
+    """What the setup's draws are: x data, u uniform, everything else the prior's noise."""
+    setup = a.setup
     if on_plane(a):
-        x = tools.mixture(arena.mixture.means, arena.mixture.sigma, arena.batch)
+        x = tools.mixture(setup.mixture.means, setup.mixture.sigma, setup.batch)
     else:
-        x = tools.rows(arena.dataset.x, arena.batch)
-    kinds = {"x": x, "u": tools.uniform(arena.batch)}
-    return {n: kinds.get(n, tools.normal(arena.batch, arena.z)) for n in names}
+        x = tools.rows(setup.dataset.x, setup.batch)
+    kinds = {"x": x, "u": tools.uniform(setup.batch)}
+    return {n: kinds.get(n, tools.normal(setup.batch, setup.z)) for n in names}
 
 
 # --- turns ----------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def d_moves(a: SimpleNamespace, critic: str = "discriminator", steps=None, weigh
         return {"D": loss.mean(-1)}
 
     draws = drawn(a, "x", "z", "u") if weight else drawn(a, "x", "z")
-    before = tools.power_iterations("D") if getattr(a.arena, "spectral", False) else None
+    before = tools.power_iterations("D") if getattr(a.setup, "spectral", False) else None
     return (Move(losses, draws, before),) * steps
 
 
@@ -284,13 +284,13 @@ FIXED_CHANGES = {"sigma": 0.6, "weight": 0.2, "rounds": 3, "d_steps": 2, "penalt
 
 
 def plane_case(builder, arguments: dict, paper, changes: dict, **options) -> Case:
-    call = Part(builder, {"arena": plane()} | arguments)
-    return Case(call, paper, changes | within("arena", PLANE_CHANGES), **options)
+    call = Part(builder, {"setup": plane()} | arguments)
+    return Case(call, paper, changes | within("setup", PLANE_CHANGES), **options)
 
 
 def image_case(builder, arguments: dict, paper, **options) -> Case:
-    call = Part(builder, {"arena": images()} | arguments)
-    return Case(call, paper, within("arena", IMAGES_CHANGES), seeds=(3,), **options)
+    call = Part(builder, {"setup": images()} | arguments)
+    return Case(call, paper, within("setup", IMAGES_CHANGES), seeds=(3,), **options)
 
 
 STEPS, ALONE = {"rounds": (1, 2, 1)}, {"apart": True}

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import torch
 
-from bridgekit.games import avb, importance, predictability, processes, vae, wake_sleep
+from bridgekit.games import avb, importance, predictability, processes, setups, vae, wake_sleep
 from bridgekit.theory.densities import Mixture
 from games import paper_b_lines as lines
 from games import tools
 from games.autoencoders import CASES as AUTOENCODERS
-from games.harness import Case, Move, Owner, Paper, Part, Steps
+from games.harness import Case, Move, Paper, Part, Steps
 from games.paper_a import (
     IMAGES_CHANGES,
     PLANE_CHANGES,
@@ -32,24 +32,30 @@ from games.paper_a import (
 
 SMALL, OTHER = noise_images(12, 4), noise_images(13, 4, seed=1)
 GREY = replace(SMALL, x=SMALL.x.where(SMALL.x.abs() > 0.2, 0.0))  # some pixels are in the middle
-FLAT_CHANGES = {"hidden": 7, "batch": 5, "rounds": 3, "lr": 2e-2}
+FLAT_CHANGES = within("setup", {"data": OTHER, "hidden": 7, "batch": 5, "lr": 2e-2, "beta1": 0.8}) | {
+    "rounds": 3
+}
 
 
-def flat(builder: Callable, options: Callable | None = None, **arguments) -> Part:
-    given = {"images": SMALL, "hidden": 5, "batch": 4, "rounds": 2, "lr": 1e-2}
-    return Part(builder, given | arguments, options)
+def flat_setup(data: object = SMALL) -> Part:
+    return Part(setups.flat, {"data": data, "hidden": 5, "batch": 4, "lr": 1e-2})
+
+
+def flat(builder: Callable, data: object = SMALL, **arguments) -> Part:
+    return Part(builder, {"setup": flat_setup(data), "rounds": 2} | arguments)
 
 
 def train(a: SimpleNamespace, turns: Sequence[Move]) -> Mapping[str, Steps]:
     return {"train": Steps(a.rounds, tuple(turns))}
 
 
-def each_its_own(names: str, lr: float, betas: tuple[float, float]) -> dict[str, Owner]:
-    return {name: Owner((name,), lr, betas) for name in names}
-
-
 def pixels(a: SimpleNamespace) -> tools.Kind:
-    return tools.rows(a.images.x.flatten(1), a.batch)
+    return tools.rows(a.setup.data.x.flatten(1), a.setup.batch)
+
+
+def side(a: SimpleNamespace) -> int:
+    """How many numbers one image has."""
+    return a.setup.data.x[0].numel()
 
 
 # --- eqs 15, 33-36, section 3.2.3 -----------------------------------------------------------------------
@@ -59,7 +65,7 @@ def processes_paper(a: SimpleNamespace, judges: str, networks: dict, written: li
     """D's turn behind one power iteration of each judge, then all others'."""
     phi, theta = written
     turns = Move(phi, draws, tools.power_iterations(*judges)), Move(theta, draws)
-    return Paper(each_its_own("".join(networks), a.lr, (a.beta1, 0.999)), networks, train(a, turns))
+    return Paper(owners(a, "".join(networks)), networks, train(a, turns))
 
 
 def code(a: SimpleNamespace) -> tools.Kind:
@@ -67,14 +73,14 @@ def code(a: SimpleNamespace) -> tools.Kind:
 
     def kind(values) -> None:
         classes, normals = values[..., : a.classes], values[..., a.classes :]
-        tools.rows(torch.eye(a.classes), a.batch)(classes)
-        tools.normal(a.batch, a.continuous + a.noise)(normals)
+        tools.rows(torch.eye(a.classes), a.setup.batch)(classes)
+        tools.normal(a.setup.batch, a.continuous + a.noise)(normals)
 
     return kind
 
 
 def infogan(a: SimpleNamespace) -> Paper:
-    d, h = a.images.x[0].numel(), a.hidden
+    d, h = side(a), a.setup.hidden
     networks = {
         "G": tools.mlp(a.classes + a.continuous + a.noise, h, h, d),
         "Q": tools.mlp(d, h, a.classes + a.continuous),
@@ -85,9 +91,9 @@ def infogan(a: SimpleNamespace) -> Paper:
 
 
 def adversarial_autoencoder(a: SimpleNamespace, heard: bool = True) -> Paper:
-    d, h = a.images.x[0].numel(), a.hidden
+    d, h = side(a), a.setup.hidden
     networks = {"E": tools.mlp(d, h, h, a.z), "G": tools.mlp(a.z, h, h, d), "D": tools.mlp(a.z, h, h, 1)}
-    draws = {"x": pixels(a), "z": tools.normal(a.batch, a.z)}
+    draws = {"x": pixels(a), "z": tools.normal(a.setup.batch, a.z)}
     return processes_paper(a, "D", networks, lines.adversarial_autoencoder(a.sigma, heard), draws)
 
 
@@ -96,9 +102,9 @@ def autoencoder(a: SimpleNamespace) -> Paper:
 
 
 def cycle_gan(a: SimpleNamespace) -> Paper:
-    d, h = a.first.x[0].numel(), a.hidden
+    d, h = side(a), a.setup.hidden
     networks = {n: tools.mlp(d, h, h, d if n in "GE" else 1) for n in "GEDC"}
-    draws = {n: tools.rows(s.x.flatten(1), a.batch) for n, s in (("z", a.first), ("x", a.second))}
+    draws = {"z": pixels(a), "x": tools.rows(a.second.x.flatten(1), a.setup.batch)}
     return processes_paper(a, "DC", networks, lines.cycle_gan(a.sigma), draws)
 
 
@@ -106,24 +112,25 @@ def cycle_gan(a: SimpleNamespace) -> Paper:
 
 
 def wake_sleep_paper(a: SimpleNamespace) -> Paper:
-    bits = (a.images.x.flatten(1) > 0).float()
-    d, u = bits.shape[1], tools.uniform(a.batch, a.units)
-    networks = {"G": tools.mlp(a.units, a.hidden, d), "E": tools.mlp(d, a.hidden, a.units)}
+    bits, setup = (a.setup.data.x.flatten(1) > 0).float(), a.setup
+    d, u = bits.shape[1], tools.uniform(setup.batch, a.units)
+    networks = {"G": tools.mlp(a.units, setup.hidden, d), "E": tools.mlp(d, setup.hidden, a.units)}
     wake, sleep = lines.wake_sleep()
     turns = (
-        Move(wake, {"x": tools.rows(bits, a.batch), "u": u}),
-        Move(sleep, {"u": u, "v": tools.uniform(a.batch, d)}),
+        Move(wake, {"x": tools.rows(bits, setup.batch), "u": u}),
+        Move(sleep, {"u": u, "v": tools.uniform(setup.batch, d)}),
     )
-    return Paper(each_its_own("GE", a.lr, (0.9, 0.999)), networks, train(a, turns))
+    return Paper(owners(a, "GE"), networks, train(a, turns))
 
 
 def predictability_paper(a: SimpleNamespace) -> Paper:
     """P learns ten times as fast."""
     networks = {
-        "E": tools.mlp(a.images.x[0].numel(), a.hidden, a.units),
-        "P": tools.mlp(2 * a.units, a.hidden, 1),
+        "E": tools.mlp(side(a), a.setup.hidden, a.units),
+        "P": tools.mlp(2 * a.units, a.setup.hidden, 1),
     }
-    players = {"E": Owner("E", a.lr, (0.5, 0.999)), "P": Owner("P", 10 * a.lr, (0.5, 0.999))}
+    players = owners(a, "EP")
+    players["P"] = replace(players["P"], lr=10 * a.setup.lr)
     draws = {"x": pixels(a)}
     turns = [Move(line, draws) for line in lines.predictability(a.units, a.blind, a.p_steps)]
     return Paper(players, networks, train(a, turns))
@@ -132,45 +139,44 @@ def predictability_paper(a: SimpleNamespace) -> Paper:
 # --- eqs 1, 22, 47 --------------------------------------------------------------------------------------
 
 
-def judge_draws(a: SimpleNamespace) -> tuple[dict, Callable | None]:
-    spectral = getattr(a.arena, "spectral", False)
+def d_draws(a: SimpleNamespace) -> tuple[dict, Callable | None]:
+    spectral = getattr(a.setup, "spectral", False)
     return drawn(a, "x", "z"), tools.power_iterations("D") if spectral else None
 
 
 def iwgan(a: SimpleNamespace) -> Paper:
     *phi, theta = lines.iwgan(a.d_steps)
-    turns = [*(Move(line, *judge_draws(a)) for line in phi), Move(theta, drawn(a, "z"))]
+    turns = [*(Move(line, *d_draws(a)) for line in phi), Move(theta, drawn(a, "z"))]
     return Paper(owners(a, "GD"), shapes(a, "GD"), train(a, turns))
 
 
 def iwgan_affine(a: SimpleNamespace) -> Paper:
     """x = zW + b."""
-    inner = SimpleNamespace(arena=a.arena.arena, rounds=a.rounds, d_steps=a.d_steps)
+    inner = SimpleNamespace(setup=a.setup.setup, rounds=a.rounds, d_steps=a.d_steps)
     plain = iwgan(inner)
-    width = inner.arena.z
+    width = inner.setup.z
     return Paper(plain.players, {**plain.networks, "G": tools.mlp(width, width)}, plain.phases)
 
 
 def conditional(a: SimpleNamespace, weighted: bool) -> Paper:
     """DCGANs of which each first layer sees the class too."""
-    arena = a.arena
-    x, y, classes = arena.dataset.x, arena.dataset.y, len(arena.dataset.classes)
+    setup = a.setup
+    x, y, classes = setup.dataset.x, setup.dataset.y, len(setup.dataset.classes)
     _, channels, _, size = x.shape
     networks = {
-        "G": tools.dcgan_generator(arena.z + classes, arena.width, channels, size),
-        "D": tools.dcgan_body(1, arena.width, channels + classes, size),
+        "G": tools.dcgan_generator(setup.z + classes, setup.width, channels, size),
+        "D": tools.dcgan_body(1, setup.width, channels + classes, size),
     }
-    draws = {"index": tools.indices(len(x), arena.batch), "z": tools.normal(arena.batch, arena.z)}
+    draws = {"index": tools.indices(len(x), setup.batch), "z": tools.normal(setup.batch, setup.z)}
     turns = [Move(line, draws) for line in lines.class_conditional(x, y, weighted)]
     return Paper(owners(a, "GD"), networks, train(a, turns))
 
 
-LABELLED_CHANGES = within("arena", IMAGES_CHANGES)
+LABELLED_CHANGES = within("setup", IMAGES_CHANGES)
 
 
 def conditional_case(builder: Callable, weighted: bool) -> Case:
-    arena = Part(importance.labelled_images, dict(images().arguments))
-    call = Part(builder, {"arena": arena, "rounds": 2})
+    call = Part(builder, {"setup": images(labelled=True), "rounds": 2})
     paper = functools.partial(conditional, weighted=weighted)
     return Case(call, paper, {"rounds": 3} | LABELLED_CHANGES, seeds=(3,), apart=not weighted)
 
@@ -179,9 +185,9 @@ def conditional_case(builder: Callable, weighted: bool) -> Case:
 
 
 def perfect_draws(a: SimpleNamespace) -> dict[str, tools.Kind]:
-    arena = a.arena
-    event = arena.mixture.means.shape[1:] if on_plane(a) else arena.dataset.x.shape[1:]
-    return drawn(a, "x", "eps", "z", "eps_made") | {"noise": tools.normal(arena.batch, *event)}
+    setup = a.setup
+    event = setup.mixture.means.shape[1:] if on_plane(a) else setup.dataset.x.shape[1:]
+    return drawn(a, "x", "eps", "z", "eps_made") | {"noise": tools.normal(setup.batch, *event)}
 
 
 def vae_paper(a: SimpleNamespace) -> Paper:
@@ -197,7 +203,7 @@ def perfect_vae(a: SimpleNamespace) -> Paper:
 
 def vae_gan(a: SimpleNamespace) -> Paper:
     phi, joint = lines.vae_gan(a.sigma)
-    turns = [Move(phi, *judge_draws(a)), Move(joint, drawn(a, "x", "eps", "z"))]
+    turns = [Move(phi, *d_draws(a)), Move(joint, drawn(a, "x", "eps", "z"))]
     return Paper(owners(a, "GED"), shapes(a, "GED"), train(a, turns))
 
 
@@ -207,53 +213,44 @@ def likelihood_of(a: SimpleNamespace) -> Callable:
 
 
 def implicit_posterior(a: SimpleNamespace) -> Paper:
-    h = a.hidden
+    h, n = a.setup.hidden, a.setup.batch
     networks = {"E": tools.mlp(1 + a.noise, h, h, 1), "D": tools.mlp(2, h, h, 1)}
-    draws = {"x": tools.rows(a.observed, a.batch), "eps": tools.normal(a.batch, a.noise)}
+    draws = {"x": tools.rows(a.setup.data, n), "eps": tools.normal(n, a.noise)}
     *phi, eta = lines.implicit_posterior(a.d_steps, likelihood_of(a))
-    judged = draws | {"z": tools.normal(a.batch, 1)}
-    turns = [*(Move(line, judged) for line in phi), Move(eta, draws)]
-    return Paper(each_its_own("ED", a.lr, (0.5, 0.999)), networks, train(a, turns))
+    of_d = draws | {"z": tools.normal(n, 1)}
+    turns = [*(Move(line, of_d) for line in phi), Move(eta, draws)]
+    return Paper(owners(a, "ED"), networks, train(a, turns))
 
 
 def gaussian_posterior(a: SimpleNamespace) -> Paper:
-    networks = {"E": tools.mlp(1, a.hidden, a.hidden, 2)}
-    draws = {"x": tools.rows(a.observed, a.batch), "eps": tools.normal(a.batch, 1)}
+    h, n = a.setup.hidden, a.setup.batch
+    draws = {"x": tools.rows(a.setup.data, n), "eps": tools.normal(n, 1)}
     (eta,) = lines.gaussian_posterior(likelihood_of(a))
-    return Paper(each_its_own("E", a.lr, (0.5, 0.999)), networks, train(a, [Move(eta, draws)]))
+    return Paper(owners(a, "E"), {"E": tools.mlp(1, h, h, 2)}, train(a, [Move(eta, draws)]))
 
 
 # --- cases ----------------------------------------------------------------------------------------------
 
-CODE_CHANGES = {"images": OTHER, "classes": 4, "continuous": 1, "noise": 3, "beta1": 0.8} | FLAT_CHANGES
-AAE_CHANGES = {"images": OTHER, "z": 3, "sigma": 0.6, "beta1": 0.8} | FLAT_CHANGES
-CYCLE_CHANGES = {"first": OTHER, "second": SMALL, "sigma": 0.6, "beta1": 0.8} | FLAT_CHANGES
-BITS_CHANGES = {"images": OTHER, "units": 2} | FLAT_CHANGES
-PM_CHANGES = {"images": OTHER, "units": 4, "blind": True, "p_steps": 1} | FLAT_CHANGES
+CODE_CHANGES = {"classes": 4, "continuous": 1, "noise": 3} | FLAT_CHANGES
+AAE_CHANGES = {"z": 3, "sigma": 0.6} | FLAT_CHANGES
+CYCLE_CHANGES = {"second": SMALL, "sigma": 0.6} | FLAT_CHANGES
+BITS_CHANGES = {"units": 2} | FLAT_CHANGES
+PM_CHANGES = {"units": 4, "blind": True, "p_steps": 1} | FLAT_CHANGES
 OBSERVED = torch.linspace(0, 2, 21, dtype=torch.float64)[:, None]
-POSTERIOR_CHANGES = {
-    "observed": OBSERVED[:9] + 0.05,
+POSTERIOR_CHANGES = FLAT_CHANGES | {
+    "setup.data": OBSERVED[:9] + 0.05,
     "log_likelihood": functools.partial(avb.folded_log_likelihood, sigma=0.8),
-} | FLAT_CHANGES
+}
 MODEL_CHANGES = {"sigma": 0.6, "rounds": 3}
 
 
-def posterior(builder: Callable) -> Part:
-    return Part(builder, {"observed": OBSERVED, "hidden": 5, "batch": 4, "rounds": 2, "lr": 1e-2})
-
-
-def cycle() -> Part:
-    given = {"first": SMALL, "second": noise_images(14, 4, seed=2)}
-    return Part(processes.cycle_gan, given | {"hidden": 5, "batch": 4, "rounds": 2, "lr": 1e-2})
-
-
 def affine_case() -> Case:
-    arena = Part(importance.affine, {"arena": plane()})
-    call = Part(importance.iwgan, {"arena": arena, "rounds": 2, "d_steps": 2})
+    setup = Part(importance.affine, {"setup": plane()})
+    call = Part(importance.iwgan, {"setup": setup, "rounds": 2, "d_steps": 2})
     corners = Mixture(2.0 * torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3), 0.3)
     changes = PLANE_CHANGES | {"mixture": corners, "z": 3}  # codes must be as wide as data
-    changes = {"rounds": 3, "d_steps": 1} | within("arena.arena", changes)
-    return Case(call, iwgan_affine, changes, tied=("arena.arena.mixture", "arena.arena.z"))
+    changes = {"rounds": 3, "d_steps": 1} | within("setup.setup", changes)
+    return Case(call, iwgan_affine, changes, tied=("setup.setup.mixture", "setup.setup.z"))
 
 
 CASES = {
@@ -261,11 +258,11 @@ CASES = {
     "adversarial_autoencoder": Case(
         flat(processes.adversarial_autoencoder), adversarial_autoencoder, AAE_CHANGES
     ),
-    "autoencoder of pixels": Case(
-        flat(processes.autoencoder, processes.adversarial_autoencoder), autoencoder, AAE_CHANGES
+    "autoencoder of pixels": Case(flat(processes.autoencoder), autoencoder, AAE_CHANGES),
+    "cycle_gan": Case(
+        flat(processes.cycle_gan, second=noise_images(14, 4, seed=2)), cycle_gan, CYCLE_CHANGES
     ),
-    "cycle_gan": Case(cycle(), cycle_gan, CYCLE_CHANGES),
-    "wake_sleep": Case(flat(wake_sleep.wake_sleep, images=GREY, units=3), wake_sleep_paper, BITS_CHANGES),
+    "wake_sleep": Case(flat(wake_sleep.wake_sleep, GREY, units=3), wake_sleep_paper, BITS_CHANGES),
     "predictability_minimisation": Case(
         flat(predictability.predictability_minimisation, units=3), predictability_paper, PM_CHANGES
     ),
@@ -281,9 +278,9 @@ CASES = {
     "vae_gan": plane_case(vae.vae_gan, {"rounds": 2}, vae_gan, MODEL_CHANGES),
     "vae_gan, images": image_case(vae.vae_gan, {"rounds": 2}, vae_gan),
     "implicit_posterior": Case(
-        posterior(avb.implicit_posterior),
+        flat(avb.implicit_posterior, OBSERVED),
         implicit_posterior,
         {"noise": 3, "d_steps": 1} | POSTERIOR_CHANGES,
     ),
-    "gaussian_posterior": Case(posterior(avb.gaussian_posterior), gaussian_posterior, POSTERIOR_CHANGES),
+    "gaussian_posterior": Case(flat(avb.gaussian_posterior, OBSERVED), gaussian_posterior, POSTERIOR_CHANGES),
 } | AUTOENCODERS

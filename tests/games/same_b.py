@@ -18,11 +18,11 @@ _CONVOLUTIONAL = (
 SAME = {
     "wake_sleep.wake_sleep": {
         "if True:": NO_GRADIENT,
-        "h = (batch.u <= nets.E(batch.x).sigmoid()).to(batch.x)": EVEN,
-        "h = (batch.u <= 0.5).to(batch.u)": EVEN,
-        "dreamed = (batch.v <= nets.G(h).sigmoid()).to(h)": EVEN,
-        "return {'G': likelihood.negative_log_likelihood(log_p).mean(1)}": AXIS,
-        "return {'E': sleep_loss(nets.E(dreamed), h).mean(1)}": AXIS,
+        "h = (u <= E(x).sigmoid()).to(x)": EVEN,
+        "h = (u <= 0.5).to(u)": EVEN,
+        "dreamed = (v <= G(h).sigmoid()).to(h)": EVEN,
+        "return {'G': likelihood.negative_log_likelihood(bernoulli_given(G(h), x)).mean(1)}": AXIS,
+        "return {'E': sleep_loss(E(dreamed), h).mean(1)}": AXIS,
     },
     "predictability.masked": {
         "which = torch.eye(k, dtype=code.dtype).expand(*code.shape, k)": CPU,
@@ -30,16 +30,15 @@ SAME = {
         "return torch.cat([seen, which], -1).flatten(-3, 2)": ELSEWHERE + "test_variants",
     },
     "predictability.predictability_minimisation": {
-        "d = images.x[1].numel()": ALIKE,
         "return likelihood.gaussian_nll(guess, code, 1.0).mean(-1)": SUM,
         "return likelihood.gaussian_nll(code, guess, 1.0).mean(1)": AXIS,
         "if True:": NO_GRADIENT,
     },
-    "importance.labelled_images": {"index = FromTensor(torch.arange(len(dataset)), batch)": CPU},
+    "setups.images": {"x = FromTensor(torch.arange(len(dataset)), batch)": CPU},
     "importance._class_discriminator": {"if True:": NO_GRADIENT},
     "vae.perfect_turn": {
         "if True:": NO_GRADIENT,
-        "made = semi_implicit_sample(batch.noise, nets.G(batch.z), sigma)": ELSEWHERE
+        "made = semi_implicit_sample(noise, G(z), sigma)": ELSEWHERE
         + "tests/test_paper_b_games.py, with a discriminator that is not perfect",
     },
     "avb.implicit_posterior": {
@@ -55,19 +54,17 @@ SAME = {
     "processes.code_log_prob": {
         "return log_class + normal_log_prob(mean, given, 0.0).sum(-1)": SUM,
     },
-    "processes.infogan": {"d, n_code = (images.x[1].numel(), classes + continuous + noise)": ALIKE},
     "processes.adversarial_autoencoder": {
-        "d = images.x[1].numel()": ALIKE,
-        "return -likelihood.gaussian_nll(nets.G(made), x, sigma)": SUM,
+        "return -likelihood.gaussian_nll(there['G'](made), x, sigma)": SUM,
     },
     "processes.autoencoder": {
-        "log_image = -likelihood.gaussian_nll(nets.G(nets.E(batch.x)), batch.x, sigma)": SUM,
+        "log_image = -likelihood.gaussian_nll(G(E(x)), x, sigma)": SUM,
         "return dict.fromkeys(making.moves, likelihood.negative_log_likelihood(log_image).mean(1) / 2)": AXIS,
     },
     "processes.cycle_gan": {
-        "d = one_shape(second, first)": SUM,
-        "return -likelihood.gaussian_nll(nets.E(made), z, sigma)": SUM,
-        "return -likelihood.gaussian_nll(nets.G(made), x, sigma)": SUM,
+        "d = one_shape(second, setup.data)": SUM,
+        "return -likelihood.gaussian_nll(there['E'](made), z, sigma)": SUM,
+        "return -likelihood.gaussian_nll(there['G'](made), x, sigma)": SUM,
     },
     "processes.Codes.chunk": {
         _CHUNK: CPU,
@@ -78,7 +75,7 @@ SAME = {
         "y = torch.ones(2 * given.shape[-2], device=given.device)": EXACT,
         "y = torch.ones(2 * given.shape[-2], dtype=given.dtype)": CPU,
     },
-    "processes.Process.judged": {
+    "processes.Process.told": {
         "if True:": NO_GRADIENT,
         "return labelling.infogan(f, y, torch.zeros_like(f)).mean(1)": AXIS,
     },
@@ -95,7 +92,7 @@ SAME = {
         "return 2 + super().slope(x)": OF_NETWORKS,
         "return 1 + super()": OF_NETWORKS,
     },
-    "binary.FromParts.chunk": {
+    "draws.FromParts.chunk": {
         "return torch.randint(n, (rounds, self.batch), generator=generator)": CPU,
     },
     "labelled.convolutions": {
@@ -143,24 +140,24 @@ SAME = {
     },
     "aavae.generated": {
         "if True:": NO_GRADIENT + "; averages that move are seen by tests/test_vae.py",
-        "return _beside(u < nets.G(_beside(z, y)).sigmoid(), y)": EXACT,
-        "return _beside((u <= nets.G(_beside(z, y)).sigmoid()).to(z), y)": EVEN,
+        "return _beside(u < G(_beside(z, y)).sigmoid(), y)": EXACT,
+        "return _beside((u <= G(_beside(z, y)).sigmoid()).to(z), y)": EVEN,
     },
     "aavae._is_real": {"return (torch.arange(2 * n) < n).to(like)": CPU},
     "aavae._neighbours": {"return f.unflatten(1, (2, -1)).roll(1, -1).flatten(-2)": AXIS},
     "aavae.autoencoder": {
-        "return {'model': negative_bound(nets, drawn.pairs, drawn.eps).mean(1)}": AXIS,
+        "return {'model': negative_bound(G, E, pairs, eps).mean(1)}": AXIS,
         "return {'D': labelling.label_nll(f, _is_real(batch, f)).mean(1), 'model': "
         "weighted.adversary_activated(believed, loss, temperature).mean(-1)}": AXIS,
         "return {'D': labelling.label_nll(f, _is_real(batch, f)).mean(-1), 'model': "
         "weighted.adversary_activated(believed, loss, temperature).mean(1)}": AXIS,
     },
     "aavae._m2_turn": {
-        "return {'model': known.mean(1) + rest.mean(-1)}": AXIS,
-        "return {'model': known.mean(-1) + rest.mean(1)}": AXIS,
+        "return {'model': of_known.mean(1) + of_rest.mean(-1)}": AXIS,
+        "return {'model': of_known.mean(-1) + of_rest.mean(1)}": AXIS,
     },
     "aavae._activated_m2_turn": {
-        "y = F.one_hot((drawn.c * k).long(), k)": EXACT,
+        "fake = generated(G, z, F.one_hot((c * k).long(), k), u)": EXACT,
         "each = zip(f.split(2 * n, 1), terms)": "two halves and two terms",
         "of_known, of_rest = (weighted.adversary_activated(g, term, temperature).mean(1) "
         "for g, term in each)": AXIS,

@@ -171,9 +171,9 @@ def infogan(function: Function) -> None:
     decoder = log_normal(tensor(0.6), 0.9 * codes, 0.5)
     losses = [function(half, torch.full_like(X, y), decoder) for y in (0.0, 1.0)]
     total = torch.trapezoid(encoder.log_prob(X).exp() * losses[0] + prior.log_prob(X).exp() * losses[1], X)
-    judged = 2 * math.log(2) - 2 * jensen_shannon(encoder.log_prob(X), prior.log_prob(X))
+    of_codes = 2 * math.log(2) - 2 * jensen_shannon(encoder.log_prob(X), prior.log_prob(X))
     rest = ((0.6 - 0.9 * encoder.mean) ** 2 + (0.9 * encoder.stddev) ** 2) / (2 * 0.5**2)
-    close(total, judged + rest + math.log(0.5) + math.log(2 * math.pi) / 2)
+    close(total, of_codes + rest + math.log(0.5) + math.log(2 * math.pi) / 2)
 
 
 def label_divergence(function: Function) -> None:
