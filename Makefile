@@ -16,8 +16,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 BIN := .venv/bin
 READY := .venv/.ready
-# No lock and no questions after a kill: what it interrupted is completed or dropped by the next start.
-SNAKEMAKE := $(BIN)/snakemake --cores $(JOBS) --rerun-triggers params --rerun-incomplete --nolock --quiet host progress reason rules --config profile=$(PROFILE) only=$(ONLY) limit=$(LIMIT)
+SNAKEMAKE := $(BIN)/snakemake --cores $(JOBS) --config profile=$(PROFILE) only=$(ONLY) limit=$(LIMIT)
 # Snakemake wants a home folder that it can write.
 HOMED := $(BIN)/python -m bridgekit.files
 

@@ -1,12 +1,12 @@
 """The graph: pages -> executed notebooks (with their figures and records) -> the book.
 
-    snakemake book --cores 2 --rerun-triggers params
-    snakemake figures --cores 2 --rerun-triggers params --config profile=paper only=twin_gradients
+    snakemake book --cores 2
+    snakemake figures --cores 2 --config profile=paper only=twin_gradients
 
     snakemake --profile cluster/slurm --config profile=paper
 
-A page is run again when its content key changes (bridgekit.book.keys.key): with `--rerun-triggers params`, time
-stamps count for nothing. Jobs meet in the file system alone, so any executor plugin will do.
+A page is run again when its content key changes (bridgekit.book.keys.key): with the options in profiles/default,
+time stamps count for nothing. Jobs meet in the file system alone, so any executor plugin will do.
 """
 
 import atexit
@@ -20,7 +20,6 @@ from uuid import uuid4
 
 sys.path.insert(0, workflow.basedir)
 
-from bridgekit import closure
 from bridgekit.book import keys, make, pages, placement, site
 from bridgekit.errors import BridgekitError
 from snakemake.exceptions import WorkflowError
@@ -37,14 +36,11 @@ try:
     placement.recover(pages.root())  # what a kill interrupted
     KEYS = {page: keys.key(page, PROFILE) for page in pages.names()}
     CLASSIFIERS = {page: make.classifiers(page, PROFILE) for page in KEYS}
-    CLASSIFIER_CODE = closure.digest(
-        closure.tree(closure.modules("import bridgekit.measure.classifiers").values(), closure.PACKAGE)
-    )
-    BOOK = site.key(PROFILE)
+    CLASSIFIER_CODE, BOOK = make.classifier_key(), site.key(PROFILE)
     for page in site.discard_damaged(PROFILE):
         print(f"{page}: its executed notebook was damaged; removed, to be made anew", file=sys.stderr)
     if ONLY:
-        pages.source(ONLY)
+        pages.find(ONLY)
 except BridgekitError as error:
     raise WorkflowError(f"bridgekit: {error}") from None
 
@@ -62,9 +58,10 @@ def report(classifier):
 def before(wildcards):
     """The page's evaluation classifiers. The scoreboard reads the reference runs: where they are being
     made, it comes after them."""
-    first = wildcards.page in keys.READERS and wildcards.profile == "paper" and not ONLY
-    makers = [page for page in KEYS if page not in keys.READERS] if first else []
-    return [*map(report, CLASSIFIERS[wildcards.page]), *expand("_build/notebooks/paper/{page}.ipynb", page=makers)]
+    first = keys.reads_ledger(wildcards.page) and wildcards.profile == pages.PAPER and not ONLY
+    makers = [page for page in KEYS if not keys.reads_ledger(page)] if first else []
+    made = (f"_build/notebooks/{wildcards.profile}/{page}.ipynb" for page in makers)
+    return [*map(report, CLASSIFIERS[wildcards.page]), *made]
 
 
 LIMITED = f"--limit {shlex.quote(str(LIMIT))}" if LIMIT else ""
@@ -144,4 +141,4 @@ rule html:
         key=BOOK,
     threads: 1
     shell:
-        "{PYTHON:q} -m bridgekit.book.site {PROFILE:q}"
+        "{PYTHON:q} -m bridgekit html --profile {PROFILE:q}"

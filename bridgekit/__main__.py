@@ -1,4 +1,4 @@
-"""The command line: bridgekit list | run PAGE | claims | doctor | download NAME | classifier NAME."""
+"""The command line: bridgekit list | run PAGE | claims | doctor | download NAME | classifier NAME | html."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bridgekit import __version__, files
-from bridgekit.book import claims, make, pages, verdicts
+from bridgekit.book import claims, make, pages, site, verdicts
 from bridgekit.errors import BridgekitError, lenient, say
 
 
@@ -48,44 +48,37 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, what: Callable, text: str) -> argparse.ArgumentParser:
+    def command(name: str, what: Callable, text: str) -> Callable:
+        """Add a command; what is returned adds an option to it."""
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=what)
-        return sub
+        return sub.add_argument
 
-    listing = command("list", show_pages, "the pages, their parameters and what each profile sets")
-    run = command("run", run_page, "execute one page: a notebook, its figures and its record")
-    ledger = command("claims", show_claims, "the papers' claims and what the reference runs say of them")
+    option = command("list", show_pages, "the pages, their parameters and what each profile sets")
+    option("--json", action="store_true", help="for machines")
+    option = command("run", run_page, "execute one page: a notebook, its figures and its record")
+    option("page", metavar="PAGE")
+    option("--profile", default="quick", help="smoke, quick (the default) or paper")
+    option("--set", action="append", default=[], metavar="NAME=VALUE", help="set one parameter; repeatable")
+    where = "instead of figures/PROFILE/PAGE (with --set: figures/custom/PAGE)"
+    option("--out", metavar="DIR", help=f"a folder for the results, {where}")
+    when = "stop the page after this time (90s, 30m, 2h, or none), whatever the profile says"
+    option("--limit", metavar="TIME", help=when)
+    option("--lines", action="store_true", help="progress in lines, not in one that changes")
+    option = command("claims", show_claims, "the papers' claims and what the reference runs say of them")
+    option("--audit", action="store_true", help="hold the ledger against git's history")
+    option("--write", action="store_true", help="with --audit: write the earlier verdicts anew")
+    option("--json", action="store_true", help="for machines")
     command("doctor", show_doctor, "what this machine can do")
-    fetch = command("download", download, "fetch a published data set: mnist, svhn or cifar10")
-    train = command("classifier", make_classifier, "train the evaluation classifier of a data set")
-    fetch.add_argument("name", metavar="NAME", help="mnist, svhn or cifar10")
-    train.add_argument("name", metavar="NAME", help="digits, street, mnist, svhn, cifar10 or folder:PATH")
-    train.add_argument("--size", type=int, help="the images' side, where it is not the data set's own")
-    train.add_argument("--channels", type=int, help="1 or 3, where it is not the data set's own")
-    train.add_argument(
-        "--device", default="cpu", help="where it is trained; auto takes a GPU if there is one"
-    )
-    ledger.add_argument("--audit", action="store_true", help="hold the ledger against git's history")
-    ledger.add_argument("--write", action="store_true", help="with --audit: write the earlier verdicts anew")
-    for sub in (listing, ledger):
-        sub.add_argument("--json", action="store_true", help="for machines")
-    run.add_argument("page", metavar="PAGE")
-    run.add_argument("--profile", default="quick", help="smoke, quick (the default) or paper")
-    run.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="set one parameter; repeatable"
-    )
-    run.add_argument(
-        "--out",
-        metavar="DIR",
-        help="a folder for the results, instead of figures/PROFILE/PAGE (with --set: figures/custom/PAGE)",
-    )
-    run.add_argument(
-        "--limit",
-        metavar="TIME",
-        help="stop the page after this time (90s, 30m, 2h, or none), whatever the profile says",
-    )
-    run.add_argument("--lines", action="store_true", help="progress in lines, not in one that changes")
+    option = command("download", download, "fetch a published data set: mnist, svhn or cifar10")
+    option("name", metavar="NAME", help="mnist, svhn or cifar10")
+    option = command("classifier", classifier, "train the evaluation classifier of a data set")
+    option("name", metavar="NAME", help="digits, street, mnist, svhn, cifar10 or folder:PATH")
+    option("--size", type=int, help="the images' side, where it is not the data set's own")
+    option("--channels", type=int, help="1 or 3, where it is not the data set's own")
+    option("--device", default="cpu", help="where it is trained; auto takes a GPU if there is one")
+    option = command("html", build_html, "build the book from the executed pages, as `make book` does")
+    option("--profile", default="quick", help="whose pages")
     return parser
 
 
@@ -94,15 +87,15 @@ def show_pages(options: argparse.Namespace) -> None:
     profiles = pages.profiles()
     facts = [
         {
-            "page": page,
-            "title": pages.title(page),
+            "page": name,
+            "title": page.title,
             "parameters": {
                 p.name: {"type": p.type, "default": p.default, "range": p.range.text, "help": p.help}
-                for p in pages.declared(page).values()
+                for p in page.parameters.values()
             },
-            "profiles": {profile: pages.resolve(page, profile) for profile in profiles},
+            "profiles": {profile: pages.resolve(name, profile) for profile in profiles},
         }
-        for page in pages.names()
+        for name, page in pages.executed().items()
     ]
     if not facts:
         raise BridgekitError(f"no page of {pages.root() / 'book' / '_toc.yml'} names a kernel in its header")
@@ -121,12 +114,17 @@ def show_pages(options: argparse.Namespace) -> None:
 
 def run_page(options: argparse.Namespace) -> None:
     """`bridgekit run PAGE`."""
-    values = pages.parse(options.page, options.set)
+    values = pages.find(options.page).parse(options.set)
     live = sys.stderr.isatty() and not options.lines
     for classifier in make.classifiers(options.page, options.profile, values):
         _made(**classifier)
     limit = pages.limit(options.profile, options.limit, bool(values))
     print(make.run(options.page, options.profile, values, options.out, live=live, limit=limit))
+
+
+def build_html(options: argparse.Namespace) -> None:
+    """`bridgekit html`."""
+    print(f"book: {site.build(options.profile)}")
 
 
 def show_claims(options: argparse.Namespace) -> None:
@@ -179,7 +177,7 @@ def download(options: argparse.Namespace) -> None:
     print(data.download(options.name))
 
 
-def make_classifier(options: argparse.Namespace) -> None:
+def classifier(options: argparse.Namespace) -> None:
     """`bridgekit classifier NAME`."""
     made = _made(options.name, options.size, options.channels, options.device)
     print(f"{made.name}: accuracy {made.accuracy:.4f} on its test images, weights {made.fingerprint}")

@@ -1,7 +1,7 @@
 """Content as short hashes, and the closure of a piece of code: every module of the package that it needs.
 
 Modules that code imports, directly or through others, are found by reading (`ast`), never by importing: the
-Snakefile asks each time it is parsed.
+Snakefile asks each time it is parsed. A file is read once in a process for as long as it stays as it is.
 """
 
 import ast
@@ -11,7 +11,28 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+from bridgekit.errors import BridgekitError
+
 PACKAGE = Path(__file__).resolve().parent
+
+
+def text(path: Path) -> str:
+    """The text of a file. Raises BridgekitError where it is not UTF-8, OSError as `open` does."""
+    try:
+        return content(path).decode()
+    except UnicodeDecodeError as error:
+        raise BridgekitError(f"{path.name} is not UTF-8 text ({error}): save it as UTF-8") from error
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a file; read anew where its place, size or times are others."""
+    at = path.stat()  # the time of the last change of status cannot be set by hand
+    return _content(path, at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+
+
+@cache
+def _content(path: Path, *_: int) -> bytes:
+    return path.read_bytes()
 
 
 def digest(*parts: object) -> str:
@@ -19,7 +40,7 @@ def digest(*parts: object) -> str:
     total = hashlib.sha256()
     for part in parts:
         if isinstance(part, Path):
-            part = part.read_bytes()
+            part = content(part)
         elif not isinstance(part, bytes | str):
             part = json.dumps(part, sort_keys=True, default=str)
         body = part.encode() if isinstance(part, str) else part
@@ -32,9 +53,14 @@ def tree(paths: Iterable[Path], below: Path) -> list[list[str]]:
     return sorted([path.relative_to(below).as_posix(), digest(path)] for path in paths if path.is_file())
 
 
-def modules(source: str, package: Path = PACKAGE) -> dict[str, Path]:
+def library(source: str) -> list[list[str]]:
+    """[name, digest] of each module of the package that `source` needs: the code that runs with it."""
+    return tree(modules(source).values(), PACKAGE)
+
+
+def modules(source: str, package: Path | None = None) -> dict[str, Path]:
     """The package's modules that `source` imports, directly or through others: {dotted name: file}."""
-    found: dict[str, Path] = {}
+    package, found = package or PACKAGE, {}
     waiting = set(imported(source, "", package))
     while waiting:
         name = waiting.pop()
@@ -42,7 +68,7 @@ def modules(source: str, package: Path = PACKAGE) -> dict[str, Path]:
         if file and name not in found:
             found[name] = file
             inside = name if file.name == "__init__.py" else name.rpartition(".")[0]
-            waiting |= imported(file.read_text(encoding="utf-8"), inside, package)
+            waiting |= imported(text(file), inside, package)
     return found
 
 
@@ -59,23 +85,23 @@ def imported(source: str, inside: str, package: Path) -> frozenset[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            around = (
-                ".".join(inside.split(".")[: len(inside.split(".")) - node.level + 1]) if node.level else ""
-            )
-            base = ".".join(filter(None, [around, node.module]))
+            around = inside.split(".")[: inside.count(".") + 2 - node.level] if node.level else []
+            base = ".".join(filter(None, [*around, node.module]))
             names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
     mine = {name for name in names if name.split(".")[0] == package.name}
     return frozenset(".".join(name.split(".")[:n]) for name in mine for n in range(1, name.count(".") + 2))
 
 
 def _executed(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node, but for what `if TYPE_CHECKING:` keeps for type checkers."""
+    """Every statement, but for what `if TYPE_CHECKING:` keeps for type checkers."""
     for child in ast.iter_child_nodes(tree):
-        if not (isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")):
+        checked = isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")
+        if not checked and not isinstance(child, ast.expr):
             yield child
             yield from _executed(child)
 
 
+@cache
 def file_of(name: str, package: Path) -> Path | None:
     """The file of a dotted name of the package; None where the name is no module but something inside one."""
     path = package.parent.joinpath(*name.split("."))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bridgekit import spec
 from bridgekit.book import sums
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -72,9 +73,9 @@ import json
 import os
 from pathlib import Path
 
-from bridgekit import errors
+from bridgekit import errors, spec
 
-out = Path(os.environ.get("BRIDGEKIT_OUT", "figures/custom/beta"))
+out = Path(spec.told("out") or "figures/custom/beta")
 out.mkdir(parents=True, exist_ok=True)
 (out / "record.json").write_text(json.dumps({"text": text}))
 ```
@@ -159,9 +160,9 @@ def toy_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyBook:
     book = ToyBook(tmp_path / "toy")
     for name, text in FILES.items():
         book.write(name, text)
-    for name in ("Snakefile", "_config.yml", "_toc.yml"):
-        shutil.copy(REPOSITORY / name, book.root)
-    for name in ("ROOT", "OUT", "PROFILE", "PROGRESS", "THREADS", "DATA"):
+    for name in ("Snakefile", "_config.yml", "_toc.yml", "profiles/default/config.yaml"):
+        book.write(name, (REPOSITORY / name).read_text())
+    for name in ("SPEC", "THREADS", "DATA"):
         monkeypatch.delenv(f"BRIDGEKIT_{name}", raising=False)
     monkeypatch.chdir(book.root)
     return book
@@ -173,6 +174,20 @@ def toy_repository(toy_book: ToyBook) -> ToyBook:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPOSITORY / "bridgekit", toy_book.root / "bridgekit", ignore=ignore)
     return toy_book
+
+
+def tell(monkeypatch: pytest.MonkeyPatch, file: Path, **what: object) -> None:
+    """What the command line tells a kernel, for this test: in a file of its own."""
+    for name, value in spec.tell(file, **what).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_bars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Games say nothing of their progress, wherever a test does not ask for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        tell(patch, tmp_path_factory.mktemp("told") / "spec.json", progress=os.devnull)
+        yield
 
 
 def damaged(content: bytes, count: int, seed: int = 0) -> Iterator[bytes]:

@@ -356,7 +356,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bridgekit-") as folder:
         print(f"{len(drawn)} mutants; which tests reach them is found out first", flush=True)
         lines, seconds = reach(Path(folder), options.jobs)
-        os.environ.update(OMP_NUM_THREADS="1", BRIDGEKIT_PROGRESS=f"{folder}/progress")
+        os.environ.update(OMP_NUM_THREADS="1")
         warm_up()
         ends = play(drawn, lines, seconds, options.jobs, Path(folder))
     return report(drawn, ends)

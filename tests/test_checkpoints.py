@@ -21,11 +21,6 @@ UNCHANGED = {"seeds", "device", "source"}  # which say what a state is, not how 
 PARTS = [field.name for field in dataclasses.fields(State) if field.name not in UNCHANGED]
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
-
-
 @pytest.fixture(scope="module")
 def game():
     """Spectral vectors, and a phase that draws new weights and takes a new optimiser."""

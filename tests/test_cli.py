@@ -5,8 +5,9 @@ import subprocess
 
 import pytest
 
+from bridgekit import closure
 from bridgekit.__main__ import main
-from bridgekit.book import doctor
+from bridgekit.book import doctor, records
 
 CLAIM = """- id: A1
   paper: A
@@ -71,7 +72,7 @@ def test_run_with_a_value_set_by_hand_leaves_the_profile_alone(toy_book, capsys)
     [
         (["run", "alhpa"], "there is no page 'alhpa': did you mean 'alpha'?"),
         (["run", "alpha", "--profile", "papr"], "there is no profile 'papr': did you mean 'paper'?"),
-        (["run", "alpha", "--set", "sed=1"], "page 'alpha' has no parameter 'sed': did you mean 'seed'?"),
+        (["run", "alpha", "--set", "sed=1"], "page 'alpha': there is no parameter 'sed': did you mean"),
         (
             ["run", "alpha", "--set", "seed=x"],
             "page 'alpha': parameter 'seed' is declared int, but got 'x'",
@@ -128,7 +129,7 @@ def test_doctor(toy_book, capsys, monkeypatch, tmp_path):
     assert found["devices"].startswith("cpu") and found["browser"].startswith("none: ")
     assert found["data root"].startswith(str(tmp_path / "data"))
     assert doctor.found(("no-such-program", "sh")).endswith("sh")
-    assert doctor.metadata_of("no-such-package") == "not installed"
+    assert records.version("no-such-package") is None
 
 
 @pytest.mark.parametrize(
@@ -172,9 +173,8 @@ def test_doctor_and_the_gpu(toy_book, capsys, monkeypatch):
 
 def test_outside_a_repository_the_package_knows_its_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("BRIDGEKIT_ROOT", raising=False)
     assert main(["list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)
-    monkeypatch.setenv("BRIDGEKIT_ROOT", str(tmp_path))
+    monkeypatch.setattr(closure, "PACKAGE", tmp_path)
     assert main(["list"]) == 2
-    assert "set BRIDGEKIT_ROOT" in capsys.readouterr().err
+    assert "with profiles/ beside it in this folder or one above it: go to the" in capsys.readouterr().err

@@ -24,11 +24,6 @@ ROUNDS = (7, 8, 5)
 EVALUATED = [0, 3, 7, 8, 11, 15, 20]
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
-
-
 def small_plane(**settings):
     return setups.plane(MIXTURE, batch=8, hidden=8, depth=1, **settings)
 

@@ -58,30 +58,18 @@ def test_constraints_pin_exactly_what_is_required(required, cluster):
     assert {name.lower() for name in wanted} <= pinned and len(pinned) == len(lines)
 
 
-def test_slurm_profile_holds_what_must_not_be_forgotten():
-    """Every key is an option of Snakemake or of the plugin; what the Makefile says stands there as well."""
+def test_snakemake_knows_every_option_of_our_profiles():
+    """Every key is an option of Snakemake or of Slurm's plugin."""
     from snakemake.cli import get_argument_parser
 
-    given = yaml.safe_load((REPOSITORY / "cluster" / "slurm" / "config.yaml").read_text())
-    assert given["executor"] == "slurm" and given["slurm-status-command"] == "squeue"
-    own = {key for key in given if not key.startswith("slurm-")}
+    slurm, default = (
+        yaml.safe_load((REPOSITORY / name / "config.yaml").read_text())
+        for name in ("cluster/slurm", "profiles/default")
+    )
+    assert slurm["executor"] == "slurm" and slurm["slurm-status-command"] == "squeue"
+    own = {key for key in {**slurm, **default} if not key.startswith("slurm-")}
     assert {f"--{key}" for key in own} <= get_argument_parser()._option_string_actions.keys()
-    makefile = re.search(r"^SNAKEMAKE := .*$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE).group()
-    for name in ("rerun-triggers", "rerun-incomplete", "nolock"):
-        value = given[name]
-        assert (f"--{name} " if value is True else f"--{name} {value} ") in makefile
     assert "--profile cluster/slurm " in (REPOSITORY / "README.md").read_text()
-
-
-def test_python_version_is_one(project):
-    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["ruff"]
-    assert project["requires-python"] == ">=3.11" and settings["target-version"] == "py311"
-
-
-def test_version_is_one(project):
-    import bridgekit
-
-    assert project["version"] == bridgekit.__version__
 
 
 @pytest.mark.parametrize("page", pages.names())

@@ -10,8 +10,9 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
-from conftest import BETA, HEADER
+from conftest import BETA, HEADER, tell
 
+from bridgekit import closure, spec
 from bridgekit.book import execution
 from bridgekit.errors import BridgekitError
 from bridgekit.play import progress
@@ -27,8 +28,8 @@ def execute(tmp_path):
     """Runs a page's source in `tmp_path`."""
 
     def run(source, parameters=None, env=None, limit=None):
-        part, failed = tmp_path / ".x.part.ipynb", tmp_path / "x.failed.ipynb"
-        return execution.execute(source, parameters or {}, part, failed, tmp_path, env or {}, limit)
+        failed = tmp_path / "x.failed.ipynb"
+        return execution.execute(source, parameters or {}, tmp_path, failed, tmp_path, env or {}, limit)
 
     return run
 
@@ -58,7 +59,7 @@ def test_kernel_is_this_interpreter_with_nothing_of_the_users(execute, tmp_path,
         sys.executable,
         str(tmp_path),
         "yes",
-        str(Path(execution.__file__).parents[1] / "__init__.py"),
+        str(closure.PACKAGE / "__init__.py"),
         backend,
     ]
     assert output["data"]["text/plain"].replace("\n", "") == repr(ours)
@@ -68,10 +69,8 @@ def test_kernel_is_this_interpreter_with_nothing_of_the_users(execute, tmp_path,
 @pytest.mark.pipeline
 def test_notebook_is_the_same_each_time_and_names_no_place(execute, tmp_path):
     source = HEADER + BETA.replace("out.mkdir", "print(Path.cwd() / 'file')\nout.mkdir")
-    texts = [
-        nbformat.writes(execute(source, {"text": "é"}, {"BRIDGEKIT_OUT": str(tmp_path / "out")}))
-        for _ in "ab"
-    ]
+    env = spec.tell(tmp_path / "spec", out=tmp_path / "out")
+    texts = [nbformat.writes(execute(source, {"text": "é"}, env)) for _ in "ab"]
     assert texts[0] == texts[1]
     notebook = json.loads(texts[0])
     assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
@@ -100,7 +99,6 @@ def test_page_that_raises_keeps_its_notebook(execute, tmp_path):
     assert str(tmp_path / "x.failed.ipynb") in story
     kept = nbformat.read(tmp_path / "x.failed.ipynb", as_version=4)
     assert any("before" in str(cell.get("outputs")) for cell in kept.cells)
-    assert not (tmp_path / ".x.part.ipynb").exists()
 
 
 @pytest.mark.pipeline
@@ -125,7 +123,6 @@ def test_kernel_that_dies(execute, tmp_path, code, said):
 @pytest.mark.pipeline
 def test_page_that_hangs_is_stopped(execute, tmp_path):
     """In C code, with Python's lock held, and with a process of its own: nothing in the kernel can answer."""
-    notes = tmp_path / "progress"
     code = (
         "# comment\nimport ctypes, os, pathlib, subprocess\n"
         "child = subprocess.Popen(['sleep', '600'])\n"
@@ -133,9 +130,9 @@ def test_page_that_hangs_is_stopped(execute, tmp_path):
         'pathlib.Path(\'progress\').write_text(\'{"what": "fit", "done": 3, "of": 9, "left": 60}\\n\')\n'
         "ctypes.PyDLL(None).sleep(600)"
     )
-    env, began = {"BRIDGEKIT_PROGRESS": str(notes), "BRIDGEKIT_CHECKPOINTS": str(tmp_path)}, time.monotonic()
+    began = time.monotonic()
     with pytest.raises(BridgekitError) as error:
-        execute(page(code), env=env, limit=15)
+        execute(page(code), limit=15)
     assert time.monotonic() - began < 120
     story, where = str(error.value).split("\n")
     assert story == (
@@ -149,10 +146,9 @@ def test_page_that_hangs_is_stopped(execute, tmp_path):
     assert not state.exists() or state.read_text().split()[2] == "Z"
 
 
-def test_limit_of_a_kernel_that_has_not_started():
-    said = execution._late(90, [], {})
+def test_limit_of_a_kernel_that_has_not_started(tmp_path):
+    said = execution._late(90, [], tmp_path / "none")
     assert said.startswith("stopped after 1:30, its time limit, in the kernel's start. ")
-    assert said.endswith("with --limit none")
 
 
 @pytest.mark.parametrize(
@@ -182,11 +178,9 @@ def papermill(monkeypatch):
     """Stands in for papermill and the kernel: raises the given error once it has begun the page's cells."""
 
     def stand_in(error):
-        def run(notebook, part, parameters, on_cell_start, **options):
+        def run(notebook, output, parameters, on_cell_start, **options):
             for index, cell in enumerate(notebook.cells):
                 on_cell_start(cell=cell, cell_index=index)
-            output = nbformat.v4.new_output("error", ename="OSError", evalue="disk", traceback=[])
-            notebook.cells[-1].outputs = [output]
             raise error
 
         monkeypatch.setattr("papermill.execute_notebook", run)
@@ -196,16 +190,6 @@ def papermill(monkeypatch):
 
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_notebook_that_a_full_disk_does_not_take(execute, papermill):
-    papermill(FULL)
-    with pytest.raises(BridgekitError) as error:
-        execute(page("1 / 0"))
-    assert str(error.value) == (
-        "the executed notebook (OSError: disk) cannot be written: No space left on device. Free some space "
-        "(the disk is full) and start again."
-    )
 
 
 def test_notebook_of_a_dead_kernel_that_a_full_disk_does_not_take(execute, papermill, tmp_path, monkeypatch):
@@ -237,8 +221,8 @@ def test_clock(seconds, text):
 
 def test_progress_line():
     note = {"what": "bridge", "done": 1200, "of": 2000, "left": 31.2}
-    assert execution.line("forgetting", note) == "forgetting · bridge · 1200/2000 · 0:31 left"
-    assert execution.line("forgetting", note | {"left": None}) == "forgetting · bridge · 1200/2000"
+    assert execution.told(note) == "bridge · 1200/2000 · 0:31 left"
+    assert execution.told(note | {"left": None}) == "bridge · 1200/2000"
 
 
 def test_progress_is_told_as_it_is_written(tmp_path):
@@ -274,7 +258,7 @@ def test_lines_come_every_ten_seconds(tmp_path):
 @pytest.mark.parametrize("live", [False, True])
 def test_what_is_said_is_told_at_once_on_a_line_of_its_own(tmp_path, monkeypatch, live):
     file, told = tmp_path / "progress", []
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(file))
+    tell(monkeypatch, tmp_path / "spec", progress=file)
     with execution.watched("page", file, live, told.append):
         progress.say("one cell is done")
         progress.say("and another")
@@ -285,6 +269,6 @@ def test_what_is_said_is_told_at_once_on_a_line_of_its_own(tmp_path, monkeypatch
 
 
 def test_without_a_watcher_it_is_printed(monkeypatch, capsys):
-    monkeypatch.delenv("BRIDGEKIT_PROGRESS", raising=False)
+    monkeypatch.delenv(spec.NAME, raising=False)
     progress.say("one cell is done")
     assert capsys.readouterr().out == "one cell is done\n"

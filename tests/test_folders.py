@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import tell
 from PIL import Image, ImageOps
 
 from bridgekit import closure, data
@@ -56,7 +57,7 @@ def refuses(base, *parts, split="train", **options):
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch):
     monkeypatch.setattr(layouts, "_said", set())
-    monkeypatch.delenv("BRIDGEKIT_PROGRESS", raising=False)
+    monkeypatch.delenv("BRIDGEKIT_SPEC", raising=False)
 
 
 # ------------------------------------------------------------------------------------- classes and errors
@@ -304,7 +305,7 @@ def test_what_is_found_is_said_once_and_again_when_it_changes(tmp_path, capsys, 
     (base / "0/a.txt").unlink()
     load(base)
     assert capsys.readouterr().err.endswith("passed over: 1 file (1 .tif)\n")
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", "a file")  # `bridgekit run` says it before the kernel starts
+    tell(monkeypatch, tmp_path / "spec", progress="a file")  # the command line has said it
     (base / "0/b.tif").unlink()
     load(base)
     data.load("digits")
@@ -677,11 +678,11 @@ def test_a_data_root_without_a_home_is_one_error(monkeypatch):
 def test_a_pages_folder_is_made_absolute(toy_book, tmp_path, monkeypatch):
     toy_book.edit("book/beta.md", 'text: str = "x"', 'text: str = "folder:own"')
     toy_book.write("profiles/smoke.yaml", "beta:\n  text: folder:data/pets\n")
-    monkeypatch.setenv("BRIDGEKIT_ROOT", str(toy_book.root))
+    tell(monkeypatch, tmp_path / "spec", root=toy_book.root)
     monkeypatch.chdir(tmp_path)
     assert pages.resolve("beta") == {"text": f"folder:{toy_book.root / 'own'}"}
     assert pages.resolve("beta", "smoke") == {"text": f"folder:{toy_book.root / 'data/pets'}"}
-    by_hand = pages.resolve("beta", "smoke", pages.parse("beta", ["text=folder:pets"]))
+    by_hand = pages.resolve("beta", "smoke", pages.find("beta").parse(["text=folder:pets"]))
     assert by_hand == {"text": f"folder:{tmp_path / 'pets'}"}
 
 
@@ -720,7 +721,7 @@ def test_keys_of_folders_need_no_torch(tmp_path):
     code = (
         "import sys\nfrom bridgekit.book import keys\nfrom bridgekit.data import folders\n"
         f"assert folders.contents(['folder:{base}'])[0][1]\n"
-        "print([name for name in ('torch', 'numpy', 'PIL') if name in sys.modules])"
+        "print([name for name in ('torch', 'PIL') if name in sys.modules])"
     )
     run = [sys.executable, "-c", code]
     done = subprocess.run(run, cwd=closure.PACKAGE.parent, capture_output=True, text=True)
@@ -729,7 +730,7 @@ def test_keys_of_folders_need_no_torch(tmp_path):
 
 def test_an_unfit_folder_is_told_before_a_kernel_starts(toy_book, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pages.execution, "execute", lambda *_: pytest.fail("a kernel was started"))
-    monkeypatch.setenv("BRIDGEKIT_ROOT", str(toy_book.root))
+    tell(monkeypatch, tmp_path / "spec", root=toy_book.root)
     monkeypatch.chdir(tmp_path)
     assert main(["run", "beta", "--set", "text=folder:pets"]) == 2
     assert f"No such folder: {tmp_path / 'pets'}" in capsys.readouterr().err
@@ -744,7 +745,7 @@ def test_a_page_reads_the_folder_where_the_user_stands(toy_book, tmp_path, monke
     toy_book.append("book/beta.md", f"\n\n```{{code-cell}} ipython3\n{cell}```\n")
     for place, level in ((tmp_path / "mine", 255), (toy_book.root / "mine", 0)):
         picture(place / "pets" / "a" / "0.png", level, mode="L")
-    monkeypatch.setenv("BRIDGEKIT_ROOT", str(toy_book.root))
+    tell(monkeypatch, tmp_path / "spec", root=toy_book.root)
     monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path / "root"))
     monkeypatch.chdir(tmp_path / "mine")
     assert main(["run", "beta", "--set", "text=folder:pets"]) == 0

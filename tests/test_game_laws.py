@@ -32,11 +32,6 @@ APART = {"setup.labelled"}  # a game is for setups with labels or for those with
 RETURNED = {"Game", "Setup"}
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
-
-
 def builders() -> set[Callable]:
     """The public functions of bridgekit.games that return a game, or a setup for games."""
     found = set()

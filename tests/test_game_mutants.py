@@ -151,11 +151,6 @@ NAMED = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
-
-
 @pytest.mark.parametrize("what", NAMED)
 def test_a_mistake_with_a_name_is_refused(what):
     name, old, new, case, label = NAMED[what]

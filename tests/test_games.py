@@ -23,11 +23,6 @@ from bridgekit.theory import adversarial
 from bridgekit.theory import alpha as twins
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
-
-
 def plane(**settings):
     return setups.plane(data.mixture("gaussians25"), **({"batch": 16, "hidden": 8, "depth": 2} | settings))
 

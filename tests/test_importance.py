@@ -24,11 +24,6 @@ from bridgekit.theory import adversarial
 from bridgekit.theory.densities import Mixture
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
-
-
 def pictures(n: int = 40) -> Images:
     """Images whose every pixel is the class, scaled: an image that has lost its label is seen at once."""
     y = torch.arange(n) % 4

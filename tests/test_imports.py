@@ -8,7 +8,7 @@ import pytest
 
 from bridgekit import closure
 
-GROUND = ["errors", "files", "random", "closure"]
+GROUND = ["errors", "spec", "files", "random", "closure"]
 FLOORS = [*GROUND, "theory", "models", "data", "play", "games", "measure", "book", "__main__"]
 FILES = sorted(closure.PACKAGE.rglob("*.py"))
 

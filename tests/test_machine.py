@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import tell
 
 from bridgekit import closure, data, files
 from bridgekit.__main__ import main
-from bridgekit.book import execution, kernels, make, records
+from bridgekit.book import execution, kernels, records
 from bridgekit.errors import BridgekitError
 from bridgekit.play.progress import Progress
 
@@ -68,7 +69,7 @@ def test_without_a_home_what_needs_none_works(homeless, monkeypatch, tmp_path):
     assert records.portable("~somebody says", tmp_path) == "~somebody says"
     monkeypatch.setenv("BRIDGEKIT_DATA", "~/data")
     with pytest.raises(BridgekitError, match="set HOME"):
-        make._environment(tmp_path, "quick", *[tmp_path] * 3)
+        kernels._habits(tmp_path)
 
 
 def test_doctor_reports_a_missing_home_and_goes_on(homeless, monkeypatch, toy_book, capsys):
@@ -267,10 +268,10 @@ def test_error_that_no_command_expected(toy_book, monkeypatch, capsys):
 
 
 def test_progress_that_a_full_disk_does_not_take(tmp_path, monkeypatch):
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress"))
+    tell(monkeypatch, tmp_path / "spec", progress=tmp_path / "progress")
     monkeypatch.setattr("bridgekit.play.progress.time.monotonic", iter(range(0, 100, 10)).__next__)
-    monkeypatch.setattr(Path, "open", full)
     with Progress("fit", 10) as progress:
+        monkeypatch.setattr(Path, "open", full)
         progress.update(1)
 
 
@@ -282,4 +283,4 @@ def test_note_that_was_cut_is_passed_over(tmp_path):
     said = []
     with execution.watched("page", file, True, said.append):
         execution.time.sleep(0.5)
-    assert said == ["\r\x1b[K"]
+    assert said == ["\rpage · fit · 1/9 · 0:03 left\x1b[K", "\r\x1b[K"]

@@ -5,7 +5,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from conftest import REPOSITORY, ToyBook
+from conftest import REPOSITORY, ToyBook, tell
 from matplotlib import pyplot as plt
 from PIL import Image
 
@@ -42,7 +42,7 @@ def folder(book: ToyBook, classes: int, each: int, size: int = 8) -> str:
 def played(book: ToyBook, monkeypatch, page: str, **settings) -> dict:
     """The names that a page's cells leave, executed here at `smoke` and without a kernel."""
     book.adopt(page)
-    monkeypatch.setenv("BRIDGEKIT_OUT", str(book.root / "out"))
+    tell(monkeypatch, book.root / "spec", out=book.root / "out")
     monkeypatch.setenv("BRIDGEKIT_DATA", str(book.root / "data"))
     for drawn in ("figure", "film"):  # drawing takes longest
         monkeypatch.setattr(runs.Run, drawn, lambda *args, **options: None)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import tell
 
 from bridgekit import closure
+from bridgekit.__main__ import main
 from bridgekit.book import keys, make, pages, placement, runs, sums
 from bridgekit.errors import BridgekitError
 
@@ -23,10 +25,10 @@ def test_root_is_found_from_below_or_named(toy_book, monkeypatch, tmp_path):
     assert pages.root() == toy_book.root
     monkeypatch.chdir(tmp_path)
     assert pages.root() == closure.PACKAGE.parent
-    monkeypatch.setenv("BRIDGEKIT_ROOT", str(toy_book.root))
+    tell(monkeypatch, tmp_path / "spec", root=toy_book.root)
     assert pages.root() == toy_book.root
-    monkeypatch.setenv("BRIDGEKIT_ROOT", str(tmp_path))
-    with pytest.raises(BridgekitError, match="set BRIDGEKIT_ROOT"):
+    tell(monkeypatch, tmp_path / "spec", root=tmp_path)
+    with pytest.raises(BridgekitError, match="with profiles/ beside it in .*: go to the repository"):
         pages.root()
 
 
@@ -34,15 +36,32 @@ def test_somebody_elses_jupyter_book_is_not_taken_for_this_one(toy_book, monkeyp
     toy_book.write(f"{tmp_path}/other/book/_toc.yml", "format: jb-book\nroot: intro\n")
     monkeypatch.chdir(tmp_path / "other")
     assert pages.root() == closure.PACKAGE.parent
-    monkeypatch.setenv("BRIDGEKIT_ROOT", str(tmp_path / "other"))
-    with pytest.raises(BridgekitError, match=r"with profiles/ beside it in \$BRIDGEKIT_ROOT"):
-        pages.root()
+
+
+def test_a_spec_that_cannot_be_read_is_one_sentence(monkeypatch, tmp_path):
+    for text in ("{", "[]"):
+        tell(monkeypatch, tmp_path / "spec")
+        (tmp_path / "spec").write_text(text)
+        with pytest.raises(BridgekitError, match="BRIDGEKIT_SPEC names .*: unset BRIDGEKIT_SPEC, or write"):
+            pages.root()
+
+
+def test_a_page_is_read_once(toy_book, monkeypatch, capsys):
+    """For one key, and for the list of all pages with all their profiles: anew only where it has changed."""
+    opened, read = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or read(path))
+    for act in (lambda: keys.key("alpha"), lambda: main(["list", "--json"]), lambda: keys.key("beta")):
+        act()
+    assert sorted(name for name in opened if name.endswith(".md")) == ["alpha.md", "beta.md", "welcome.md"]
+    toy_book.edit("book/alpha.md", "follows", "comes")
+    keys.key("alpha")
+    assert opened.count("alpha.md") == 2 and opened.count("beta.md") == 1
 
 
 def test_contents_in_the_books_order(toy_book):
     assert pages.contents() == ["welcome", "alpha", "beta"]
     assert pages.names() == ["alpha", "beta"]
-    assert pages.title("alpha") == "The first page"
+    assert pages.find("alpha").title == "The first page"
     assert pages.profiles() == ["paper", "quick", "smoke"]
 
 
@@ -58,18 +77,15 @@ def test_values_come_from_page_profile_and_hand(toy_book):
 
 
 def test_settings_of_the_command_line(toy_book):
-    assert pages.parse("alpha", ["seed=4", "names=[x]", "scale=1e-2"]) == {
-        "seed": 4,
-        "names": ["x"],
-        "scale": 0.01,
-    }
-    assert pages.parse("beta", ["text=a=b"]) == {"text": "a=b"}
+    alpha, found = pages.find("alpha"), {"seed": 4, "names": ["x"], "scale": 0.01}
+    assert alpha.parse(["seed=4", "names=[x]", "scale=1e-2"]) == found
+    assert pages.find("beta").parse(["text=a=b"]) == {"text": "a=b"}
     with pytest.raises(BridgekitError, match="wants name=value, not 'seed'"):
-        pages.parse("alpha", ["seed"])
+        alpha.parse(["seed"])
     with pytest.raises(BridgekitError, match="did you mean 'scale'"):
-        pages.parse("alpha", ["scal=1"])
+        alpha.parse(["scal=1"])
     with pytest.raises(BridgekitError, match="--set gives 'seed' twice"):
-        pages.parse("alpha", ["seed=1", "scale=2", "seed=3"])
+        alpha.parse(["seed=1", "scale=2", "seed=3"])
 
 
 @pytest.mark.parametrize(
@@ -89,9 +105,9 @@ def test_settings_of_the_command_line(toy_book):
     ],
 )
 def test_our_pages_refuse_what_they_have_no_answer_for(monkeypatch, page, setting, said):
-    monkeypatch.setenv("BRIDGEKIT_ROOT", str(closure.PACKAGE.parent))
+    monkeypatch.chdir(closure.PACKAGE.parent)
     with pytest.raises(BridgekitError, match=re.escape(said)):
-        pages.parse(page, [setting])
+        pages.find(page).parse([setting])
 
 
 BAD = [
@@ -99,7 +115,7 @@ BAD = [
     (lambda: pages.resolve("alpha", "quik"), "no profile 'quik': did you mean 'quick'"),
     (
         lambda: pages.resolve("alpha", "quick", {"sed": 1}),
-        "page 'alpha' has no parameter 'sed': did you mean 'seed'",
+        "page 'alpha': there is no parameter 'sed': did you mean 'seed'",
     ),
     (
         lambda: pages.resolve("alpha", "quick", {"seed": 1.5}),
@@ -118,7 +134,7 @@ def test_unknown_and_ill_typed(toy_book, act, said):
     ("text", "said"),
     [
         ("alhpa:\n  seed: 1\n", "settings for 'alhpa', which is no page: did you mean 'alpha'"),
-        ("alpha:\n  sead: 1\n", "profiles/smoke.yaml: page 'alpha' has no parameter 'sead'"),
+        ("alpha:\n  sead: 1\n", "profiles/smoke.yaml: page 'alpha': there is no parameter 'sead'"),
         ("alpha:\n  seed: x\n", "profiles/smoke.yaml: page 'alpha': parameter 'seed' is declared int"),
         ("alpha: [\n", "profiles/smoke.yaml is not valid YAML"),
         ("alpha:\n  seed: 1\nbeta:\nalpha:\n  scale: 2\n", "the key 'alpha' is there twice"),
@@ -176,7 +192,6 @@ def test_key_follows_content_and_nothing_else(toy_book):
 
 def test_key_follows_the_library_that_is_imported(toy_repository, monkeypatch):
     monkeypatch.setattr(closure, "PACKAGE", toy_repository.root / "bridgekit")
-    monkeypatch.setattr(closure.modules, "__defaults__", (closure.PACKAGE,))
     alpha, beta = keys.key("alpha"), keys.key("beta")
     toy_repository.append("bridgekit/book/runs.py", "# changed\n")  # which alpha imports
     assert keys.key("alpha") != alpha and keys.key("beta") == beta
@@ -196,8 +211,8 @@ def test_key_of_a_reference_run_is_not_its_own_result(toy_book):
     assert keys.key("alpha", "paper") == before
 
 
-def test_page_that_reads_the_ledger(toy_book, monkeypatch):
-    monkeypatch.setattr(keys, "READERS", ("beta",))
+def test_page_that_reads_the_ledger(toy_book):
+    toy_book.edit("book/beta.md", "from bridgekit import errors", "from bridgekit.book import claims")
     for profile, new in (("quick", True), ("paper", False)):
         before = keys.key("beta", profile)
         toy_book.write("claims.yml", CLAIM.replace("eq 1", f"eq 1, {profile}"))
@@ -231,17 +246,20 @@ def test_begin_reads_the_page_and_sets_torch(toy_book, torch_as_it_was, monkeypa
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
-def test_begin_listens_to_the_environment(toy_book, torch_as_it_was, monkeypatch, tmp_path):
-    for name, value in {"OUT": str(tmp_path / "there"), "PROFILE": "smoke", "THREADS": "2"}.items():
-        monkeypatch.setenv(f"BRIDGEKIT_{name}", value)
+def test_begin_listens_to_what_it_is_told(toy_book, torch_as_it_was, monkeypatch, tmp_path):
+    monkeypatch.setenv("BRIDGEKIT_THREADS", "2")
+    tell(monkeypatch, tmp_path / "spec", out=tmp_path / "there", profile="smoke", role="repeated")
     run = runs.begin("beta", {"text": "x"})
     assert (run.out, run.profile, torch.get_num_threads()) == (tmp_path / "there", "smoke", 2)
+    assert run.record()["role"] == "repeated"
 
 
 def test_begin_sees_a_name_that_papermill_injected(toy_book, torch_as_it_was):
     """Papermill's own warning is one line of its log, and the page would run with its defaults."""
     namespace = {"seed": 3, "scale": 1.0, "names": [], "sed": 7, "In": ["", "# Parameters\nsed = 7\n"]}
-    with pytest.raises(BridgekitError, match="page 'alpha' has no parameter 'sed': did you mean 'seed'"):
+    with pytest.raises(
+        BridgekitError, match="page 'alpha': there is no parameter 'sed': did you mean 'seed'"
+    ):
         runs.begin("alpha", namespace)
     namespace["In"] = ["", "# Parameters\nseed = 3\nPAPERMILL_INPUT_PATH = 'X.ipynb'\n", "sed = 7"]
     assert runs.begin("alpha", namespace).parameters == {"seed": 3, "scale": 1.0, "names": []}
@@ -279,8 +297,8 @@ def test_run_puts_a_whole_result_in_place(toy_book, monkeypatch):
     assert made == {"page": "beta", "profile": "quick", "key": keys.key("beta"), "sum": made["sum"]}
     env = json.loads((toy_book.root / "figures/quick/beta/record.json").read_text())["env"]
     assert env["BRIDGEKIT_DATA"] == str(toy_book.root / "somewhere")
-    assert env["BRIDGEKIT_ROOT"] == str(toy_book.root) and env["BRIDGEKIT_PROFILE"] == "quick"
-    assert env["OMP_NUM_THREADS"] == env["BRIDGEKIT_THREADS"] == "1"
+    assert env["OMP_NUM_THREADS"] == "1"
+    assert {name for name in env if name.startswith("BRIDGEKIT_")} == {"BRIDGEKIT_DATA", "BRIDGEKIT_SPEC"}
     assert re.fullmatch(r"beta · quick · done in 0:\d\d\n", said[-1])
 
 
@@ -291,7 +309,7 @@ def test_run_to_a_folder_of_ones_own(toy_book, tmp_path):
     assert everything(toy_book.root / "_build") == set()
     shutil.rmtree(out)
     toy_book.write(f"{out}/letter.txt", "not a result")
-    with pytest.raises(BridgekitError, match="holds other things than results of page .beta.*choose another"):
+    with pytest.raises(BridgekitError, match="holds other things than results of page .beta.*Choose another"):
         make.run("beta", out=out)
     assert everything(out.parent) == {"beta/letter.txt"}
 
@@ -343,7 +361,7 @@ def test_a_profile_that_is_none(toy_book, content):
 
 def test_results_are_not_put_in_the_place_of_a_file(toy_book):
     toy_book.write("notes.txt", "mine")
-    with pytest.raises(BridgekitError, match=r"notes\.txt is a file: --out names a folder"):
+    with pytest.raises(BridgekitError, match=r"notes\.txt is a file\)\. Choose another"):
         make.run("beta", out=toy_book.root / "notes.txt")
     assert (toy_book.root / "notes.txt").read_text() == "mine"
 

@@ -163,11 +163,6 @@ MISTAKES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
-
-
 @pytest.mark.parametrize("what", MISTAKES)
 def test_a_mistake_with_a_name_is_refused(what):
     name, old, new, case = MISTAKES[what]

@@ -196,7 +196,7 @@ def our_parameters() -> list:
     """Every parameter of the book's pages, with what every profile sets it to."""
     found = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BRIDGEKIT_ROOT", str(REPOSITORY))
+        patch.chdir(REPOSITORY)
         for page in pages.names():
             profiles = [pages.resolve(page, profile) for profile in pages.profiles()]
             for name, parameter in pages.declared(page).items():

@@ -24,7 +24,7 @@ STATE = ("c0ffee", False)  # a clean tree at one commit, as `records.git_state` 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch):
     monkeypatch.setattr(records, "git_state", lambda root: STATE)
-    monkeypatch.delenv("BRIDGEKIT_PROGRESS", raising=False)
+    monkeypatch.delenv("BRIDGEKIT_SPEC", raising=False)
 
 
 def run_of(root):

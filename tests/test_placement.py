@@ -74,8 +74,9 @@ def stand_in(toy_book, monkeypatch):
     toy_book.write("claims.yml", "[]\n")
     stand = SimpleNamespace(root=toy_book.root, write=toy_book.write, drawn=NEW, meanwhile=lambda: None)
 
-    def execute(source, parameters, draft, failed, home, env, *more, **options):
-        placement.put(result(stand.drawn), Path(env["BRIDGEKIT_OUT"]), "beta", home)
+    def execute(source, parameters, work, failed, home, env, *more):
+        out = json.loads(Path(env["BRIDGEKIT_SPEC"]).read_text())["out"]
+        placement.Place(Path(out), "beta", home).put(result(stand.drawn))
         stand.meanwhile()
         return notebook(stand.drawn["a.svg"])
 
@@ -123,7 +124,7 @@ def test_a_run_killed_at_any_moment_leaves_the_old_result_or_the_new(stand_in, t
             assert result(NEW).items() <= here.items()
         placement.recover(stand_in.root)
         if out:
-            placement.check(out, "beta", stand_in.root)
+            placement.Place(out, "beta", stand_in.root).check()
         now = found(tmp_path)
         assert now in (old, new), f"moment {k}: {now.keys() ^ old.keys()}, {now.keys() ^ new.keys()}"
         seen.append(now == new)
@@ -221,7 +222,7 @@ def test_out_replaces_its_own_and_nothing_else(stand_in, tmp_path):
 def test_what_is_foreign_is_known_before_anything_runs(stand_in, tmp_path, monkeypatch, there, said):
     monkeypatch.setattr(pages.execution, "execute", lambda *_: pytest.fail("the page was executed"))
     lay(tmp_path / "mine", there)
-    with pytest.raises(BridgekitError, match=rf"{said}.*choose another folder with --out"):
+    with pytest.raises(BridgekitError, match=rf"{said}.*Choose another folder with --out"):
         run(out=tmp_path / "mine")
     assert found(tmp_path / "mine") == there
 
@@ -244,10 +245,10 @@ def test_a_figure_whose_name_is_taken_goes_beside_what_is_there(stand_in, tmp_pa
 
 
 def test_one_out_for_two_pages_is_one_error(toy_book, monkeypatch, tmp_path):
-    """BRIDGEKIT_OUT, as plain papermill's kernels see it."""
+    """As plain papermill's kernels see it, which a file that BRIDGEKIT_SPEC names may tell where to go."""
     shared = tmp_path / "shared"
     lay(shared, result(OLD, "alpha"))
-    with pytest.raises(BridgekitError, match=r"holds the results of page 'alpha': .*BRIDGEKIT_OUT"):
+    with pytest.raises(BridgekitError, match=r"holds the results of page 'alpha': .*BRIDGEKIT_SPEC"):
         runs.Run("beta", "custom", {}, shared, toy_book.root)
     assert found(shared) == result(OLD, "alpha")
     assert runs.Run("alpha", "custom", {}, shared, toy_book.root).out == shared
@@ -269,11 +270,10 @@ def test_a_record_that_names_files_elsewhere_is_not_believed(stand_in, tmp_path)
     assert (tmp_path / "letter.txt").read_bytes() == b"mine"
 
 
-def test_a_journal_that_names_files_elsewhere_is_not_believed(stand_in, tmp_path):
-    stage = tmp_path / "mine" / placement.PLACING
+def test_what_is_to_go_is_in_the_folder_itself(stand_in, tmp_path):
+    ready = tmp_path / "mine" / placement.PLACING / placement.READY
     lay(tmp_path, {"letter.txt": b"mine"})
-    journal = {"new": ["../../letter.txt"], "gone": ["../letter.txt"], "apart": False}
-    lay(stage, {placement.JOURNAL: json.dumps(journal).encode()})
+    lay(ready, {placement.GONE: b"../letter.txt\n../../letter.txt"})
     run(out=tmp_path / "mine")
     assert (tmp_path / "letter.txt").read_bytes() == b"mine"
 
@@ -311,7 +311,8 @@ def test_of_two_that_place_at_once_one_waits(stand_in, tmp_path):
         [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         other.stdout.readline()
-        put = threading.Thread(target=placement.put, args=(result(NEW), folder, "beta", stand_in.root))
+        place = placement.Place(folder, "beta", stand_in.root)
+        put = threading.Thread(target=place.put, args=(result(NEW),))
         put.start()
         put.join(0.2)
         assert put.is_alive() and not (folder / "record.json").exists()
@@ -416,7 +417,7 @@ sys.exit(main(["run", "beta", "--set", f"text={sys.argv[3]}"]))
 
 
 @pytest.mark.pipeline
-@pytest.mark.parametrize("k", [2, 14, 19])  # before the journal, among the files, after the record
+@pytest.mark.parametrize("k", [14, 26, 27])  # before it is the result, before the record, after it
 def test_a_real_run_killed_as_it_places_its_result(toy_book, k):
     toy_book.edit("book/beta.md", '{"text": text}', '{"text": text, "drawn": text}')
     toy_book.run("bridgekit", "run", "beta", "--set", "text=old", check=True)
@@ -441,8 +442,7 @@ def test_a_real_run_killed_as_it_places_its_result(toy_book, k):
 @pytest.mark.pipeline
 def test_two_make_book_at_once(toy_book):
     """Snakemake without its lock, as the Makefile calls it, twice."""
-    options = ["--cores", "1", "--rerun-triggers", "params", "--rerun-incomplete", "--nolock"]
-    command = toy_book.command("snakemake", *options, "--config", "profile=quick", "--", "book")
+    command = toy_book.command("snakemake", "--cores", "1", "--config", "profile=quick", "--", "book")
     both = [
         subprocess.Popen(command, cwd=toy_book.root, env=toy_book.environment(), stderr=subprocess.PIPE)
         for _ in "ab"

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, ToyBook
 
+from bridgekit import spec
 from bridgekit.book import criteria, pages, records
 
 pytestmark = pytest.mark.book
@@ -39,7 +40,7 @@ COUNTED = {
 def here(name):
     """Calls a function of `pages` on this repository, whatever the working directory."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BRIDGEKIT_ROOT", str(REPOSITORY))
+        patch.chdir(REPOSITORY)
         return getattr(pages, name)()
 
 
@@ -54,7 +55,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> ToyBook:
         shutil.copytree(REPOSITORY / name, copy.root / name)
     for name in ("Snakefile", "_config.yml", "_toc.yml", "claims.yml"):
         shutil.copy(REPOSITORY / name, copy.root)
-    options = ["--cores", "2", "--rerun-triggers", "params", "--config", "profile=smoke", "--", "book"]
+    options = ["--cores", "2", "--config", "profile=smoke", "--", "book"]
     done = copy.run("snakemake", *options, env=unset())
     assert done.returncode == 0, done.stdout + done.stderr
     return copy
@@ -62,8 +63,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> ToyBook:
 
 def unset(**more: str) -> dict[str, str]:
     """No setting of the person who runs the tests."""
-    names = ("OUT", "PROFILE", "PROGRESS", "THREADS", "ROOT")
-    return {f"BRIDGEKIT_{name}": "" for name in names} | more
+    return {"BRIDGEKIT_SPEC": "", "BRIDGEKIT_THREADS": ""} | more
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -118,7 +118,7 @@ def test_an_item_on_the_fence_may_tip_and_no_more(what: str, moved: float, same:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_record_is_complete(book: ToyBook, page: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("BRIDGEKIT_ROOT", str(book.root))
+    monkeypatch.chdir(book.root)
     results = book.root / "figures" / "smoke" / page
     record = records.read_record(results / "record.json")
     assert record["profile"] == "smoke" and record["parameters"] == pages.resolve(page, "smoke")
@@ -142,11 +142,9 @@ def test_a_page_warns_of_nothing(book: ToyBook, page: str):
 @pytest.mark.parametrize("page", PAGES)
 def test_nbval_finds_the_same_numbers_again(book: ToyBook, page: str, tmp_path: Path):
     notebook = shutil.copy(book.notebook(page, "smoke"), tmp_path / f"{page}.ipynb")
+    told = {"root": book.root, "out": tmp_path / "out", "profile": "smoke", "progress": tmp_path / "progress"}
     env = os.environ | unset(
-        BRIDGEKIT_ROOT=str(book.root),
-        BRIDGEKIT_OUT=str(tmp_path / "out"),
-        BRIDGEKIT_PROFILE="smoke",
-        BRIDGEKIT_PROGRESS=str(tmp_path / "progress"),
+        **spec.tell(tmp_path / "spec.json", **told),
         JUPYTER_PREFER_ENV_PATH="1",
         MPLBACKEND="module://matplotlib_inline.backend_inline",
         PYTHONPATH=str(REPOSITORY),

@@ -153,7 +153,7 @@ def test_finish_removes_what_the_earlier_run_drew_and_this_one_did_not(root):
 
 def test_an_unwritable_folder_is_an_error_before_the_first_number(root):
     (root / "file").write_text("in the way")
-    with pytest.raises(BridgekitError, match="cannot write .*file.*BRIDGEKIT_OUT"):
+    with pytest.raises(BridgekitError, match="cannot write .*file.*BRIDGEKIT_SPEC"):
         runs.Run("demo", "quick", {}, root / "file" / "demo", root)
 
 
@@ -161,9 +161,9 @@ def test_an_unwritable_folder_is_an_error_before_the_first_number(root):
     ("content", "message"),
     [
         ("{", "cannot be read"),
-        ("[]", "not of schema 1"),
-        ('{"schema": 2}', "not of schema 1"),
-        ('{"schema": 1, "page": "demo"}', "lacks profile, parameters, metrics"),
+        ("[]", "must be a record of schema 1"),
+        ('{"schema": 2}', "schema: must be 1, not 2"),
+        ('{"schema": 1, "page": "demo"}', "profile, parameters, metrics, .* missing"),
     ],
 )
 def test_a_damaged_record_is_one_error_with_the_way_out(tmp_path, content, message):
@@ -178,7 +178,9 @@ def test_a_damaged_metric_is_found_when_the_record_is_read(root):
     record = json.loads((run.out / "record.json").read_text())
     record["metrics"]["fall"]["values"] = ["many"]
     rewrite(run.out / "record.json", record)
-    with pytest.raises(BridgekitError, match="a metric without its list of values"):
+    with pytest.raises(
+        BridgekitError, match="metrics, fall, values, entry 1: must be a number or null, not 'many'"
+    ):
         records.read_record(run.out / "record.json")
 
 
@@ -198,7 +200,7 @@ def test_damaged_arrays_are_one_error_with_the_way_out(root):
 
 def test_a_second_run_is_shown_beside_the_reference_run_and_is_not_it(root):
     complete(make_run(root, "paper"))
-    assert make_run(root).repeated is None
+    assert not make_run(root).repeated
     shutil.copytree(root / "figures/paper/demo", root / "figures/repeated/demo")
     record = json.loads((root / "figures/repeated/demo/record.json").read_text())
     record["metrics"]["fall"]["values"] = [7.0, 8.0]
@@ -206,13 +208,30 @@ def test_a_second_run_is_shown_beside_the_reference_run_and_is_not_it(root):
     run = make_run(root)
     np.testing.assert_array_equal(run.repeated.metric("fall"), [7.0, 8.0])
     np.testing.assert_array_equal(run.reference.metric("fall"), [0.5, 1.5])
-    assert make_run(root, "paper").repeated is None
+    assert not make_run(root, "paper").repeated
+
+
+@pytest.mark.parametrize(
+    ("profile", "folder", "role"),
+    [
+        ("paper", "figures/paper/demo", records.REFERENCE),
+        ("paper", "figures/repeated/demo", records.REPEATED),
+        ("paper", "figures/paper/other", records.TRIAL),
+        ("paper", "elsewhere/paper/demo", records.TRIAL),
+        ("quick", "figures/paper/demo", records.TRIAL),
+        ("custom", "figures/custom/demo", records.TRIAL),
+    ],
+)
+def test_the_role_of_a_run_is_where_its_results_go_at_the_profile_paper(root, profile, folder, role):
+    run = runs.Run("demo", profile, {}, root / folder, root)
+    assert run.record()["role"] == role == records.role(root, "demo", profile, root / folder)
 
 
 def test_the_reference_gives_back_metrics_arrays_and_figures(root):
     reference_run = complete(make_run(root, "paper"))
-    assert reference_run.reference is None
-    reference = make_run(root).reference
+    empty, reference = reference_run.reference, make_run(root).reference
+    assert not empty and reference and not empty.has("fall")
+    assert empty.arrays("curve") == {} and empty.figure("curve") is None
     assert reference.has("fall") and not reference.has("rise")
     np.testing.assert_array_equal(reference.metric("fall"), [0.5, 1.5])
     np.testing.assert_array_equal(reference.arrays("curve")["x"], np.arange(5))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import tell
 
 from bridgekit import closure, data, random
 from bridgekit.errors import BridgekitError
@@ -29,11 +30,6 @@ from bridgekit.theory import adversarial
 from bridgekit.theory.alpha import linear_gamma, sigmoid_gamma
 from bridgekit.theory.densities import normal_log_prob
 from bridgekit.theory.divergences import forward_kl, reverse_kl
-
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
 
 
 def small_plane(**settings):
@@ -221,7 +217,7 @@ torch.save({{"weights": t.weights(state), "trace": state.kept("trace")}}, sys.ar
 def test_a_killed_run_resumes_and_ends_with_the_same_weights(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(SCRIPT.format(tests=os.path.dirname(__file__)))
-    env = os.environ | {"BRIDGEKIT_PROGRESS": str(tmp_path / "p")}
+    env = dict(os.environ)
 
     def command(checkpoint, pause, result):
         return [
@@ -520,6 +516,7 @@ def test_probe_noise_depends_on_each_trials_seed_alone():
 def test_progress_tells_the_watching_process(tmp_path, monkeypatch):
     from bridgekit.play import progress
 
+    tell(monkeypatch, tmp_path / "spec.json", progress=tmp_path / "progress.jsonl")
     clock = iter([0.0, 0.5, 2.0, 2.5, 4.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     with progress.Progress("demo", 40, done=10) as bar:
@@ -535,7 +532,7 @@ def test_progress_tells_the_watching_process(tmp_path, monkeypatch):
 def test_progress_is_a_bar_where_nobody_watches(monkeypatch, capsys):
     from bridgekit.play.progress import Progress
 
-    monkeypatch.delenv("BRIDGEKIT_PROGRESS")
+    monkeypatch.delenv("BRIDGEKIT_SPEC")
     with Progress("demo", 3) as bar:
         for done in (1, 2, 3):
             bar.update(done)

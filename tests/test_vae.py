@@ -33,11 +33,6 @@ SEEDS = [0, 1]
 SMALL = {"hidden": 8, "z": 3}
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
-
-
 @pytest.fixture(scope="module")
 def digits():
     return data.load("digits", size=4)

@@ -23,11 +23,6 @@ from bridgekit.play.state import start
 SMALL = {"hidden": 8, "batch": 6}
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIDGEKIT_PROGRESS", str(tmp_path / "progress.jsonl"))
-
-
 DIGITS = data.load("digits", size=8)
 FIRST, SECOND = replace(DIGITS, x=DIGITS.x[:700]), replace(DIGITS, x=-DIGITS.x[700:])
 OBSERVED = torch.linspace(0, 2, 21)[:, None]

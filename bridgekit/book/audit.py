@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -18,10 +19,9 @@ from pathlib import Path
 from bridgekit.book import claims, criteria
 from bridgekit.book.criteria import Claim
 from bridgekit.book.parameters import declared_in
-from bridgekit.book.records import git, read_record, without_git
+from bridgekit.book.records import committed, git, without_git
 from bridgekit.book.renamed import renamed, today
 from bridgekit.book.verdicts import CRITERION_FIRST, NOT_RUN, REANALYSED, Verdict
-from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.errors import BridgekitError
 from bridgekit.files import write_atomically
 
@@ -62,7 +62,7 @@ def changed(root: Path) -> list[str]:
 def _finding(root: Path, verdict: Verdict) -> Finding:
     claim = verdict.claim
     path = Path("figures") / "paper" / claim.page / "record.json"
-    record = read_record(root / path)
+    record = committed(root, claim.page).record
     made = record["provenance"]
     # A record made of pieces has as many beginnings as there were stretches.
     commits = [made["commit"], *(piece["commit"] for piece in made.get("pieces", {}).values())]
@@ -87,25 +87,24 @@ def _finding(root: Path, verdict: Verdict) -> Finding:
 
 def _record_at(root: Path, commit: str, path: Path) -> dict | None:
     """The record of an earlier run; None where that commit removed it, or it is of another schema."""
-    try:
+    with suppress(ValueError):
         record = json.loads(git(root, "show", f"{commit}:{path}") or "null")
-    except ValueError:
-        return None
-    entries = {"criteria", "metrics", "parameters", "provenance"}
-    return renamed(record) if isinstance(record, dict) and entries <= record.keys() else None
+        if isinstance(record, dict) and {"criteria", "metrics", "parameters", "provenance"} <= record.keys():
+            return renamed(record)
+    return None
 
 
 def _check_untouched(record: dict, older: list[dict | None]) -> None:
     """Two records of one run have the same numbers."""
     began = record["provenance"].get("started")
-    for each in filter(None, older):
-        same = each["provenance"].get("started") == began
-        moved = [name for name in each["metrics"] if name in record["metrics"]]
-        moved = [n for n in moved if each["metrics"][n]["values"] != record["metrics"][n]["values"]]
-        if same and moved:
-            raise BridgekitError(
-                f"the record of the run of {began} was changed afterwards: {', '.join(moved)}"
-            )
+    for each in older:
+        if each and each["provenance"].get("started") == began:
+            both = record["metrics"].keys() & each["metrics"].keys()
+            moved = [n for n in both if each["metrics"][n]["values"] != record["metrics"][n]["values"]]
+            if moved:
+                raise BridgekitError(
+                    f"the record of the run of {began} was changed afterwards: {', '.join(sorted(moved))}"
+                )
 
 
 def _another(claim: Claim, record: dict, older: dict | None) -> bool:
@@ -130,10 +129,10 @@ def _check_parameters(root: Path, commit: str, record: dict) -> None:
 
 def _check_repetition(root: Path, claim: Claim) -> None:
     """A second run of the same seeds comes from a commit of this history, too."""
-    path = root / "figures" / "repeated" / claim.page / "record.json"
-    if path.exists():
-        commit = read_record(path)["provenance"]["commit"] or "none"
-        _check_order(root, commit, _text(root, "log", "-1", "--format=%H", "--", str(path.relative_to(root))))
+    again = committed(root, claim.page, "repeated")
+    if again:
+        placed = _text(root, "log", "-1", "--format=%H", "--", str(again.folder / "record.json"))
+        _check_order(root, again.record["provenance"]["commit"] or "none", placed)
 
 
 def _check_order(root: Path, commit: str, placed: str) -> None:
@@ -159,9 +158,9 @@ def _claim_at(root: Path, commit: str, claim: Claim) -> Claim:
     return known[name]
 
 
-def _criteria_at(root: Path, commit: str) -> list[Claim]:
+def _criteria_at(root: Path, commit: str) -> tuple[Claim, ...]:
     text = _text(root, "show", f"{commit}:claims.yml")
-    return criteria.parse(read_yaml(text, f"claims.yml at {commit[:7]}"))
+    return criteria.parse(text, f"claims.yml at {commit[:7]}")
 
 
 def _mark(root: Path, commit: str, claim: Claim, then: Claim) -> str:
@@ -222,23 +221,16 @@ def ledger_of(root: Path, commit: str) -> list[dict]:
 
 def check(root: Path) -> list[str]:
     """What is wrong with the committed earlier verdicts; nothing where they are what those commits say."""
-    wrong = []
-    for path, body in snapshots(root):
-        if not path.exists():
-            wrong.append(f"{path.name} is missing")
-        elif path.read_bytes() != body:
-            wrong.append(f"{path.name} is not what the ledger of that commit says")
-    return wrong
+    wrong = [path.name for path, body in snapshots(root) if not path.exists() or path.read_bytes() != body]
+    return [f"{name} is not what the ledger of that commit says" for name in wrong]
 
 
 def write(root: Path) -> list[Path]:
     """Write the earlier verdicts anew; their files."""
-    written = []
-    for path, body in snapshots(root):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    new = dict(snapshots(root))
+    for path, body in new.items():
         write_atomically(path, body)
-        written.append(path)
-    return written
+    return list(new)
 
 
 def _text(root: Path, *arguments: str) -> str:

@@ -1,10 +1,10 @@
 """The claims ledger: what the papers state, the criterion fixed beforehand, the verdict from run records.
 
 ``claims.yml`` holds statements and criteria only. Verdict, value and interval are computed, and only the
-committed reference records ``figures/paper/<page>/record.json`` decide: of that page, at profile `paper` with
-the parameters that it says, from a clean tree, with the declared seeds (``inadmissible``). A record carries
-the hash of every criterion it was made under: one that changed afterwards shows as *not run*, unless
-``claims.yml`` keeps the criterion before, whose verdict then stays and is marked *superseded*.
+committed reference records ``figures/paper/<page>/record.json`` decide: of that page, of role *reference*,
+with the parameters that the profile says, from a clean tree, with the declared seeds (``inadmissible``). A
+record carries the hash of every criterion it was made under: one that changed afterwards shows as *not run*,
+unless ``claims.yml`` keeps the criterion before, whose verdict then stays and is marked *superseded*.
 """
 
 import json
@@ -12,10 +12,11 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from bridgekit.book import placement, sums
+from bridgekit import closure
+from bridgekit.book import pages, placement, sums
 from bridgekit.book.criteria import Claim, load
-from bridgekit.book.parameters import declared_in
-from bridgekit.book.records import EXACT, intact, portable, read_record
+from bridgekit.book.pages import PAPER
+from bridgekit.book.records import COMMITTED, EXACT, REFERENCE, committed, intact, portable
 from bridgekit.book.verdicts import NOT_RUN, REANALYSED, Verdict, judge
 from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.errors import BridgekitError
@@ -30,19 +31,11 @@ def ledger(root: Path) -> list[Verdict]:
     """
     claims = load(root)
     placement.recover(Path(root))
-    for kind, page in sorted(_pages(claims)):
-        folder = Path(root) / "figures" / kind / page
-        if (folder / "record.json").exists() and (folder / sums.NAME).exists():
-            intact(folder)
+    asked = {each.page for claim in claims for each in (claim, claim.superseded) if each and each.parts}
+    for run in (committed(root, page, kind) for page in sorted(asked) for kind in COMMITTED):
+        if run and (run.folder / sums.NAME).exists():
+            intact(run.folder)
     return [decided(root, claim) for claim in claims]
-
-
-def _pages(claims: list[Claim]) -> set[tuple[str, str]]:
-    """The committed runs that may say something about these claims."""
-    asked = [claim for claim in claims if claim.parts] + [
-        claim.superseded for claim in claims if claim.superseded
-    ]
-    return {(kind, claim.page) for claim in asked for kind in ("paper", "repeated")}
 
 
 def decided(root: Path, claim: Claim) -> Verdict:
@@ -62,25 +55,20 @@ def decided(root: Path, claim: Claim) -> Verdict:
 
 
 def _decided(root: Path, claim: Claim) -> Verdict:
-    path = Path(root) / "figures" / "paper" / claim.page / "record.json"
     if not claim.parts:
         return judge(claim, {})
-    if not path.exists():
+    run, again = (committed(root, claim.page, kind) for kind in COMMITTED)
+    if not run:
         return Verdict(claim, NOT_RUN, f"no reference run of {claim.page} is committed")
-    if not (path.parent / sums.NAME).exists():
+    if not (run.folder / sums.NAME).exists():
         way_out = "restore it (git checkout), or run the page again"
         return Verdict(claim, NOT_RUN, f"the reference run of {claim.page} has no {sums.NAME}: {way_out}")
-    record = read_record(path)
-    why_not = inadmissible(root, claim, record)
-    if why_not:
+    if why_not := inadmissible(root, claim, run.record):
         return Verdict(claim, NOT_RUN, why_not)
-    again = path.parents[2] / "repeated" / claim.page / "record.json"
-    plays = [record]
-    if again.exists() and same_seeds(record, read_record(again)):
-        plays.append(read_record(again))
+    plays = [run.record, again.record] if again and same_seeds(run.record, again.record) else [run.record]
     both = judge(claim, plays)
     # A second run may have left out the methods that this claim is about.
-    return judge(claim, record) if both.verdict == NOT_RUN else both
+    return judge(claim, run.record) if both.verdict == NOT_RUN else both
 
 
 def same_seeds(record: dict, again: dict) -> bool:
@@ -125,10 +113,8 @@ def snapshot(path: Path) -> dict:
 def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
     """Why a record may not decide the claim; None where it may."""
     page, made = claim.page, record["provenance"]
-    if record["page"] != page or record["profile"] != "paper":
-        return (
-            f"the record of {page} is no reference run, but {record['page']} at profile {record['profile']}"
-        )
+    if record["page"] != page or record["role"] != REFERENCE:
+        return f"the record of {page} is no reference run, but a {record['role']} of {record['page']}"
     if made.get("commit") is None or made.get("dirty") is not False:
         return f"the record of {page} is not from a clean tree: commit, and run it again"
     for name, piece in made.get("pieces", {}).items():
@@ -136,30 +122,28 @@ def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
             return f"the record of {page} holds a piece, {name}, that is not from a clean tree: make it again"
     says, ran = reference_parameters(root, page), record["parameters"]
     # A parameter that the page has gained since the run is in no older record.
-    other = sorted(
-        name for name, value in ran.items() if name != "workers" and (name not in says or says[name] != value)
-    )
+    other = {name: ran[name] for name in sorted(ran.keys() - {"workers"})}
+    other = {name: value for name, value in other.items() if name not in says or says[name] != value}
     if other:
-        named = ", ".join(f"{name} is {ran.get(name)!r}, not {says.get(name)!r}" for name in other)
-        return f"the record of {page} has not the parameters of profile paper ({named}): run it again"
+        named = ", ".join(f"{name} is {value!r}, not {says.get(name)!r}" for name, value in other.items())
+        return f"the record of {page} has not the parameters of profile {PAPER} ({named}): run it again"
     # A page may have several numbers of trials; only it knows which a metric is over.
     numbers = {n for name, n in says.items() if isinstance(n, int) and name != "workers"}
     asked = [name for part in claim.parts if part.kind != EXACT for name in part.metrics]
     counts = {name: len(record["metrics"].get(name, {}).get("values", ())) for name in asked}
-    few = [name for name, count in counts.items() if count and numbers and count not in numbers]
-    named = ", ".join(f"{name} has {counts[name]}" for name in few)
-    return f"the record of {page} has not as many values as a parameter says: {named}" if few else None
+    few = [f"{name} has {count}" for name, count in counts.items() if count and count not in numbers]
+    if numbers and few:
+        return f"the record of {page} has not as many values as a parameter says: {', '.join(few)}"
+    return None
 
 
 def reference_parameters(root: Path, page: str) -> dict:
-    """The parameters of a page at profile `paper`, as its record holds them; {} where there is no page."""
-    source, profile = Path(root) / "book" / f"{page}.md", Path(root) / "profiles" / "paper.yaml"
-    if not (source.is_file() and profile.is_file()):
+    """The parameters of a page's reference run, as its record holds them; {} where there is no page."""
+    own, profile = pages.load(Path(root) / "book" / f"{page}.md"), Path(root) / "profiles" / f"{PAPER}.yaml"
+    if own is None or not profile.is_file():
         return {}
-    known = declared_in(source.read_text(encoding="utf-8"), page)
-    set_there = (read_yaml(profile.read_text(encoding="utf-8"), str(profile)) or {}).get(page) or {}
-    values = {name: p.default for name, p in known.items()}
-    values |= {name: known[name].fit(value) for name, value in set_there.items() if name in known}
+    given = (read_yaml(closure.text(profile), str(profile)) or {}).get(page) or {}
+    values = {name: p.default for name, p in own.parameters.items()} | own.fit(given)
     return {name: portable(value, Path(root)) for name, value in values.items()}
 
 

@@ -7,18 +7,19 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
+from bridgekit import closure
+from bridgekit.book import schemas
 from bridgekit.book.records import EXACT
 from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.measure import intervals
 
-SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-_CLAIM_KEYS = ("id", "paper", "place", "statement", "page", "criterion")
-_MORE_KEYS = ("superseded", "made_under", "earlier")
-_BOUNDS = ("above", "below", "within")
+SNAKE_CASE = re.compile(schemas.schema("claims")["$defs"]["name"]["pattern"])
 IDENTITY = "identity"
 # Numbers that no chance is in have no interval: a quadrature, or the rounding error of an equation.
 CERTAIN = (EXACT, IDENTITY)
@@ -96,7 +97,7 @@ class Claim:
     def hash(self) -> str:
         """Fingerprint of the criterion: its text (white space folded) and its parts, nothing else."""
         parts = [[part.metric, part.bound, *(repr(float(x)) for x in part.target)] for part in self.parts]
-        return _digest([" ".join(self.text.split()), parts])
+        return _digest([_folded(self.text), parts])
 
     @property
     def analysis(self) -> str:
@@ -114,12 +115,10 @@ def of_page(root: Path, page: str) -> list[Claim]:
 
     A criterion that another page's has superseded is among them: it speaks until that one's run is there.
     """
-    if not (Path(root) / "claims.yml").exists():
-        return []
+    claims = load(root) if (Path(root) / "claims.yml").exists() else []
     found = []
-    for claim in load(root):
-        older = claim.superseded
-        found += [each for each in (claim, older) if each and each.page == page and each.parts][:1]
+    for claim in claims:
+        found += [each for each in (claim, claim.superseded) if each and each.page == page and each.parts][:1]
     return found
 
 
@@ -127,138 +126,68 @@ def load(root: Path) -> list[Claim]:
     """Read and check ``claims.yml``; BridgekitError names the entry and what is wrong with it."""
     path = Path(root) / "claims.yml"
     try:
-        entries = read_yaml(path.read_text(encoding="utf-8"), "it")
-    except (OSError, UnicodeDecodeError, BridgekitError) as error:
-        what = " ".join(str(error).split())
+        return list(parse(closure.text(path)))
+    except OSError as error:
         raise BridgekitError(
-            f"the claims ledger {path} cannot be read: {what}. Correct it, or restore it (git checkout)."
+            f"the claims ledger {path} cannot be read: {error}. Correct it, or restore it (git checkout)."
         ) from error
-    return parse(entries)
 
 
-def parse(entries) -> list[Claim]:
-    """The claims that ``claims.yml`` holds, checked."""
-    if not isinstance(entries, list):
-        raise BridgekitError("the claims ledger claims.yml must be a list of claims.")
-    claims = [_claim(entry, f"claims.yml, entry {place}") for place, entry in enumerate(entries, 1)]
-    ids = [claim.id for claim in claims]
-    twice = sorted({name for name in ids if ids.count(name) > 1})
-    if twice:
-        raise BridgekitError(f"claims.yml has the id {', '.join(twice)} twice: each claim needs its own.")
-    return claims
+@cache
+def parse(text: str, name: str = "claims.yml") -> tuple[Claim, ...]:
+    """The claims of a ledger, checked."""
+    entries = read_yaml(text, name)
+    schemas.check("claims", entries, name)
+    ids = [entry["id"] for entry in entries]
+    if twice := sorted({each for each in ids if ids.count(each) > 1}):
+        raise BridgekitError(f"{name} has the id {', '.join(twice)} twice: each claim needs its own.")
+    return tuple(_claim(entry, f"{name}, {entry['id']}") for entry in entries)
 
 
-def _claim(entry, where: str) -> Claim:
-    _check_keys(entry, _CLAIM_KEYS, where, _MORE_KEYS)
-    where = f"claims.yml, claim {entry['id']}"
-    for key in _CLAIM_KEYS[:-1]:
-        if not isinstance(entry[key], str) or not entry[key].strip():
-            raise BridgekitError(f"{where}: {key} must be a text that is not empty.")
-    texts = {key: " ".join(entry[key].split()) for key in _CLAIM_KEYS[:-1]}
-    claim = Claim(**texts, **_criterion(entry["criterion"], f"{where}, criterion"))
-    before = entry.get("superseded")
-    if before is not None:
-        _check_keys(before, ("page", "criterion"), f"{where}, superseded")
-        older = _criterion(before["criterion"], f"{where}, superseded criterion")
-        claim = replace(claim, superseded=replace(claim, page=str(before["page"]), **older))
-    under = entry.get("made_under")
-    if under is not None:
-        _check_keys(under, ("id", "hash"), f"{where}, made_under")
-        claim = replace(claim, made_under=(str(under["id"]), str(under["hash"])))
-    return replace(claim, earlier=_earlier(entry.get("earlier", []), where))
+def _claim(entry: Mapping, where: str) -> Claim:
+    texts = {key: _folded(entry[key]) for key in ("id", "paper", "place", "statement", "page")}
+    claim = Claim(**texts, **_criterion(entry["criterion"], where))
+    if before := entry.get("superseded"):
+        older = _criterion(before["criterion"], f"{where}, superseded")
+        claim = replace(claim, superseded=replace(claim, page=before["page"], **older))
+    if under := entry.get("made_under"):
+        claim = replace(claim, made_under=(under["id"], under["hash"]))
+    earlier = tuple((then["commit"], _folded(then["why"])) for then in entry.get("earlier", ()))
+    return replace(claim, earlier=earlier)
 
 
-def _criterion(entry, where: str) -> dict:
-    _check_keys(entry, ("text", "parts"), where)
-    if not isinstance(entry["text"], str) or not isinstance(entry["parts"], list):
-        raise BridgekitError(f"{where}: text must be a text and parts a list.")
+def _folded(text: str) -> str:
+    """With single blanks for all white space."""
+    return " ".join(text.split())
+
+
+def _criterion(entry: Mapping, where: str) -> dict:
     parts = tuple(_part(part, where) for part in entry["parts"])
     if sum(part.primary for part in parts) > 1:
         raise BridgekitError(f"{where}: only one part is primary.")
-    return {"text": " ".join(entry["text"].split()), "parts": parts}
+    return {"text": _folded(entry["text"]), "parts": parts}
 
 
-def _earlier(entries, where: str) -> tuple[tuple[str, str], ...]:
-    if not isinstance(entries, list):
-        raise BridgekitError(f"{where}: earlier must be a list of {{commit, why}}.")
-    for entry in entries:
-        _check_keys(entry, ("commit", "why"), f"{where}, earlier")
-        # Unquoted, 9e71667 is a number to YAML.
-        if not (isinstance(entry["commit"], str) and re.fullmatch("[0-9a-f]{7,40}", entry["commit"])):
-            raise BridgekitError(f"{where}, earlier: a commit is a quoted text, not {entry['commit']!r}.")
-    return tuple((entry["commit"], " ".join(str(entry["why"]).split())) for entry in entries)
-
-
-def _check_keys(entry, known: tuple[str, ...], where: str, more: tuple[str, ...] = ()) -> None:
-    if not isinstance(entry, dict):
-        raise BridgekitError(f"{where} must be a mapping with the keys {', '.join(known)}.")
-    for key in entry:
-        if key not in known + more:
-            raise BridgekitError(f"{where}: unknown key {key!r}: {nearest(key, known + more)}")
-    lacking = [key for key in known if key not in entry]
-    if lacking:
-        raise BridgekitError(f"{where}: {', '.join(lacking)} missing.")
-
-
-def _part(entry, where: str) -> Part:
-    given = dict(entry) if isinstance(entry, dict) else {}
-    metric, exact = given.pop("metric", None), given.pop("exact", False)
-    kind = given.pop("kind", EXACT if exact else "mean")
-    more = {key: given.pop(key) for key in ("of", "primary", "printed") if key in given}
-    if len(given) != 1 or metric is None or not isinstance(exact, bool) or (exact and kind != EXACT):
-        raise BridgekitError(
-            f"{where}: a part is {{metric: name, above | below | within: bound}}, with exact: true where the "
-            f"number has no sampling error, else with its kind, not {entry!r}."
-        )
-    (bound,) = given
-    if bound not in _BOUNDS:
-        raise BridgekitError(f"{where}: unknown key {bound!r}: {nearest(bound, _BOUNDS)}")
-    names = [metric, *_names(more.get("of", []), where)]
-    for name in names:
-        if not isinstance(name, str) or not SNAKE_CASE.fullmatch(name):
-            raise BridgekitError(f"{where}: the metric's name {name!r} is not snake_case.")
-    part = Part(metric, bound, _target(bound, given[bound], f"{where}, {metric}"), kind, tuple(names[1:]))
-    _check_kind(part, f"{where}, {metric}")
-    primary, printed = more.get("primary", False), more.get("printed")
-    if not isinstance(primary, bool):
-        raise BridgekitError(f"{where}, {metric}: primary is true or left out, not {primary!r}.")
-    if printed is not None and (not _is_number(printed) or not printed):
-        raise BridgekitError(f"{where}, {metric}: printed needs a number other than 0, not {printed!r}.")
-    return replace(part, primary=primary, printed=printed)
-
-
-def _names(entries, where: str) -> list:
-    if not isinstance(entries, list):
-        raise BridgekitError(f"{where}: of must be a list of metrics.")
-    return entries
+def _part(entry: Mapping, where: str) -> Part:
+    given = dict(entry)
+    kind = EXACT if given.pop("exact", False) else given.pop("kind", "mean")
+    bound = next(name for name in ("above", "below", "within") if name in given)
+    ends = given.pop(bound)
+    target = {"above": (ends, math.inf), "below": (-math.inf, ends), "within": ends}[bound]
+    part = Part(bound=bound, target=tuple(target), kind=kind, of=tuple(given.pop("of", ())), **given)
+    if part.target[0] > part.target[1]:
+        raise BridgekitError(f"{where}, {part.metric}: within {ends} is upside down.")
+    _check_kind(part, f"{where}, {part.metric}")
+    return part
 
 
 def _check_kind(part: Part, where: str) -> None:
-    if part.kind not in (*CERTAIN, *intervals.KINDS):
-        known = (*CERTAIN, *intervals.KINDS)
+    known = (*CERTAIN, *intervals.KINDS)
+    if part.kind not in known:
         raise BridgekitError(f"{where}: unknown kind {part.kind!r}: {nearest(part.kind, known)}")
-    vectors = (1,) if part.certain else intervals.KINDS[part.kind].vectors
     if part.certain and part.of:
         raise BridgekitError(f"{where}: kind {part.kind} is the metric itself, made of no others.")
+    vectors = (1,) if part.certain else intervals.KINDS[part.kind].vectors
     if len(part.metrics) not in vectors:
-        wanted = " or ".join(map(str, vectors))
-        raise BridgekitError(
-            f"{where}: kind {part.kind} is made of {wanted} metrics, not {len(part.metrics)}."
-        )
-
-
-def _is_number(x) -> bool:
-    return isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x)
-
-
-def _target(bound: str, given, where: str) -> tuple[float, float]:
-    numbers = given if bound == "within" and isinstance(given, list) else [given]
-    if not all(map(_is_number, numbers)) or len(numbers) != (2 if bound == "within" else 1):
-        raise BridgekitError(
-            f"{where}: {bound} needs {'[low, high]' if bound == 'within' else 'a number'}, not {given!r}."
-        )
-    if bound == "within" and numbers[0] > numbers[1]:
-        raise BridgekitError(f"{where}: within {given!r} is upside down.")
-    return {"above": (numbers[0], math.inf), "below": (-math.inf, numbers[0]), "within": tuple(numbers)}[
-        bound
-    ]
+        wanted = f"{' or '.join(map(str, vectors))} metrics, not {len(part.metrics)}"
+        raise BridgekitError(f"{where}: kind {part.kind} is made of {wanted}.")

@@ -55,8 +55,7 @@ def exchange_variables(model: Model, a: str, b: str) -> Model:
         return tuple(name.get(n, n) for n in names)
 
     return tuple(
-        replace(c, target=name.get(c.target, c.target), given=of(c.given), through=of(c.through))
-        for c in model
+        replace(c, target=of((c.target,))[0], given=of(c.given), through=of(c.through)) for c in model
     )
 
 
@@ -102,11 +101,10 @@ class Graph:
     def arrays(self) -> dict[str, np.ndarray]:
         """For a figure's record: places (n, 2), and arrows (m, 5) as from, to, process, hollow, blue."""
         index = {name: k for k, name in enumerate(self.places)}
-        rows = [
-            (index[a.source], index[a.target], _CODES[a.process], int(a.hollow), int(a.blue))
-            for a in self.arrows
+        arrows = [
+            (index[a.source], index[a.target], _CODES[a.process], a.hollow, a.blue) for a in self.arrows
         ]
-        return {"places": np.array(list(self.places.values()), dtype=float), "arrows": np.array(rows)}
+        return {"places": np.array(list(self.places.values()), dtype=float), "arrows": np.array(arrows, int)}
 
 
 def schematic(model: Model, places: dict[str, tuple[float, float]], letters: dict | None = None) -> Graph:
@@ -121,18 +119,10 @@ def schematic(model: Model, places: dict[str, tuple[float, float]], letters: dic
         sources = c.through + c.given
         named = min(sources, key=lambda s: ((c.target, s) in pairs) != c.adversarial)
         for source in sources:
-            both = (c.target, source) in pairs
-            arrows.append(
-                Arrow(
-                    source,
-                    c.target,
-                    c.text(letters) if source == named else "",
-                    c.process,
-                    hollow=source in c.through,
-                    blue=c.adversarial,
-                    bend=0.22 if both else 0.0,
-                )
-            )
+            text = c.text(letters) if source == named else ""
+            look = {"hollow": source in c.through, "blue": c.adversarial}
+            bend = 0.22 if (c.target, source) in pairs else 0.0
+            arrows.append(Arrow(source, c.target, text, c.process, bend=bend, **look))
     return Graph(places, tuple(arrows), frozenset(places) - latent(model))
 
 
@@ -161,24 +151,13 @@ def _arrow(ax, graph: Graph, arrow: Arrow, size: float, outlines: dict) -> None:
 
     colour = PALETTE["blue"] if arrow.blue else PALETTE["ink"]
     start, end = (np.array(graph.places[name], dtype=float) for name in (arrow.source, arrow.target))
-    ax.add_patch(
-        FancyArrowPatch(
-            start,
-            end,
-            arrowstyle="-|>" if arrow.head else "-",
-            mutation_scale=17 if arrow.hollow else 12,
-            connectionstyle=f"arc3,rad={arrow.bend}",
-            linestyle=(0, (4, 3)) if arrow.process == INFERENCE else "solid",
-            patchA=outlines[arrow.source],
-            patchB=outlines[arrow.target],
-            shrinkA=2,
-            shrinkB=2,
-            edgecolor=colour,
-            facecolor="white" if arrow.hollow else colour,
-            linewidth=1.4,
-            zorder=4,  # after the nodes, whose outlines cut it off
-        )
-    )
+    # After the nodes, whose outlines cut it off.
+    look = {"linewidth": 1.4, "zorder": 4, "edgecolor": colour}
+    look |= {"facecolor": "white" if arrow.hollow else colour, "mutation_scale": 17 if arrow.hollow else 12}
+    look |= {"linestyle": (0, (4, 3)) if arrow.process == INFERENCE else "solid"}
+    look |= {"arrowstyle": "-|>" if arrow.head else "-", "connectionstyle": f"arc3,rad={arrow.bend}"}
+    ends = {"patchA": outlines[arrow.source], "patchB": outlines[arrow.target], "shrinkA": 2, "shrinkB": 2}
+    ax.add_patch(FancyArrowPatch(start, end, **look, **ends))
     if arrow.text:
         along = end - start
         # A quadratic Bezier curve; its control point lies `bend` lengths to the right of the middle.

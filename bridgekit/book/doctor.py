@@ -6,41 +6,33 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from importlib import metadata
 
-from bridgekit import files
+from bridgekit import __version__, data, files
 from bridgekit.book import kernels, pages
+from bridgekit.book.records import version
 from bridgekit.errors import BridgekitError
 
 TOOLS = ("jupyter-book", "jupytext", "papermill", "snakemake", "sphinx-mathjax-offline", "nbval", "ruff")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 COMPILERS = ("g++", "clang++", "c++")
+NO_BROWSER = "none: the rendered-book test is skipped (Debian: apt-get install chromium)"
 
 
 def report() -> Iterator[tuple[str, str]]:
     """(what, finding) line by line; nothing in it is fatal."""
-    yield "bridgekit", f"{metadata_of('bridgekit')} in {pages.root()}"
+    yield "bridgekit", f"{__version__} in {pages.root()}"
     yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     yield from _torch()
     for name in TOOLS:
-        yield name, metadata_of(name)
-    yield from _data()
+        yield name, version(name) or "not installed"
+    yield "data root", _said(lambda: f"{data.data_root()} (BRIDGEKIT_DATA)")
+    for name in ("digits", "street", "mnist", "svhn", "cifar10"):
+        yield name, _said(lambda name=name: "present" if data.present(name) else "absent")
     yield "home folder", _said(files.home)
     yield "temporary folder", _said(kernels.temporary)
     yield "free disk", f"{shutil.disk_usage(pages.root()).free / 2**30:.1f} GiB in the repository"
-    yield (
-        "browser",
-        found(BROWSERS) or "none: the rendered-book test is skipped (Debian: apt-get install chromium)",
-    )
+    yield "browser", found(BROWSERS) or NO_BROWSER
     yield "C++ compiler", f"{_compiler()}; only tests/bench --compile wants one, training runs eager"
-
-
-def metadata_of(package: str) -> str:
-    """The version of an installed package."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def found(programs: tuple[str, ...]) -> str | None:
@@ -53,13 +45,12 @@ def _compiler() -> str:
     path = found(COMPILERS)
     if path is None:
         return "none"
-    name = os.path.basename(path)
+    name, asked = os.path.basename(path), {"capture_output": True, "text": True, "timeout": 20, "check": True}
     try:
-        asked = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=True)
+        said = subprocess.run([path, "--version"], **asked).stdout
     except (OSError, subprocess.SubprocessError):
         return f"found {name}, which does not run"
-    version = re.search(r"\d+(\.\d+)+", asked.stdout)
-    return f"found {name} {version.group()}" if version else f"found {name}"
+    return " ".join([f"found {name}", *re.findall(r"\d+(?:\.\d+)+", said)[:1]])
 
 
 def _torch() -> Iterator[tuple[str, str]]:
@@ -70,30 +61,18 @@ def _torch() -> Iterator[tuple[str, str]]:
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     mps = ["mps"] if torch.backends.mps.is_available() else []
     yield "devices", ", ".join(["cpu", *gpus, *mps]) + ("" if gpus or mps else f" ({_no_gpu(torch.version)})")
-    wanted = os.environ.get("BRIDGEKIT_THREADS") or "1"
-    yield "CPU threads", f"{_cores()} there; each page uses {wanted} (BRIDGEKIT_THREADS)"
+    # A batch system may have limited the cores that this process may use.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = _said(lambda: f"each page uses {kernels.threads()} (BRIDGEKIT_THREADS)")
+    yield "CPU threads", f"{cores} there; {threads}"
 
 
-def _cores() -> int:
-    """The cores that this process may use, which a batch system may have limited."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _no_gpu(version) -> str:
-    """Why torch, whose `torch.version` is given, sees no GPU."""
-    built = f"CUDA {version.cuda}" if version.cuda else f"ROCm {version.hip}" if version.hip else None
+def _no_gpu(torch) -> str:
+    """Why a torch of this version sees no GPU."""
+    built = f"CUDA {torch.cuda}" if torch.cuda else f"ROCm {torch.hip}" if torch.hip else ""
     return (
         f"no GPU: torch is built for {built} and finds none" if built else "this torch is built without GPUs"
     )
-
-
-def _data() -> Iterator[tuple[str, str]]:
-    """Which data sets are there, and where they are looked for."""
-    from bridgekit import data
-
-    yield "data root", _said(lambda: f"{data.data_root()} (BRIDGEKIT_DATA)")
-    for name in ("digits", "street", "mnist", "svhn", "cifar10"):
-        yield name, _said(lambda name=name: "present" if data.present(name) else "absent")
 
 
 def _said(what: Callable[[], object]) -> str:

@@ -3,6 +3,7 @@
 Knows nothing of pages, profiles or folders: `pages.run` does, and calls `execute`.
 """
 
+import contextlib
 import json
 import re
 import threading
@@ -15,17 +16,15 @@ from bridgekit import files
 from bridgekit.book import kernels
 from bridgekit.errors import BridgekitError
 
-PERISHABLE = (
-    "papermill",
-    "jupytext",
-    "execution",
-)  # metadata that holds paths and times, or pairs with a source
+# Metadata that holds paths and times, or pairs with a source.
+PERISHABLE = ("papermill", "jupytext", "execution")
+PROGRESS = "progress"  # in the folder of a run
 
 
 def execute(
     source: str,
     parameters: dict,
-    part: Path,
+    work: Path,
     failed: Path,
     cwd: Path,
     env: dict[str, str],
@@ -33,42 +32,38 @@ def execute(
 ):
     """Run the MyST page `source` with `parameters` in `cwd`; return the tidied notebook, nothing written.
 
-    Where a cell raises, `failed` takes the partly executed notebook (by way of `part`), where the kernel dies
-    or has run for `limit` seconds the cells that it reached, and a BridgekitError names the cell, the error
-    and that path.
+    Where a cell raises, or the kernel dies or has run for `limit` seconds, `failed` takes the cells that it
+    reached, and a BridgekitError names the cell, the error and that path. `work` is the run's own folder.
     """
     import jupytext
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
 
     notebook, reached = jupytext.reads(source, fmt="md:myst"), []
-    options = {"progress_bar": False, "start_timeout": 120, "iopub_timeout": 60}
+    options = {"progress_bar": False, "start_timeout": 120, "iopub_timeout": 60, "cwd": cwd}
     # Papermill's own way of keeping track, the whole notebook written twice a cell, is seconds a page.
     options |= {"request_save_on_cell_execute": False}
     options |= {"on_cell_start": lambda cell, cell_index: reached.append(cell)}
     failed.unlink(missing_ok=True)
     with kernels.started(cwd, env, limit) as kernel:
         try:
-            done = execute_notebook(notebook, part, parameters, km=kernel.manager, cwd=cwd, **options)
-            return tidy(done, str(cwd))
-        except PapermillExecutionError as error:
-            part.replace(failed)
-            raise BridgekitError(_story(error, failed)) from error
-        except RuntimeError as error:  # nbclient's DeadKernelError and jupyter_client's errors derive from it
-            how = _late(limit, reached, env) if kernel.late else _ended(kernel, error)
+            return tidy(execute_notebook(notebook, None, parameters, km=kernel.manager, **options), str(cwd))
+        except (
+            PapermillExecutionError,
+            RuntimeError,
+        ) as error:  # what is raised of dead kernels derives from it
+            if isinstance(error, PapermillExecutionError):
+                how = _story(error)
+            else:
+                how = _late(limit, reached, work / PROGRESS) if kernel.late else _ended(kernel, error)
             notebook.cells = reached
             raise BridgekitError(f"{how}\n  {_keep(notebook, failed)}") from error
-        except OSError as error:
-            if error.errno is None:  # nbclient's time-outs derive from it
-                raise
-            raise BridgekitError(f"{_outcome(reached)}: {files.why(error)}") from error
 
 
-def _story(error, failed: Path) -> str:
+def _story(error) -> str:
     """Where and why a page stopped, for a person."""
     said = error.evalue if error.ename == "BridgekitError" else f"{error.ename}: {error.evalue}".rstrip(": ")
-    where = f"cell In [{error.exec_count}], which begins `{_first(error.source)}`"
-    return f"{where}, failed:\n  {said}\n  partly executed notebook: {failed}"
+    return f"cell In [{error.exec_count}], which begins `{_first(error.source)}`, failed:\n  {said}"
 
 
 def _first(code: str) -> str:
@@ -84,16 +79,15 @@ def _ended(kernel: kernels.Kernel, error: RuntimeError) -> str:
     return f"the kernel did not finish: {how or error}"
 
 
-def _late(limit: float, reached: list, env: dict[str, str]) -> str:
+def _late(limit: float, reached: list, notes: Path) -> str:
     """What was running when the time was over, how far it was, and how to go on."""
     code = [cell for cell in reached if cell.cell_type == "code"]
     at = f"cell In [{len(code)}], which begins `{_first(code[-1].source)}`" if code else "the kernel's start"
-    note = last_note(Path(env["BRIDGEKIT_PROGRESS"])) if "BRIDGEKIT_PROGRESS" in env else None
+    note = last_note(notes)
     far = f" ({told(note)})" if note else ""
-    kept = ": it goes on from its last checkpoint" if "BRIDGEKIT_CHECKPOINTS" in env else ""
     return (
-        f"stopped after {clock(limit)}, its time limit, in {at}{far}. "
-        f"Start it again with a longer --limit, or with --limit none{kept}"
+        f"stopped after {clock(limit)}, its time limit, in {at}{far}. Start it again with a longer --limit, "
+        "or with --limit none: it goes on from its last checkpoint"
     )
 
 
@@ -107,13 +101,6 @@ def _keep(notebook, failed: Path) -> str:
         failed.unlink(missing_ok=True)
         return f"the partly executed notebook was lost: {files.why(error)}"
     return f"partly executed notebook: {failed}"
-
-
-def _outcome(reached: list) -> str:
-    """Of a notebook that could not be written: what its last cell came to."""
-    outputs = reached[-1].get("outputs", []) if reached else []
-    failure = next((f" ({o.ename}: {o.evalue})" for o in outputs if o.output_type == "error"), "")
-    return f"the executed notebook{failure} cannot be written"
 
 
 def tidy(notebook, root: str):
@@ -151,39 +138,28 @@ def seconds(text: str) -> float | None:
     return length
 
 
-def line(page: str, note: dict) -> str:
-    """One progress note of loop.fit as `page · what · 1200/2000 · 0:31 left`."""
-    return f"{page} · {told(note)}"
-
-
 def told(note: dict) -> str:
-    """One progress note as `what · 1200/2000 · 0:31 left`."""
+    """One note of `progress`: what was said, or `what · 1200/2000 · 0:31 left`."""
+    if "said" in note:
+        return note["said"]
     left = note.get("left")
     end = "" if left is None else f" · {clock(left)} left"
     return f"{note['what']} · {note['done']}/{note['of']}{end}"
 
 
 def last_note(file: Path) -> dict | None:
-    """The last whole progress note in `file`."""
+    """How far the run was, by the last whole note in `file`."""
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return next(filter(None, map(_note, reversed(lines))), None)
+    return next((note for note in map(_note, reversed(lines)) if "done" in note), None)
 
 
-def _note(text: str) -> dict | None:
-    """A progress note; None for a line that a full disk or a kill has cut."""
-    try:
+def _note(text: str) -> dict:
+    """One note; an empty one for a line that a full disk or a kill has cut."""
+    with contextlib.suppress(ValueError):
         note = json.loads(text)
-    except ValueError:
-        return None
-    return note if isinstance(note, dict) and note.keys() >= {"what", "done", "of"} else None
-
-
-def _said(text: str) -> str | None:
-    """What `progress.say` was given; None for another note."""
-    try:
-        return json.loads(text).get("said") if '"said"' in text else None
-    except (ValueError, AttributeError):
-        return None
+        if isinstance(note, dict) and ("said" in note or note.keys() >= {"what", "done", "of"}):
+            return note
+    return {}
 
 
 @contextmanager
@@ -194,26 +170,24 @@ def watched(
 
     What `progress.say` was given is told at once, on a line of its own.
     """
-    stop = threading.Event()
+    stop, (begin, wipe, end) = threading.Event(), ("\r", "\x1b[K", "") if live else ("", "", "\n")
     file.touch()
 
     def watch() -> None:
-        before, tail, last = time.monotonic(), "", None
+        before, tail, last = time.monotonic(), "", {}
         with file.open(encoding="utf-8") as notes:
             while not stop.wait(0.2):
-                *whole, tail = (tail + notes.read()).split(
-                    "\n"
-                )  # what follows the last newline is half-written
-                for said in filter(None, map(_said, whole)):
-                    tell(f"\r{page} · {said}\x1b[K\n" if live else f"{page} · {said}\n")
-                last = whole[-1] if whole else last
+                # What follows the last newline is half-written.
+                *whole, tail = (tail + notes.read()).split("\n")
+                for note in map(_note, whole):
+                    if "said" in note:
+                        tell(f"{begin}{page} · {told(note)}{wipe}\n")
+                    last = note if "done" in note else last
                 if last and (live or time.monotonic() - before >= every):
-                    note, last = _note(last), None
-                    if note:
-                        tell(f"\r{line(page, note)}\x1b[K" if live else f"{line(page, note)}\n")
-                        before = time.monotonic()
+                    tell(f"{begin}{page} · {told(last)}{wipe}{end}")
+                    before, last = time.monotonic(), {}
         if live:
-            tell("\r\x1b[K")
+            tell(f"{begin}{wipe}")
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

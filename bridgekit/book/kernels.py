@@ -5,14 +5,13 @@ no IPython start-up files, and is dead when the block ends, however it ends. Wha
 folder goes with it; of a killed run the next one sweeps it away.
 """
 
-import contextlib
 import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +49,7 @@ class Kernel:
 
 
 @contextmanager
-def started(cwd: Path, env: dict[str, str], limit: float | None = None) -> Iterator[Kernel]:
+def started(cwd: Path, env: Mapping[str, str], limit: float | None = None) -> Iterator[Kernel]:
     """A kernel in `cwd`, stopped after `limit` seconds. Raises BridgekitError where it cannot start."""
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import KernelManager
@@ -62,7 +61,8 @@ def started(cwd: Path, env: dict[str, str], limit: float | None = None) -> Itera
             argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
             return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
-    with _folders() as (folder, sockets):
+    with ExitStack() as ending:
+        folder, sockets = ending.enter_context(_folders())
         manager = KernelManager(
             kernel_name="python3",
             kernel_spec_manager=ThisInterpreter(),
@@ -70,30 +70,24 @@ def started(cwd: Path, env: dict[str, str], limit: float | None = None) -> Itera
             connection_file=f"{sockets}/k.json",
             client_class="jupyter_client.asynchronous.AsyncKernelClient",
         )
-        timer = None
+        ending.callback(manager.cleanup_resources)
+        ending.callback(lambda: manager.has_kernel and manager.shutdown_kernel(now=True))
         try:
-            try:
-                manager.start_kernel(cwd=str(cwd), env={**os.environ, **_habits(folder), **env})
-            except OSError as error:
-                raise BridgekitError(f"the kernel could not be started: {files.why(error, '')}") from error
-            kernel = Kernel(manager, manager.provisioner.process)
-            if limit is not None:
-                timer = threading.Timer(limit, kernel.stop)
-                timer.daemon = True
-                timer.start()
-            yield kernel
-        finally:
-            if timer:
-                timer.cancel()
-            if manager.has_kernel:
-                manager.shutdown_kernel(now=True)
-            manager.cleanup_resources()
+            manager.start_kernel(cwd=str(cwd), env={**os.environ, **_habits(folder), **env})
+        except OSError as error:
+            raise BridgekitError(f"the kernel could not be started: {files.why(error, '')}") from error
+        kernel = Kernel(manager, manager.provisioner.process)
+        timer = threading.Timer(limit or threading.TIMEOUT_MAX, kernel.stop)
+        timer.daemon = True
+        timer.start()
+        ending.callback(timer.cancel)
+        yield kernel
 
 
 @contextmanager
 def _folders() -> Iterator[tuple[Path, Path]]:
     """The kernel's temporary folder, and the folder of its sockets: the same one if its name is short."""
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         with files.writing("into the temporary folder", WAY_OUT):
             place = temporary()
             sockets = folder = stack.enter_context(files.workshop(place, PREFIX))
@@ -125,14 +119,26 @@ def _shorter(place: Path) -> Path:
     )
 
 
+def threads() -> int:
+    """$BRIDGEKIT_THREADS, one unless set: results differ in the fifth digit between one thread and two."""
+    text = os.environ.get("BRIDGEKIT_THREADS") or "1"
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise BridgekitError(f"BRIDGEKIT_THREADS must be a whole number from 1 up, not '{text}'")
+    return int(text)
+
+
 def _habits(folder: Path) -> dict[str, str]:
     """What every kernel gets: this very package, the inline backend, nothing of the user's own settings."""
-    package = str(Path(__file__).resolve().parents[2])
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     home = files.expanded("~")  # Jupyter wants one; Matplotlib, one that it can write, or it complains
-    fonts = {} if os.access(home, os.W_OK) else {"MPLCONFIGDIR": f"{folder}/matplotlib"}
-    return fonts | {
-        "PYTHONPATH": os.pathsep.join(paths),
+    habits = {} if os.access(home, os.W_OK) else {"MPLCONFIGDIR": f"{folder}/matplotlib"}
+    if data := os.environ.get("BRIDGEKIT_DATA"):
+        habits["BRIDGEKIT_DATA"] = str(files.expanded(data).resolve())  # the kernel runs elsewhere
+    habits |= {f"{library}_NUM_THREADS": str(threads()) for library in ("OMP", "MKL", "OPENBLAS")}
+    # Otherwise glibc gives memory back and asks for it again in every step: a fifth of the training time.
+    habits |= {f"MALLOC_{name}_THRESHOLD_": str(2**30) for name in ("MMAP", "TRIM")}
+    package = str(Path(__file__).resolve().parents[2])
+    return habits | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
         "PYTHONUTF8": "1",  # whatever the terminal can show
         "IPYTHONDIR": f"{folder}/ipython",
         "TMPDIR": str(folder),

@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bridgekit import closure
-from bridgekit.book import pages, sums
-from bridgekit.book.parameters import cells
-from bridgekit.book.yaml_reader import read_yaml
+from bridgekit.book import criteria, pages, sums
+from bridgekit.book.records import COMMITTED
 from bridgekit.data import folders
-
-READERS = ("scoreboard",)  # pages that show the whole ledger and every page's reference record
 
 
 def checkpoints(home: Path, profile: str, page: str, parameters: Mapping[str, object]) -> Path:
@@ -23,44 +20,36 @@ def checkpoints(home: Path, profile: str, page: str, parameters: Mapping[str, ob
     return home / "_build" / "checkpoints" / profile / page / mark
 
 
+def reads_ledger(page: str) -> bool:
+    """Whether a page shows the whole ledger, and with it every page's reference record."""
+    return "bridgekit.book.claims" in pages.find(page).imports
+
+
 def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> str:
     """What the executed page depends on: its source, its parameters, the images of folders among these
     (other data sets are their names), the library modules it imports directly or through others, its claims,
     and the committed results that it shows."""
-    home, text = pages.root(), pages.source(page)
-    code = "\n".join(code for _, code in cells(text))
-    library = closure.tree(closure.modules(code).values(), closure.PACKAGE)
-    values = pages.resolve(page, profile, overrides)
-    images = folders.contents(values.values())
-    return closure.digest(text, values, images, library, _claims(home, page), _shown(home, page, profile))
+    home, own, values = pages.root(), pages.find(page), pages.resolve(page, profile, overrides)
+    images, claims = folders.contents(values.values()), criteria.of_page(home, page)
+    shown = _made_before(home, page) if profile == pages.PAPER else _shown(home, page, bool(claims))
+    return closure.digest(own.source, values, images, closure.library(own.code), claims, shown)
 
 
-def _claims(home: Path, page: str) -> list:
-    """The ledger's entries that the page decides: its record holds their criteria's hashes."""
-    ledger = home / "claims.yml"
-    entries = read_yaml(ledger.read_text(encoding="utf-8"), "claims.yml") if ledger.is_file() else []
-    entries = [entry for entry in entries or [] if isinstance(entry, dict)]
-    return [
-        each for each in entries if page in (each.get("page"), (each.get("superseded") or {}).get("page"))
-    ]
+def _made_before(home: Path, page: str) -> list:
+    """What a reference run shows: for the committed results stand the keys of the pages that make them."""
+    if not reads_ledger(page):
+        return []
+    makers = [key(other, pages.PAPER) for other in pages.names() if not reads_ledger(other)]
+    return [makers, closure.tree([home / "claims.yml"], home)]
 
 
-def _shown(home: Path, page: str, profile: str) -> list:
-    """The ledger and the committed results that the page shows, by content; at profile `paper` pages make
-    these results, so the pages' keys stand for them."""
-    ledger = [home / "claims.yml"] if page in READERS else []
-    if profile == "paper":
-        makers = (
-            [key(other, profile) for other in pages.names() if other not in READERS]
-            if page in READERS
-            else []
-        )
-        return [makers, closure.tree(ledger, home)]
-    runs = [
-        run for kind in ("paper", "repeated") for run in home.glob(f"figures/{kind}/*") if page in READERS
-    ]
-    records = [run / name for run in runs for name in ("record.json", sums.NAME)]
-    if page in READERS or _claims(home, page):
-        records += home.glob("figures/earlier/*.json")  # what stood before stands beside the verdict
-    own = [file for kind in ("paper", "repeated") for file in (home / "figures" / kind / page).glob("*")]
-    return closure.tree({*ledger, *records, *own}, home)
+def _shown(home: Path, page: str, decides: bool) -> list:
+    """The ledger and the committed results that the page shows, by content."""
+    everything = reads_ledger(page)
+    names = [f"figures/{kind}/{page}/*" for kind in COMMITTED]
+    if everything:
+        names += [f"figures/{kind}/*/{name}" for kind in COMMITTED for name in ("record.json", sums.NAME)]
+        names += ["claims.yml"]
+    if everything or decides:
+        names += ["figures/earlier/*.json"]  # what stood before stands beside the verdict
+    return closure.tree({file for name in names for file in home.glob(name)}, home)

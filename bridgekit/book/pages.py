@@ -4,36 +4,102 @@ A page is `book/<name>.md`, MyST-Markdown with a jupytext header, whose `paramet
 the profile `quick`. `profiles/<profile>.yaml` maps pages to other values.
 """
 
-import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
-from bridgekit import closure
+from bridgekit import closure, spec
 from bridgekit.book import execution
-from bridgekit.book.parameters import Parameter, declared_in
+from bridgekit.book.parameters import Parameter, cells, declared_in
 from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.data import folders
 from bridgekit.errors import BridgekitError, nearest
 
 LIMIT = "limit"  # in a profile, beside its pages: how long one of them may take
+PAPER = "paper"  # the profile of the reference runs
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page as it is written; what stands in it is read when it is first asked for, and once."""
+
+    name: str
+    source: str
+
+    @cached_property
+    def header(self) -> Mapping:
+        """Its YAML header."""
+        head = self.source.split("\n---", 1)[0][3:] if self.source.startswith("---") else ""
+        return read_yaml(head, f"the header of {self.name}.md") or {}
+
+    @property
+    def title(self) -> str:
+        """Its first heading."""
+        found = re.search(r"^# +(.+?) *$", self.source, re.MULTILINE)
+        return found[1] if found else self.name
+
+    @cached_property
+    def code(self) -> str:
+        """The code of all its cells."""
+        return "\n".join(code for _, code in cells(self.source))
+
+    @cached_property
+    def imports(self) -> frozenset[str]:
+        """The library's modules that it imports itself."""
+        return closure.imported(self.code, "", closure.PACKAGE)
+
+    @cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters that it declares, with their types and defaults."""
+        return declared_in(self.source, self.name)
+
+    def fit(self, values: Mapping[str, object], where: str = "") -> dict[str, object]:
+        """`values` checked against its declarations; a text stays text (see `parse` for --set)."""
+        with named(self.name, where):
+            return {name: self._parameter(name).fit(value) for name, value in values.items()}
+
+    def parse(self, settings: list[str]) -> dict[str, object]:
+        """`["seed=1", "alphas=[0.1, 0.9]"]` as values of its parameters."""
+        values = {}
+        for name, sign, text in (setting.partition("=") for setting in settings):
+            if not sign:
+                raise BridgekitError(f"--set wants name=value, not '{name}'")
+            if name in values:
+                raise BridgekitError(f"--set gives '{name}' twice: leave one")
+            with named(self.name):
+                values[name] = self._parameter(name).parse(text)
+        return values
+
+    def _parameter(self, name: str) -> Parameter:
+        if name not in self.parameters:
+            raise BridgekitError(f"there is no parameter '{name}': {nearest(name, self.parameters)}")
+        return self.parameters[name]
+
+
+def load(path: Path) -> Page | None:
+    """The page at `path`, the same object for the same content; None where there is none."""
+    return _page(path.stem, closure.text(path)) if path.is_file() else None
+
+
+_page = cache(Page)
 
 
 def root() -> Path:
-    """The repository: $BRIDGEKIT_ROOT, else the nearest book at or above here, else the package's own.
+    """The repository: the one that this run was told, else the nearest book at or above here, else the
+    package's own.
 
     Book means book/_toc.yml with profiles/ beside it: other people's Jupyter Books have no profiles.
     """
-    given = os.environ.get("BRIDGEKIT_ROOT")
-    here = Path.cwd()
-    places = [Path(given)] if given else [here, *here.parents, closure.PACKAGE.parent]
-    for place in places:
+    here, given = Path.cwd(), spec.told("root")
+    for place in [Path(given)] if given else [here, *here.parents, closure.PACKAGE.parent]:
         if (place / "book" / "_toc.yml").is_file() and (place / "profiles").is_dir():
             return place.resolve()
-    where = f"$BRIDGEKIT_ROOT ({given})" if given else "this folder or one above it"
     raise BridgekitError(
-        f"no book/_toc.yml with profiles/ beside it in {where}: go to the repository, or set BRIDGEKIT_ROOT"
-        " to it"
+        f"no book/_toc.yml with profiles/ beside it in {given or 'this folder or one above it'}: go to the "
+        "repository"
     )
 
 
@@ -43,45 +109,40 @@ def contents() -> list[str]:
     def files(entry: object) -> Iterator[str]:
         if isinstance(entry, dict):
             yield from (entry[k] for k in ("root", "file") if k in entry)
-            for value in entry.values():
-                yield from files(value)
-        elif isinstance(entry, list):
-            for each in entry:
-                yield from files(each)
+        for each in entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else ():
+            yield from files(each)
 
-    toc = root() / "book" / "_toc.yml"
-    return list(files(read_yaml(toc.read_text(encoding="utf-8"), str(toc))))
+    return list(files(_yaml("book/_toc.yml")))
+
+
+def _yaml(name: str) -> object:
+    """What a YAML file of the repository holds."""
+    return read_yaml(closure.text(root() / name), name)
+
+
+def executed() -> dict[str, Page]:
+    """The pages that are executed (their header names a kernel), by name, in the book's order."""
+    book = root() / "book"
+    found = {name: load(book / f"{name}.md") for name in contents()}
+    return {name: page for name, page in found.items() if page and "kernelspec" in page.header}
 
 
 def names() -> list[str]:
-    """The pages that are executed (their header names a kernel), in the book's order."""
-    paths = {name: root() / "book" / f"{name}.md" for name in contents()}
-    return [name for name, path in paths.items() if path.is_file() and "kernelspec" in _header(path)]
+    """The names of the pages that are executed, in the book's order."""
+    return list(executed())
 
 
-def _header(path: Path) -> Mapping:
-    """The YAML header of a MyST page."""
-    text = path.read_text(encoding="utf-8")
-    head = text.split("\n---", 1)[0][3:] if text.startswith("---") else ""
-    return read_yaml(head, str(path)) or {}
-
-
-def title(page: str) -> str:
-    """A page's first heading."""
-    lines = source(page).splitlines()
-    return next((line[2:].strip() for line in lines if line.startswith("# ")), page)
-
-
-def source(page: str) -> str:
-    """The Markdown of an executed page."""
-    if page not in names():
-        raise BridgekitError(f"there is no page '{page}': {nearest(page, names())}")
-    return (root() / "book" / f"{page}.md").read_text(encoding="utf-8")
+def find(page: str) -> Page:
+    """An executed page."""
+    known = executed()
+    if page not in known:
+        raise BridgekitError(f"there is no page '{page}': {nearest(page, known)}")
+    return known[page]
 
 
 def declared(page: str) -> dict[str, Parameter]:
     """The page's parameters, with their types and defaults, from its parameters cell."""
-    return declared_in(source(page), page)
+    return find(page).parameters
 
 
 def profiles() -> list[str]:
@@ -89,52 +150,35 @@ def profiles() -> list[str]:
     return sorted(path.stem for path in (root() / "profiles").glob("*.yaml"))
 
 
-def profile_of(page: str, profile: str) -> dict[str, object]:
-    """What profiles/<profile>.yaml says of the page; every page and parameter it names must be there."""
+def _entries(profile: str) -> Mapping:
+    """What profiles/<profile>.yaml holds."""
     if profile not in profiles():
         raise BridgekitError(f"there is no profile '{profile}': {nearest(profile, profiles())}")
     name = f"profiles/{profile}.yaml"
-    known, entries = names(), read_yaml(_text(root() / name), name) or {}
+    entries = _yaml(name) or {}
     if not isinstance(entries, dict):
         raise BridgekitError(f"{name} must hold pages with their parameters below, not '{entries}'")
+    return entries
+
+
+def profile_of(page: str, profile: str) -> dict[str, object]:
+    """What profiles/<profile>.yaml says of the page; every page and parameter it names must be there."""
+    known, entries, name = executed(), _entries(profile), f"profiles/{profile}.yaml"
     for other, values in entries.items():
-        if other == LIMIT:
-            continue
-        if other not in known:
-            raise BridgekitError(
-                f"{name} has settings for '{other}', which is no page: {nearest(other, known)}"
-            )
-        if not isinstance(values or {}, dict):
+        if other != LIMIT and other not in known:
+            hint = nearest(other, known)
+            raise BridgekitError(f"{name} has settings for '{other}', which is no page: {hint}")
+        if other != LIMIT and not isinstance(values or {}, dict):
             raise BridgekitError(f"{name}: '{other}' must hold lines `parameter: value`, not '{values}'")
-    return fitted(page, entries.get(page) or {}, f"{name}: ")
+    return find(page).fit(entries.get(page) or {}, f"{name}: ")
 
 
 def limit(profile: str, given: str | None = None, custom: bool = False) -> float | None:
     """How many seconds a page may take: what was `given`, else, without `custom` values, what the profile
     says; None for no limit."""
-    if given is None and not custom and profile in profiles():
-        name = f"profiles/{profile}.yaml"
-        entries = read_yaml(_text(root() / name), name)
-        given = entries.get(LIMIT) if isinstance(entries, dict) else None
+    if given is None and not custom:
+        given = _entries(profile).get(LIMIT)
     return None if given is None else execution.seconds(str(given))
-
-
-def _text(path: Path) -> str:
-    """A file that a person writes."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise BridgekitError(f"{path.name} is not UTF-8 text ({error}): save it as UTF-8") from error
-
-
-def fitted(page: str, values: Mapping[str, object], where: str = "") -> dict[str, object]:
-    """`values` checked against the page's declarations; a text stays text (see `resolve` for --set)."""
-    known = declared(page)
-    for name in values:
-        if name not in known:
-            raise BridgekitError(f"{where}page '{page}' has no parameter '{name}': {nearest(name, known)}")
-    with named(page, where):
-        return {name: known[name].fit(value) for name, value in values.items()}
 
 
 def resolve(
@@ -146,24 +190,8 @@ def resolve(
     from the working directory, in pages and profiles from the repository, and then under the data root.
     """
     own = {name: p.default for name, p in declared(page).items()} | profile_of(page, profile)
-    given = fitted(page, overrides or {})
+    given = find(page).fit(overrides or {})
     return folders.anchored(own, root()) | folders.anchored(given, Path.cwd())
-
-
-def parse(page: str, settings: list[str]) -> dict[str, object]:
-    """`["seed=1", "alphas=[0.1, 0.9]"]` as values of the page's parameters."""
-    known, values = declared(page), {}
-    for setting in settings:
-        name, sign, text = setting.partition("=")
-        if not sign:
-            raise BridgekitError(f"--set wants name=value, not '{setting}'")
-        if name not in known:
-            raise BridgekitError(f"page '{page}' has no parameter '{name}': {nearest(name, known)}")
-        if name in values:
-            raise BridgekitError(f"--set gives '{name}' twice: leave one")
-        with named(page):
-            values[name] = known[name].parse(text)
-    return values
 
 
 @contextmanager
@@ -173,11 +201,3 @@ def named(page: str, where: str = "") -> Iterator[None]:
         yield
     except BridgekitError as error:
         raise BridgekitError(f"{where}page '{page}': {error}") from error
-
-
-def threads() -> int:
-    """$BRIDGEKIT_THREADS, one unless set: results differ in the fifth digit between one thread and two."""
-    text = os.environ.get("BRIDGEKIT_THREADS") or "1"
-    if not (text.isascii() and text.isdigit()) or int(text) < 1:
-        raise BridgekitError(f"BRIDGEKIT_THREADS must be a whole number from 1 up, not '{text}'")
-    return int(text)

@@ -117,13 +117,36 @@ def declared_in(source: str, page: str) -> dict[str, Parameter]:
 
 
 def _parameters(code: str, page: str) -> Iterator[Parameter]:
-    """The parameters of a cell, each with the comments on its lines."""
-    statements = _statements(code, page)
+    """The parameters of a cell, each with the comments on its lines; nothing else may stand there."""
+    try:
+        body = ast.parse(code).body
+    except SyntaxError as error:
+        raise BridgekitError(f"{page}: the parameters cell does not parse: {error}") from error
     tokens = tokenize.generate_tokens(io.StringIO(code).readline)
     comments = {t.start[0]: t.string.lstrip("#").strip() for t in tokens if t.type == tokenize.COMMENT}
-    for line in statements:
-        lines = range(line.lineno, line.end_lineno + 1)
-        yield _read(line, " ".join(comments[n] for n in lines if n in comments))
+    for line in body:
+        if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.value):
+            raise BridgekitError(
+                f"{page}: '{ast.unparse(line)}' in the parameters cell is not of the form `seed: int = 0`"
+            )
+        own = [comments[n] for n in range(line.lineno, line.end_lineno + 1) if n in comments]
+        yield _read(line, " ".join(own))
+
+
+def _read(line: ast.AnnAssign, comment: str) -> Parameter:
+    """One statement of a parameters cell: its default is a literal of its own type and in its own range."""
+    name, kind = line.target.id, ast.unparse(line.annotation)
+    head, _, rest = comment.partition(";")
+    try:
+        allowed = ranges.read(head.strip(), f"parameter '{name}': ")
+        words = rest.strip() if allowed.text else comment
+        parameter = Parameter(name, kind, ast.literal_eval(line.value), allowed, words)
+        return replace(parameter, default=parameter.fit(parameter.default))
+    except ValueError:
+        raise BridgekitError(
+            f"parameter '{name}': write a literal of type int, float, bool, str, a union of these or "
+            f"list[...], not `{ast.unparse(line)}`"
+        ) from None
 
 
 def injected(namespace: Mapping[str, object]) -> list[str]:
@@ -135,36 +158,3 @@ def injected(namespace: Mapping[str, object]) -> list[str]:
     ran = [cell for cell in namespace.get("In", ()) if cell.startswith("# Parameters\n")]
     found = [name for cell in ran for name in re.findall(r"^(\w+) = ", cell, re.MULTILINE)]
     return [name for name in found if not name.startswith("PAPERMILL_")]
-
-
-def _statements(code: str, page: str) -> list[ast.AnnAssign]:
-    """The annotated assignments of a parameters cell, and nothing else."""
-    try:
-        body = ast.parse(code).body
-    except SyntaxError as error:
-        raise BridgekitError(f"{page}: the parameters cell does not parse: {error}") from error
-    for line in body:
-        if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.value):
-            raise BridgekitError(
-                f"{page}: '{ast.unparse(line)}' in the parameters cell is not of the form `seed: int = 0`"
-            )
-    return body
-
-
-def _read(line: ast.AnnAssign, comment: str) -> Parameter:
-    """One statement of a parameters cell: its default is a literal of its own type and in its own range."""
-    name, kind = line.target.id, ast.unparse(line.annotation)
-    head, _, rest = comment.partition(";")
-    try:
-        allowed = ranges.read(head.strip())
-    except BridgekitError as error:
-        raise BridgekitError(f"parameter '{name}': {error}") from error
-    words = rest.strip() if allowed.text else comment
-    try:
-        parameter = Parameter(name, kind, ast.literal_eval(line.value), allowed, words)
-        return replace(parameter, default=parameter.fit(parameter.default))
-    except ValueError:
-        raise BridgekitError(
-            f"parameter '{name}': write a literal of type int, float, bool, str, a union of these or "
-            f"list[...], not `{ast.unparse(line)}`"
-        ) from None

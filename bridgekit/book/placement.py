@@ -1,10 +1,11 @@
 """How results take their place, and how what a kill interrupted is put right.
 
-A run works in a folder of its own (`workshop`) and hands its files to `put`. They are written whole into
-`<folder>/.placing`, then a journal that names them: from that moment they are the result. Then they are moved
-into place one by one, the record after the figures, the notebook last. Whatever was killed before the journal
-is dropped, and whatever was killed after it is completed, by the next run and by `recover`, which the command
-line, the Snakefile and the ledger call. Only what the page's own earlier record lists is replaced or removed.
+A run works in a folder of its own (`workshop`) and hands its files to `Place.put`. They are written whole
+into `<folder>/.placing/writing`, which is then renamed to `ready`: from that moment they are the result. Then
+they are moved into place one by one, the record after the figures, the notebook last. Whatever was killed
+before the renaming is dropped, and whatever was killed after it is completed, by the next run and by
+`recover`, which the command line, the Snakefile and the ledger call. Only what the page's own earlier run has
+left is replaced or removed.
 """
 
 import contextlib
@@ -14,177 +15,148 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from bridgekit import files
+from bridgekit import files, spec
 from bridgekit.book import sums
 from bridgekit.book.records import read_record
 from bridgekit.errors import BridgekitError
 
-PLACING = ".placing"
-JOURNAL = "journal.json"
+PLACING, WRITING, READY, GONE = ".placing", "writing", "ready", ".gone"
 MINUTE = 60.0  # far more than placing takes
-ANOTHER = "choose another folder with --out (where plain papermill runs the page: with BRIDGEKIT_OUT)"
+ANOTHER = (
+    f"Choose another folder with --out (where plain papermill runs the page: name in {spec.NAME} a file that "
+    'holds {"out": "FOLDER"})'
+)
 
 
 @contextmanager
 def workshop(home: Path) -> Iterator[Path]:
     """A folder for this process alone under _build/work, gone afterwards; those of killed ones go first."""
     with contextlib.ExitStack() as stack:
-        try:
-            with files.room(home / "_build"):
-                work = stack.enter_context(files.workshop(home / "_build" / "work"))
-        except OSError as error:
-            raise BridgekitError(f"cannot work in {home / '_build'} ({error}): make it writable") from error
+        with files.writing(home / "_build"):
+            work = stack.enter_context(files.workshop(home / "_build" / "work"))
         yield work
 
 
-def check(folder: Path, page: str, home: Path, also: tuple[str, ...] = ()) -> None:
-    """Raise BridgekitError, before anything runs, where `put` could not put results of `page` into `folder`.
+@dataclass(frozen=True)
+class Place:
+    """Where results of a page go: `folder`, in the repository `home` or anywhere else."""
 
-    `also` names files that will be among them beside the record.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise BridgekitError(f"{folder} is a file: --out names a folder")
-    place = next(each for each in (folder, *folder.parents) if os.path.exists(each))
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        why = "read-only" if place.is_dir() else "a file"
-        raise BridgekitError(f"cannot write results to {folder} ({place} is {why}): {ANOTHER}")
-    if (folder / PLACING).exists():
-        with _writing(folder), _alone(folder, home):
-            pass
-    if not _own(folder, page, home) and folder.is_dir():
-        _check_foreign(folder, page, also)
+    folder: Path
+    page: str
+    home: Path
 
+    @property
+    def own(self) -> bool:
+        """Whether this is figures/<profile>/<page>, where same names are the page's, whatever says so."""
+        return self.folder == (self.home / "figures").resolve() / self.folder.parent.name / self.page
 
-def _check_foreign(folder: Path, page: str, also: tuple[str, ...]) -> None:
-    """Raise BridgekitError where a folder that a person named holds what is not the page's."""
-    listed = _listed(folder, page)
-    if not listed and any(not path.name.startswith(".") for path in folder.iterdir()):
-        other = None
+    @property
+    def notebooks(self) -> Path:
+        """The folder for the notebook: beside the results, but for those in the page's own place."""
+        kind = self.folder.parent.name
+        return self.home / "_build" / "notebooks" / kind if self.own else self.folder
+
+    def check(self, also: tuple[str, ...] = ()) -> None:
+        """Raise BridgekitError, before anything runs, where `put` could not put results here.
+
+        `also` names files that will be among them beside the record.
+        """
+        place = next(each for each in (self.folder, *self.folder.parents) if os.path.exists(each))
+        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            why = "read-only" if place.is_dir() else "a file"
+            raise BridgekitError(f"cannot write results to {self.folder} ({place} is {why}). {ANOTHER}")
+        if (self.folder / PLACING).exists():
+            with self._alone():
+                pass
+        if not self.own and self.folder.is_dir():
+            self._check_foreign(also)
+
+    def _check_foreign(self, also: tuple[str, ...]) -> None:
+        """Raise BridgekitError where a folder that a person named holds what is not the page's."""
+        folder, listed = self.folder, self._listed()
+        if not listed and any(not path.name.startswith(".") for path in folder.iterdir()):
+            what = f"other things than results of page '{self.page}'"
+            with contextlib.suppress(BridgekitError):
+                what = f"the results of page '{read_record(folder / 'record.json')['page']}'"
+            raise BridgekitError(f"{folder} holds {what}: each page wants a folder of its own. {ANOTHER}")
+        for name in also:
+            if os.path.lexists(folder / name) and name not in listed:
+                raise BridgekitError(
+                    f"{folder / name} is not of a run of page '{self.page}', and stays. {ANOTHER}"
+                )
+
+    def _listed(self) -> set[str]:
+        """The files of the page's own earlier run: what its sums list, and its notebook."""
         with contextlib.suppress(BridgekitError):
-            other = read_record(folder / "record.json")["page"]
-        what = f"the results of page '{other}'" if other else f"other things than results of page '{page}'"
-        raise BridgekitError(f"{folder} holds {what}: each page wants a folder of its own; {ANOTHER}")
-    for name in also:
-        if os.path.lexists(folder / name) and name not in listed:
-            raise BridgekitError(f"{folder / name} is not of a run of page '{page}', and stays: {ANOTHER}")
+            if self.own or read_record(self.folder / "record.json")["page"] == self.page:
+                notebook = {f"{self.page}.ipynb"} if self._made() else set()
+                return {*sums.listed(self.folder), sums.NAME} | notebook
+        return set()
 
-
-def _own(folder: Path, page: str, home: Path) -> bool:
-    """Whether this is figures/<profile>/<page>, where same names are the page's whatever the record says."""
-    return folder.name == page and folder.parent.parent == (home / "figures").resolve()
-
-
-def _listed(folder: Path, page: str, own: bool = False) -> set[str]:
-    """The files of the page's own earlier run in `folder`: its record, what that lists, its notebook.
-
-    In the page's `own` place, what the sums list where the record is damaged.
-    """
-    with contextlib.suppress(BridgekitError):
-        record = read_record(folder / "record.json")
-        if record["page"] == page:
-            entries = [entry for entry in record["figures"].values() if isinstance(entry, dict)]
-            names = {str(name) for entry in entries for name in entry.get("files", [])}
-            notebook = {f"{page}.ipynb"} if _made(folder / f"{page}.ipynb", page) else set()
-            return names | {"record.json", sums.NAME} | notebook
-    with contextlib.suppress(BridgekitError):
-        return {*sums.listed(folder), sums.NAME} if own else set()
-    return set()
-
-
-def _made(notebook: Path, page: str) -> bool:
-    """Whether `pages.run` made this notebook, from this page."""
-    try:
-        return json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["bridgekit"]["page"] == page
-    except (OSError, ValueError, KeyError, TypeError):
+    def _made(self) -> bool:
+        """Whether `make.run` made the notebook that lies here, from this page."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            content = json.loads((self.folder / f"{self.page}.ipynb").read_text(encoding="utf-8"))
+            return content["metadata"]["bridgekit"]["page"] == self.page
         return False
 
+    def put(self, new: Mapping[str, bytes]) -> None:
+        """Put a run's files, {name: content} with a record among them, here: all of them, or none.
 
-def put(new: Mapping[str, bytes], folder: Path, page: str, home: Path, notebooks: Path | None = None) -> None:
-    """Put a run's files, {name: content} with a record among them, into `folder`: all of them, or none.
+        Raises BridgekitError where they cannot be written, and where a foreign file has the name of a new
+        one: it stays, and the results lie in a new folder beside it, which the message names.
+        """
+        with self._alone() as stage:
+            listed = self._listed()
+            foreign = [self.folder / name for name in new if self._in_the_way(name, listed)]
+            if not foreign:
+                self._commit(stage, new, listed - set(new))
+        if foreign:
+            beside = (self.folder / f"{self.page}-results-{n}" for n in range(1, 1000))
+            aside = next(folder for folder in beside if not os.path.lexists(folder))
+            Place(aside, self.page, self.home).put(new)
+            raise BridgekitError(f"{foreign[0]} is foreign, and stays: the results are in {aside}")
 
-    A notebook among them goes to `notebooks` where that is given: home's folder for the same profile. Raises
-    BridgekitError where they cannot be written, and where a foreign file has the name of a new one: it stays,
-    and the results lie in a new folder beside it, which the message names.
-    """
-    with _writing(folder), _alone(folder, home) as stage:
-        own = _own(folder, page, home)
-        listed = _listed(folder, page, own)
-        kept = None if own else listed
-        foreign = [name for name in new if _in_the_way(folder / name, kept)]
-        if not foreign:
-            _commit(stage, new, listed - set(new), notebooks is not None, home)
-    if foreign:
-        aside = next(x for n in range(1, 1000) if not os.path.lexists(x := folder / f"{page}-results-{n}"))
-        put(new, aside, page, home)
-        raise BridgekitError(f"{folder / foreign[0]} is foreign, and stays: the results are in {aside}")
+    def _in_the_way(self, name: str, listed: set[str]) -> bool:
+        """Whether a new file may not take this name."""
+        there = self.folder / name
+        return there.is_dir() or (not self.own and name not in listed and os.path.lexists(there))
 
+    @contextmanager
+    def _alone(self) -> Iterator[Path]:
+        """The stage, for this process alone; what a killed one left there has been put right."""
+        stage = self.folder / PLACING
+        with files.writing(f"results to {self.folder}", ANOTHER), files.locked(stage / files.LOCK):
+            _complete(stage, self.home)
+            try:
+                yield stage
+            finally:
+                _clear(stage)
 
-def _in_the_way(path: Path, kept: set[str] | None) -> bool:
-    """Whether a new file may not take this place; `kept`: the only names that it may, if they are taken."""
-    return path.is_dir() or (kept is not None and path.name not in kept and os.path.lexists(path))
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """What the system says about writing to `folder` becomes one sentence."""
-    try:
-        with files.room(folder):
-            yield
-    except OSError as error:
-        raise BridgekitError(f"cannot write results to {folder} ({error}): {ANOTHER}") from error
-
-
-@contextmanager
-def _alone(folder: Path, home: Path) -> Iterator[Path]:
-    """The stage of `folder`, for this process alone; what a killed one left there has been put right."""
-    stage = folder / PLACING
-    with files.locked(stage / files.LOCK):
-        _complete(stage, home)
-        try:
-            yield stage
-        finally:
-            _clear(stage)
-
-
-def _commit(stage: Path, new: Mapping[str, bytes], gone: set[str], apart: bool, home: Path) -> None:
-    """Write the new files to the stage, then the journal; then move them."""
-    order = sorted(new, key=lambda name: (name.endswith(".ipynb"), name == "record.json", name))
-    for name in order:
-        files.write_atomically(stage / name, new[name])
-    journal = {"new": order, "gone": sorted(gone), "apart": apart}
-    files.write_atomically(stage / JOURNAL, json.dumps(journal).encode())
-    _complete(stage, home)
+    def _commit(self, stage: Path, new: Mapping[str, bytes], gone: set[str]) -> None:
+        """Write the new files to the stage, and what is to go; then let it be the result."""
+        shutil.rmtree(stage / WRITING, ignore_errors=True)  # of a killed process
+        for name, body in {**new, GONE: "\n".join(sorted(gone)).encode()}.items():
+            files.write_atomically(stage / WRITING / name, body)
+        (stage / WRITING).rename(stage / READY)
+        _complete(stage, self.home)
 
 
 def _complete(stage: Path, home: Path) -> None:
-    """Move what the journal names from the stage into place; does nothing where there is no journal."""
-    journal = _journal(stage)
-    if journal is None:
+    """Move what is ready from the stage into place; does nothing where nothing is."""
+    folder, ready, gone = stage.parent, stage / READY, stage / READY / GONE
+    if not ready.is_dir():
         return
-    folder, notebooks = stage.parent, home / "_build" / "notebooks" / stage.parent.parent.name
-    for name in filter(_plain, journal["new"]):
-        target = notebooks if journal["apart"] and name.endswith(".ipynb") else folder
-        if (stage / name).is_file():
-            _move(stage / name, target / name)
-    for name in filter(_plain, journal["gone"]):
-        (folder / name).unlink(missing_ok=True)
-    (stage / JOURNAL).unlink()
-
-
-def _journal(stage: Path) -> dict | None:
-    """The journal of a stage, if it is there and whole."""
-    try:
-        journal = json.loads((stage / JOURNAL).read_bytes())
-        return journal if journal.keys() >= {"new", "gone", "apart"} else None
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
-def _plain(name: str) -> bool:
-    """A name that leads nowhere else."""
-    return Path(name).name == name
+    new = {path.name for path in ready.iterdir()} - {GONE}
+    for name in sorted(new, key=lambda name: (name.endswith(".ipynb"), name == "record.json", name)):
+        beside = Place(folder, name.removesuffix(".ipynb"), home).notebooks
+        _move(ready / name, (beside if name.endswith(".ipynb") else folder) / name)
+    for name in gone.read_text(encoding="utf-8").splitlines() if gone.exists() else ():
+        (folder / Path(name).name).unlink(missing_ok=True)
+    shutil.rmtree(ready)
 
 
 def _move(source: Path, target: Path) -> None:
@@ -201,7 +173,7 @@ def _move(source: Path, target: Path) -> None:
 
 def _clear(stage: Path) -> None:
     """Remove a stage, unless it still has something to be completed, and a folder that was made for it."""
-    if _journal(stage) is None:
+    if not (stage / READY).is_dir():
         shutil.rmtree(stage, ignore_errors=True)
         with contextlib.suppress(OSError):
             stage.parent.rmdir()
@@ -216,7 +188,6 @@ def swap(new: Path, folder: Path) -> None:
     with files.locked(stage / files.LOCK):
         _restore(folder)
         try:
-            stage.mkdir(parents=True, exist_ok=True)
             if folder.exists():
                 folder.rename(stage / "old")
             new.rename(folder)

@@ -16,15 +16,8 @@ from bridgekit.book.runs import Run
 from bridgekit.book.verdicts import Measured, Verdict
 
 # Okabe and Ito's colours (Color Universal Design, 2008) without the yellow, which a white page swallows.
-PALETTE = {
-    "blue": "#0072b2",
-    "orange": "#d55e00",
-    "green": "#009e73",
-    "purple": "#cc79a7",
-    "amber": "#e69f00",
-    "sky": "#56b4e9",
-    "ink": "#333333",
-}
+PALETTE = {"blue": "#0072b2", "orange": "#d55e00", "green": "#009e73", "purple": "#cc79a7"}
+PALETTE |= {"amber": "#e69f00", "sky": "#56b4e9", "ink": "#333333"}
 GREY = "#767676"  # 4.5 : 1 on white
 DASH = "—"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -35,29 +28,18 @@ def style() -> None:
     import matplotlib
     from cycler import cycler
 
-    matplotlib.rcParams.update(
-        {
-            "figure.figsize": (7.29, 4.2),  # 700 px at 96 px to the inch
-            "figure.constrained_layout.use": True,
-            "figure.facecolor": "white",
-            "savefig.bbox": None,
-            "svg.hashsalt": "bridgekit",
-            "svg.fonttype": "path",
-            "font.size": 10.5,
-            "axes.titlesize": 11,
-            "axes.labelsize": 10.5,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "axes.axisbelow": True,
-            "axes.prop_cycle": cycler(color=list(PALETTE.values())),
-            "grid.color": "#e4e4e4",
-            "grid.linewidth": 0.6,
-            "lines.linewidth": 1.8,
-            "legend.frameon": False,
-            "image.cmap": "cividis",
-        }
-    )
+    matplotlib.rc("figure", figsize=(7.29, 4.2), facecolor="white")  # 700 px at 96 px to the inch
+    matplotlib.rc("figure.constrained_layout", use=True)
+    matplotlib.rc("savefig", bbox=None)
+    matplotlib.rc("svg", hashsalt="bridgekit", fonttype="path")
+    matplotlib.rc("font", size=10.5)
+    matplotlib.rc("axes", titlesize=11, labelsize=10.5, grid=True, axisbelow=True)
+    matplotlib.rc("axes", prop_cycle=cycler(color=list(PALETTE.values())))
+    matplotlib.rc("axes.spines", top=False, right=False)
+    matplotlib.rc("grid", color="#e4e4e4", linewidth=0.6)
+    matplotlib.rc("lines", linewidth=1.8)
+    matplotlib.rc("legend", frameon=False)
+    matplotlib.rc("image", cmap="cividis")
 
 
 def samples(ax, x, means=None, *, label=None, colour=None, limit=None, size=4.0):
@@ -85,9 +67,8 @@ def images(ax, x, columns: int = 8):
     for k, picture in enumerate(x):
         top, left = k // columns * (height + 1), k % columns * (width + 1)
         sheet[top : top + height, left : left + width] = picture.transpose(1, 2, 0)
-    ax.imshow(
-        sheet.squeeze(-1) if channels == 1 else sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest"
-    )
+    sheet = sheet.squeeze(-1) if channels == 1 else sheet
+    ax.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     ax.set_axis_off()
     return ax
 
@@ -119,11 +100,8 @@ def overlay(ax, x, values, label: str = "reference run"):
 
 def _mean_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation over the finite entries of each row of (T, n): NaN for none, 0 for one."""
-    kept = np.isfinite(values)
-    count, filled = kept.sum(1), np.where(kept, values, 0.0)
-    mean = np.divide(filled.sum(1), count, out=np.full(len(values), np.nan), where=count > 0)
-    square = np.where(kept, (values - mean[:, None]) ** 2, 0.0).sum(1)
-    return mean, np.sqrt(square / np.maximum(count - 1, 1))
+    kept = np.ma.masked_invalid(values)
+    return kept.mean(1).filled(np.nan), kept.std(1, ddof=1).filled(0.0)
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -176,20 +154,15 @@ def _cell(value) -> str:
 
 def reference_table(run: Run, rows: Iterable[tuple], caption: str = "") -> Markdown:
     """*paper · reference run · this run*. rows: (what, metric, paper's value as text or number, or None)."""
-    here, there = run.record(), run.reference and run.reference.record
+    here, there = run.record(), run.reference.record
     lines = []
     for what, metric, paper in rows:
-        known = [record["metrics"].get(metric, {}).get("unit") for record in (here, there) if record]
+        known = [record["metrics"].get(metric, {}).get("unit") for record in (here, there)]
         unit = next(filter(None, known), None)
         exact = metric in here["metrics"] and is_exact(here, metric)
-        lines.append(
-            {
-                "quantity": f"{what} ({unit})" if unit else what,
-                "paper": paper,
-                "reference run": _values(there, metric, exact) if there else None,
-                "this run": _values(here, metric, exact),
-            }
-        )
+        line = {"quantity": f"{what} ({unit})" if unit else what, "paper": paper}
+        line["reference run"] = _values(there, metric, exact)
+        lines.append(line | {"this run": _values(here, metric, exact)})
     return table(lines, caption)
 
 
@@ -205,15 +178,12 @@ def claims_table(run: Run) -> Markdown:
     """The claims that this page decides: the reference run's verdict, and beside it what this run says."""
     if not run.claims:
         return Markdown("*This page decides no claim.*\n")
-    record, reference = run.record(), run.reference
-    rows = [
-        {
-            "claim": f"**{claim.id}** {claim.statement}",
-            "reference run": _outcome(claims.decided(run.root, claim)) if reference else verdicts.NOT_RUN,
-            "this run (decides nothing)": _outcome(verdicts.judge(claim, record)),
-        }
-        for claim in run.claims
-    ]
+    record, rows = run.record(), []
+    for claim in run.claims:
+        row = {"claim": f"**{claim.id}** {claim.statement}", "reference run": verdicts.NOT_RUN}
+        if run.reference:
+            row["reference run"] = _outcome(claims.decided(run.root, claim))
+        rows.append(row | {"this run (decides nothing)": _outcome(verdicts.judge(claim, record))})
     # Below the table, not in it: a column of sentences makes the rows too tall to compare.
     criteria = "\n".join(f"- **{claim.id}:** {claim.text.strip()}" for claim in run.claims)
     return Markdown(f"{table(rows).source}\nThe criteria, fixed before the reference run:\n\n{criteria}\n")
@@ -225,11 +195,10 @@ def ledger_summary(ledger: list[Verdict]) -> Markdown:
     rows = []
     for kind in verdicts.VERDICTS:
         found = [verdict for verdict in ledger if verdict.verdict == kind]
-        papers = [verdict.claim.paper for verdict in found]
+        papers, marks = [each.claim.paper for each in found], [each.mark for each in found]
         row = {"verdict": f"**{kind}**"} | {f"paper {x}": papers.count(x) for x in letters}
-        marks = [verdict.mark for verdict in found]
         row |= {"all": len(found)} | {f"of them {mark}": marks.count(mark) for mark in verdicts.MARKS}
-        rows.append(row | {"of them superseded": sum(verdict.superseded for verdict in found)})
+        rows.append(row | {"of them superseded": sum(each.superseded for each in found)})
     return table(rows)
 
 

@@ -21,12 +21,16 @@ from itertools import pairwise
 
 from bridgekit.errors import BridgekitError
 
+WRITTEN = (
+    "from 1, above 0, to 1, below 1, multiple of 4, one of a | b, 3 entries, not empty, distinct or "
+    "ascending; then help"
+)
 _COMPARE = {"from": operator.ge, "above": operator.gt, "to": operator.le, "below": operator.lt}
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_BOUND = re.compile(rf"(from|above|to|below) ({_NUMBER})")
-_MULTIPLE = re.compile(r"multiple of (\d+)")
-_CHOICE = re.compile(r"one of (.+)")
-_ENTRIES = re.compile(r"(\d+) entries")
+_RULE = re.compile(
+    r"(?P<word>from|above|to|below) (?P<end>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+    r"|multiple of (?P<multiple>[1-9]\d*)|one of (?P<choices>.+)|(?P<length>\d+) entries"
+    r"|(?P<list>distinct|ascending|not empty)"
+)
 _LISTS = {
     "distinct": lambda entries: len(set(entries)) == len(entries),
     "ascending": lambda entries: all(a < b for a, b in pairwise(entries)),
@@ -40,38 +44,34 @@ class Range:
 
     text: str = ""
     bounds: tuple[tuple[str, float], ...] = ()  # ("from", 1.0)
-    multiple: int = 0
+    multiple: int = 1
     choices: tuple[str, ...] = ()
     length: int | None = None
     lists: tuple[str, ...] = ()
 
     def allows(self, value: object) -> bool:
         """Whether a value of the declared type lies in the range; None always does."""
-        if isinstance(value, list) and not self._allows_list(value):
-            return False
-        return all(self._allows_one(each) for each in _scalars(value))
-
-    def _allows_list(self, entries: list) -> bool:
-        if self.length is not None and len(entries) != self.length:
-            return False
-        return all(_LISTS[rule](entries) for rule in self.lists)
+        if isinstance(value, list):
+            right = self.length in (None, len(value)) and all(_LISTS[rule](value) for rule in self.lists)
+            return right and all(map(self._allows_one, _scalars(value)))
+        return self._allows_one(value)
 
     def _allows_one(self, value: object) -> bool:
         if isinstance(value, str):
             return (not self.choices or value in self.choices) and _can_be_written(value)
         if isinstance(value, bool) or value is None:
             return True
-        if self.multiple and value % self.multiple:
-            return False
         finite = isinstance(value, int) or math.isfinite(value)
-        return finite and all(_COMPARE[word](value, end) for word, end in self.bounds)
+        within = finite and all(_COMPARE[word](value, end) for word, end in self.bounds)
+        return within and (self.multiple == 1 or value % self.multiple == 0)
 
 
 def _scalars(value: object) -> Iterator[object]:
     """The value, or the entries of a list and of the lists in it."""
-    for each in value if isinstance(value, list) else ():
-        yield from _scalars(each)
-    if not isinstance(value, list):
+    if isinstance(value, list):
+        for each in value:
+            yield from _scalars(each)
+    else:
         yield value
 
 
@@ -80,37 +80,24 @@ def _can_be_written(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def read(text: str) -> Range:
+def read(text: str, where: str = "") -> Range:
     """The range that `text` writes; an empty one where it does not begin with a rule (it is words of help).
 
     Raises BridgekitError where only the first rules are understood: a slip would allow everything.
     """
     rules = [rule.strip().removeprefix("each ") for rule in text.split(",")]
-    fields: dict = {}
-    for rule in rules:
-        if _add(fields, rule):
-            continue
-        if not fields:
-            return Range()
-        raise BridgekitError(
-            f"the range '{text}' holds '{rule}', which is no rule: write from 1, above 0, to 1, below 1, "
-            "multiple of 4, one of a | b, 3 entries, not empty, distinct or ascending; then help"
-        )
-    return Range(text, **fields)
-
-
-def _add(fields: dict, rule: str) -> bool:
-    """Put what one rule says among the fields of `Range`; False where it is no rule."""
-    if bound := _BOUND.fullmatch(rule):
-        fields["bounds"] = (*fields.get("bounds", ()), (bound[1], float(bound[2])))
-    elif multiple := _MULTIPLE.fullmatch(rule):
-        fields["multiple"] = int(multiple[1])
-    elif choice := _CHOICE.fullmatch(rule):
-        fields["choices"] = tuple(name.strip() for name in choice[1].split("|"))
-    elif entries := _ENTRIES.fullmatch(rule):
-        fields["length"] = int(entries[1])
-    elif rule in _LISTS:
-        fields["lists"] = (*fields.get("lists", ()), rule)
-    else:
-        return False
-    return True
+    found = [_RULE.fullmatch(rule) for rule in rules]
+    if not found[0]:
+        return Range()
+    if None in found:
+        other = rules[found.index(None)]
+        raise BridgekitError(f"{where}the range '{text}' holds '{other}', which is no rule: write {WRITTEN}")
+    said = {name: [each[name] for each in found if each[name]] for name in _RULE.groupindex}
+    return Range(
+        text,
+        bounds=tuple(zip(said["word"], map(float, said["end"]), strict=True)),
+        multiple=int((said["multiple"] or [1])[0]),
+        choices=tuple(name.strip() for names in said["choices"] for name in names.split("|")),
+        length=int(said["length"][0]) if said["length"] else None,
+        lists=tuple(said["list"]),
+    )

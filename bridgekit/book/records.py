@@ -4,6 +4,9 @@ The same content always gives the same bytes: JSON keys are sorted, archives car
 numbers are null in JSON (its grammar has no NaN) and come back as NaN.
 """
 
+from __future__ import annotations
+
+import contextlib
 import io
 import json
 import math
@@ -12,34 +15,25 @@ import platform
 import subprocess
 import zipfile
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from bridgekit import closure
-from bridgekit.book import sums
+from bridgekit import __version__, closure
+from bridgekit.book import pages, schemas, sums
 from bridgekit.book.displays import Html, stored
-from bridgekit.book.parameters import cells
 from bridgekit.book.renamed import renamed
 from bridgekit.errors import BridgekitError, nearest
 
-SCHEMA = 1
+_WAY_OUT = " Restore it (git checkout), or delete it and run its page again."
+_KNOWN = schemas.schema("record")["properties"]
+SCHEMA = _KNOWN["schema"]["const"]
+REFERENCE, REPEATED, TRIAL = _KNOWN["role"]["enum"]  # a record's role: a reference run alone decides
+COMMITTED = {"paper": REFERENCE, "repeated": REPEATED}  # folders of figures/: the role of a run in them
 EXACT, PER_SEED = "exact", "per seed"  # kinds of metrics; the second is of records older than the others
-PACKAGES = (
-    "bridgekit",
-    "matplotlib",
-    "numpy",
-    "scikit-learn",
-    "scipy",
-    "torch",
-    "torchmetrics",
-    "torchvision",
-)
-_ENTRIES = dict(
-    page=str, profile=str, parameters=dict, metrics=dict, figures=dict, criteria=dict, provenance=dict
-)
+PACKAGES = ("matplotlib", "numpy", "scikit-learn", "scipy", "torch", "torchmetrics", "torchvision")
 
 
 def json_bytes(content: dict) -> bytes:
@@ -78,32 +72,29 @@ def as_array(values) -> np.ndarray:
 
 
 def read_record(path: Path) -> dict:
-    """The record at ``path``, in today's names; BridgekitError if damaged, incomplete or of another schema.
+    """The record at ``path``, in today's names, not to be changed; BridgekitError if it is damaged.
 
     Where sums lie beside it, its own must be among them.
     """
-    way_out = "Restore it (git checkout), or delete it and run its page again."
     try:
-        record = json.loads(sums.read(path).decode())
+        return _record(sums.read(path), path)
     except (OSError, ValueError) as error:
-        raise BridgekitError(f"the run record {path} cannot be read: {error}. {way_out}") from error
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise BridgekitError(f"the run record {path} is not of schema {SCHEMA}. {way_out}")
-    lacking = [key for key, kind in _ENTRIES.items() if not isinstance(record.get(key), kind)]
-    if lacking:
-        raise BridgekitError(f"the run record {path} lacks {', '.join(lacking)}. {way_out}")
-    if not all(_is_metric(metric) for metric in record["metrics"].values()):
-        raise BridgekitError(f"the run record {path} holds a metric without its list of values. {way_out}")
-    return renamed(record)
+        raise BridgekitError(f"the run record {path} cannot be read: {error}.{_WAY_OUT}") from error
 
 
-def _is_metric(metric) -> bool:
-    values = metric.get("values") if isinstance(metric, dict) else None
-    return (
-        isinstance(values, list)
-        and len(values) > 0
-        and all(value is None or isinstance(value, (int, float)) for value in values)
-    )
+@cache
+def _record(body: bytes, path: Path) -> dict:
+    record = json.loads(body.decode())
+    schemas.check("record", record, f"the run record {path}", _WAY_OUT)
+    kind = path.parent.parent.name if record["profile"] == pages.PAPER else ""
+    # Older records have no role: their place says it.
+    return {"role": COMMITTED.get(kind, TRIAL)} | renamed(record)
+
+
+def committed(root: Path, page: str, kind: str = "paper") -> Reference:
+    """The run of a page in ``figures/<kind>``; an empty one where there is none."""
+    folder = Path(root) / "figures" / kind / page
+    return Reference(folder if (folder / "record.json").exists() else None)
 
 
 def intact(folder: Path) -> None:
@@ -153,13 +144,18 @@ def kind_of(record: dict, name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Reference:
-    """A committed run: ``figures/paper/<page>/``, which decides claims, or ``figures/repeated/<page>/``."""
+    """A committed run of a page: ``figures/paper/<page>/``, say. False, and empty, without a folder."""
 
-    folder: Path
+    folder: Path | None
+
+    def __bool__(self) -> bool:
+        return self.folder is not None
 
     @cached_property
     def record(self) -> dict:
         """The whole record as a dictionary; BridgekitError where it has no sum, or another one."""
+        if not self:
+            return {"page": "none", "parameters": {}, "metrics": {}, "figures": {}}
         sums.listed(self.folder)
         return read_record(self.folder / "record.json")
 
@@ -173,11 +169,11 @@ class Reference:
 
     def arrays(self, figure: str) -> dict[str, np.ndarray]:
         """The data arrays of a reference figure."""
-        return read_npz(self.folder / self._entry(figure)["arrays"])
+        return read_npz(self.folder / self._entry(figure)["arrays"]) if self else {}
 
-    def figure(self, name: str) -> Html:
+    def figure(self, name: str) -> Html | None:
         """The reference figure or film as a displayable, from its committed file."""
-        return stored(self.folder, self._entry(name))
+        return stored(self.folder, self._entry(name)) if self else None
 
     def _entry(self, figure: str) -> dict:
         figures = self.record["figures"]
@@ -188,12 +184,15 @@ class Reference:
 
 def provenance(root: Path, device: str) -> dict:
     """What made the numbers: device, threads, versions, platform, commit; no host, no absolute path."""
+    import torch
+
     commit, dirty = git_state(root)
+    versions = {"bridgekit": __version__} | {name: version(name) for name in PACKAGES}
     return {
         "device": device_name(device),
-        "threads": _threads(),
+        "threads": torch.get_num_threads(),
         "python": platform.python_version(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": {name: found for name, found in versions.items() if found},
         # The system and its C library, not the kernel's full release, which may name a host or a provider.
         "platform": " ".join(filter(None, [platform.system(), platform.machine(), *platform.libc_ver()])),
         "commit": commit,
@@ -201,12 +200,24 @@ def provenance(root: Path, device: str) -> dict:
     }
 
 
+def version(package: str) -> str | None:
+    """The version of a package that is installed."""
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version(package)
+    return None
+
+
+def role(root: Path, page: str, profile: str, folder: Path) -> str:
+    """What a run is whose results go to ``folder``: a trial run, unless it is made to be committed."""
+    kind = folder.parent.name
+    there = profile == pages.PAPER and folder == Path(root) / "figures" / kind / page
+    return COMMITTED.get(kind, TRIAL) if there else TRIAL
+
+
 def code(root: Path, page: str) -> str:
     """A digest of the code that runs: the page, and the library modules that it imports, directly or not."""
-    source = Path(root) / "book" / f"{page}.md"
-    text = source.read_text(encoding="utf-8") if source.is_file() else ""
-    named = "\n".join(code for _, code in cells(text)) or f"import {__name__}"
-    return closure.digest(text, closure.tree(closure.modules(named).values(), closure.PACKAGE))
+    own = pages.load(Path(root) / "book" / f"{page}.md") or pages.Page(page, "")
+    return closure.digest(own.source, closure.library(own.code or f"import {__name__}"))
 
 
 def git_state(root: Path, package: Path = closure.PACKAGE) -> tuple[str | None, bool | None]:
@@ -216,25 +227,19 @@ def git_state(root: Path, package: Path = closure.PACKAGE) -> tuple[str | None, 
     clone's environment), or ``root`` is not itself the top of a git repository with a commit (a repository
     that merely surrounds it says nothing).
     """
-    found = git(root, "rev-parse", "--show-toplevel", "HEAD")
-    if found is None or Path(found.splitlines()[0]).resolve() != Path(root).resolve():
-        return None, None
-    if package.resolve().parent != Path(root).resolve():
+    found = (git(root, "rev-parse", "--show-toplevel", "HEAD") or "").splitlines()
+    if not found or not Path(found[0]).resolve() == package.resolve().parent == Path(root).resolve():
         return None, None
     changes = git(root, "status", "--porcelain", "--", ".", ":(exclude)figures")
-    return found.splitlines()[1], None if changes is None else bool(changes)
+    return found[1], None if changes is None else bool(changes)
 
 
 def git(root: Path, *arguments: str) -> str | None:
     """What git says in ``root``, without blanks at its ends; None where it fails."""
-    command = ["git", "-C", str(root), *arguments]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=30, check=True, env=without_git()
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+    command, options = ["git", "-C", str(root), *arguments], {"capture_output": True, "text": True}
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(command, timeout=30, check=True, env=without_git(), **options).stdout.strip()
+    return None
 
 
 def without_git() -> dict[str, str]:
@@ -252,32 +257,13 @@ def unclean(root: Path) -> str | None:
 
 def device_name(device: str) -> str:
     """``cpu``, ``mps``, or ``cuda: <the GPU's name>``; what ``auto`` stands for here."""
-    if device == "auto":
-        from bridgekit.random import device as chosen
-
-        device = str(chosen(device))
-    if not device.startswith("cuda"):
-        return device
     import torch
 
-    return f"cuda: {torch.cuda.get_device_name(device)}" if torch.cuda.is_available() else device
+    from bridgekit.random import device as chosen
 
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
-
-
-def _version(name: str) -> str | None:
-    if name == "bridgekit":
-        from bridgekit import __version__
-
-        return __version__
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    device = str(chosen(device)) if device == "auto" else device
+    named = device.startswith("cuda") and torch.cuda.is_available()
+    return f"cuda: {torch.cuda.get_device_name(device)}" if named else device
 
 
 def portable(value, root: Path):

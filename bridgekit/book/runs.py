@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bridgekit import files
-from bridgekit.book import criteria, displays, keys, pages, placement, records, sums
+from bridgekit.book import criteria, displays, kernels, keys, pages, placement, records, sums
 from bridgekit.book.claims import ledger
 from bridgekit.book.criteria import Claim
 from bridgekit.book.parameters import injected
@@ -27,6 +27,7 @@ from bridgekit.book.records import Reference, portable
 from bridgekit.book.verdicts import Verdict
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.measure import intervals
+from bridgekit.spec import told
 
 __all__ = ["Claim", "Reference", "Run", "Verdict", "ledger"]
 
@@ -45,8 +46,9 @@ class Run:
     parameters: dict
     out: Path
     root: Path
-    checkpoints: Path | None = None  # where `make.run` wants them kept, which then also removes them
-    pieces: Path | None = None  # likewise
+    checkpoints: Path | str | None = None  # where `make.run` wants them kept, which then also removes them
+    pieces: Path | str | None = None  # likewise
+    role: str = ""  # what the record will be, one of `records.COMMITTED` or a trial run; by `out` unless said
     _metrics: dict = field(default_factory=dict, init=False, repr=False)
     _figures: dict = field(default_factory=dict, init=False, repr=False)
     _files: dict = field(default_factory=dict, init=False, repr=False)
@@ -55,7 +57,8 @@ class Run:
 
     def __post_init__(self) -> None:
         self.out, self.root = Path(self.out).resolve(), Path(self.root).resolve()
-        placement.check(self.out, self.page, self.root)
+        self.role = self.role or records.role(self.root, self.page, self.profile, self.out)
+        placement.Place(self.out, self.page, self.root).check()
         # The criteria as they stand before the first number is computed.
         self._criteria = {claim.id: claim.hash for claim in self.claims}
         self._analysis = {claim.id: claim.analysis for claim in self.claims}
@@ -68,19 +71,18 @@ class Run:
         return criteria.of_page(self.root, self.page)
 
     @cached_property
-    def reference(self) -> Reference | None:
-        """The committed reference run of this page; None if there is none, or if this run is to be it."""
+    def reference(self) -> Reference:
+        """The committed reference run of this page; empty if there is none, or if this run is to be it."""
         return self._committed("paper")
 
     @cached_property
-    def repeated(self) -> Reference | None:
+    def repeated(self) -> Reference:
         """A committed second run with the reference run's settings and seeds, if any; it decides no claim."""
         return self._committed("repeated")
 
-    def _committed(self, kind: str) -> Reference | None:
-        folder = self.root / "figures" / kind / self.page
-        shown = self.profile != "paper" and (folder / "record.json").exists()
-        return Reference(folder) if shown else None
+    def _committed(self, kind: str) -> Reference:
+        mine = self.role == records.TRIAL
+        return records.committed(self.root, self.page, kind) if mine else Reference(None)
 
     def metric(
         self, name: str, values, unit: str = "", note: str = "", *, exact: bool = False, kind: str = ""
@@ -156,15 +158,9 @@ class Run:
         if not alt.strip():
             raise BridgekitError(f"figure {name}: alt is empty. Say in words what the figure shows.")
         files = {f"{name}{suffix}": content for suffix, content in images.items()}
-        files[f"{name}.npz"] = records.npz_bytes(arrays or {})
-        self._files[name] = files
-        entry = {
-            "files": sorted(files),
-            "alt": alt.strip(),
-            "caption": caption.strip(),
-            "arrays": f"{name}.npz",
-        }
-        self._figures[name] = entry | layout
+        self._files[name] = files | {f"{name}.npz": records.npz_bytes(arrays or {})}
+        texts = {"alt": alt.strip(), "caption": caption.strip(), "arrays": f"{name}.npz"}
+        self._figures[name] = {"files": sorted(self._files[name]), **texts, **layout}
         return self._figures[name]
 
     def uses(self, *sets) -> None:
@@ -215,24 +211,15 @@ class Run:
     def record(self) -> dict:
         """The run record as it stands."""
         device = str(self.parameters.get("device", "cpu"))
-        made = {
-            "started": self._started.isoformat(timespec="seconds"),
-            "wall_seconds": round(time.monotonic() - self._clock, 2),
-            "data": dict(self._data),
-        }
+        made = {"started": self._started.isoformat(timespec="seconds"), "code": self._code}
+        made |= {"wall_seconds": round(time.monotonic() - self._clock, 2), "data": dict(self._data)}
         if "_pieces" in self.__dict__:
             made["pieces"] = dict(self._pieces.made)
-        return {
-            "schema": records.SCHEMA,
-            "page": self.page,
-            "profile": self.profile,
-            "parameters": {key: portable(value, self.root) for key, value in self.parameters.items()},
-            "metrics": dict(self._metrics),
-            "figures": dict(self._figures),
-            "criteria": dict(self._criteria),
-            "analysis": dict(self._analysis),
-            "provenance": records.provenance(self.root, device) | made | {"code": self._code},
-        }
+        facts = {"schema": records.SCHEMA, "page": self.page, "profile": self.profile, "role": self.role}
+        facts["parameters"] = {key: portable(value, self.root) for key, value in self.parameters.items()}
+        facts |= {"metrics": dict(self._metrics), "figures": dict(self._figures)}
+        facts |= {"criteria": dict(self._criteria), "analysis": dict(self._analysis)}
+        return facts | {"provenance": records.provenance(self.root, device) | made}
 
     def finish(self) -> None:
         """Put figures, sums and record in place of the earlier run's; glue metrics; drop own checkpoints.
@@ -242,7 +229,7 @@ class Run:
         new = {name: content for figure in self._files.values() for name, content in figure.items()}
         new["record.json"] = records.json_bytes(self.record())
         new[sums.NAME] = sums.body(new)
-        placement.put(new, self.out, self.page, self.root)
+        placement.Place(self.out, self.page, self.root).put(new)
         self._glue()
         self._held.close()
         if self.checkpoints is None and "_checkpoints" in self.__dict__:
@@ -255,12 +242,11 @@ class Run:
             from myst_nb import glue
         except ImportError:
             return
-        if get_ipython() is None:
-            return
-        for name, metric in self._metrics.items():
-            glue(name, mean(metric["values"]), display=False)
-        for name in self.reference.record["metrics"] if self.reference else ():
-            glue(f"{name}_reference", mean(self.reference.metric(name)), display=False)
+        known = {name: metric["values"] for name, metric in self._metrics.items()}
+        there = self.reference.record["metrics"]
+        known |= {f"{name}_reference": self.reference.metric(name) for name in there}
+        for name, values in known.items() if get_ipython() else ():
+            glue(name, mean(values), display=False)
 
 
 def mean(values) -> float:
@@ -279,18 +265,16 @@ def begin(page: str, namespace: dict[str, object]) -> Run:
     """
     import torch
 
-    names = [*pages.declared(page), *injected(namespace)]
+    own = pages.find(page)
+    names = [*own.parameters, *injected(namespace)]
     if lacking := [name for name in names if name not in namespace]:
         raise BridgekitError(f"page '{page}': the notebook lacks '{lacking[0]}': make it from the page again")
-    parameters = pages.fitted(page, {name: namespace[name] for name in names})
+    parameters = own.fit({name: namespace[name] for name in names})
     namespace.update(parameters)
-    torch.set_num_threads(pages.threads())
+    torch.set_num_threads(kernels.threads())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_deterministic_debug_mode("warn")  # a GPU lacks a few: a warning, not a dead page
-    home = pages.root()
+    home, profile = pages.root(), told("profile") or "custom"
     placement.recover(home)
-    out = Path(os.environ.get("BRIDGEKIT_OUT") or home / "figures" / "custom" / page)
-    profile = os.environ.get("BRIDGEKIT_PROFILE") or "custom"
-    kept, parts = (os.environ.get(f"BRIDGEKIT_{kind}") for kind in ("CHECKPOINTS", "PIECES"))
-    folders_kept = (Path(kept) if kept else None, Path(parts) if parts else None)
-    return Run(page, profile, parameters, out, home, *folders_kept)
+    out = Path(told("out") or home / "figures" / "custom" / page)
+    return Run(page, profile, parameters, out, home, told("checkpoints"), told("pieces"), told("role") or "")

@@ -1,7 +1,5 @@
 """The book from its executed pages: Jupyter Book's source tree, the HTML, and the guard against shortcuts.
 
-    python -m bridgekit.book.site quick        builds _build/html from the pages executed at profile quick
-
 Jupyter Book executes nothing here: `assemble` puts executed notebooks, plain pages and the figures they name
 into one folder of this process alone, and `build` makes every warning an error. The module is also a
 Sphinx extension, named in _config.yml, which stops a build of the bare sources with one message.
@@ -17,7 +15,7 @@ from pathlib import Path
 
 from bridgekit import closure, files
 from bridgekit.book import keys, pages, placement, records, sums
-from bridgekit.errors import BridgekitError, lenient, say
+from bridgekit.errors import BridgekitError
 
 MARK = ".assembled"
 FIGURE = re.compile(r"\.\./figures/[\w./-]*\w")  # as a page in book/ names a file of figures/
@@ -28,30 +26,24 @@ JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 def _sources(home: Path) -> Iterator[Path]:
     """Everything under book/ that goes into the book as it is: plain pages, _toc.yml, references, images."""
     executed = {home / "book" / f"{page}.md" for page in pages.names()}
-    for path in sorted((home / "book").rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(home).parts)
-        if path.is_file() and path not in executed and not hidden:
+    for path in sorted(set((home / "book").rglob("*")) - executed):
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(home).parts):
             yield path
 
 
-def _figures(home: Path, texts: list[str]) -> list[Path]:
-    """The files of figures/ that pages name."""
+def _figures(home: Path) -> list[Path]:
+    """The files of figures/ that pages, executed or not, name."""
+    texts = map(closure.text, (home / "book").rglob("*.md"))
     named = sorted({name for text in texts for name in FIGURE.findall(text)})
-    missing = [name for name in named if not (home / "book" / name).is_file()]
-    if missing:
+    if missing := [name for name in named if not (home / "book" / name).is_file()]:
         raise BridgekitError(f"a page shows {missing[0]}, which is not there (relative to book/)")
     return [(home / "book" / name).resolve() for name in named]
-
-
-def _texts(home: Path) -> list[str]:
-    """The Markdown of all pages, executed or not."""
-    return [path.read_text(encoding="utf-8") for path in sorted((home / "book").rglob("*.md"))]
 
 
 def key(profile: str) -> str:
     """What the HTML depends on, beside the executed pages' own keys: all of it by content."""
     home = pages.root()
-    own = [Path(__file__), *_sources(home), *_figures(home, _texts(home)), home / "_config.yml"]
+    own = [Path(__file__), *_sources(home), *_figures(home), home / "_config.yml"]
     return closure.digest(profile, {page: keys.key(page, profile) for page in pages.names()}, *own)
 
 
@@ -71,7 +63,7 @@ def assemble(profile: str, work: Path) -> Path:
     for path in (*source.rglob("*.md"), *source.rglob("*.ipynb")):
         text = path.read_text(encoding="utf-8")
         path.write_text(LINK.sub(_to_notebook, text), encoding="utf-8")
-    for path in _figures(home, _texts(home)):
+    for path in _figures(home):
         _copy(path, drawn / path.relative_to(home / "figures"))
     (source / MARK).touch()
     return source
@@ -93,28 +85,23 @@ def _current(home: Path, page: str, profile: str) -> Path:
     notebook = home / "_build" / "notebooks" / profile / f"{page}.ipynb"
     if not notebook.is_file():
         raise BridgekitError(f"{page} has not been executed: run `bridgekit run {page} --profile {profile}`")
-    why = ""
     try:
-        made = sums.read_notebook(notebook)["metadata"]["bridgekit"]
+        if sums.read_notebook(notebook)["metadata"]["bridgekit"]["key"] == keys.key(page, profile):
+            return notebook
+        why = "had been executed from another version of it"
     except BridgekitError:
         why = "had been executed, but the notebook is damaged"
-    else:
-        if made["key"] != keys.key(page, profile):
-            why = "had been executed from another version of it"
-    if why:
-        notebook.unlink()
-        raise BridgekitError(f"{page} {why}; removed. Run `make book` again")
-    return notebook
+    notebook.unlink()
+    raise BridgekitError(f"{page} {why}; removed. Run `make book` again")
 
 
 def discard_damaged(profile: str) -> list[str]:
     """Remove the executed notebooks that are damaged, so that they are made anew; returns their pages."""
     damaged = []
     for notebook in sorted((pages.root() / "_build" / "notebooks" / profile).glob("[!.]*.ipynb")):
-        if notebook.name.endswith(".failed.ipynb"):
-            continue
         try:
-            sums.read_notebook(notebook)
+            if not notebook.name.endswith(".failed.ipynb"):
+                sums.read_notebook(notebook)
         except BridgekitError:
             notebook.unlink()
             damaged.append(notebook.stem)
@@ -123,7 +110,7 @@ def discard_damaged(profile: str) -> list[str]:
 
 def _check_references(home: Path) -> None:
     """Raise BridgekitError where a file of a committed run is damaged: pages show these."""
-    for kind in ("paper", "repeated"):
+    for kind in records.COMMITTED:
         for path in sorted((home / "figures" / kind).glob(f"*/{sums.NAME}")):
             records.intact(path.parent)
 
@@ -150,12 +137,10 @@ def _jupyter_book(source: Path, config: Path, to: Path) -> str | None:
     """Run Jupyter Book, whose errors are shown; returns what was wrong, None where nothing was."""
     command = ["build", str(source), "--config", str(config), "--path-output", str(to)]
     command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
-    words = {"text": True, "encoding": "utf-8", "errors": "replace"}
-    env = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}  # whatever the terminal can show
     # Not its standard output: the last words there name a folder that moves.
-    done = subprocess.run(
-        command, cwd=config.parent, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **words
-    )
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    env = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}  # whatever the terminal can show
+    done = subprocess.run(command, cwd=config.parent, env=env, errors="replace", **streams)
     sys.stderr.write(done.stderr)
     if not done.returncode:
         return None
@@ -170,12 +155,3 @@ def setup(app) -> dict[str, bool]:
     if not (Path(app.srcdir) / MARK).is_file():
         raise SystemExit("bridgekit: these are the book's sources, not yet executed. Run `make book`.")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-if __name__ == "__main__":
-    lenient(sys.stdout, sys.stderr)
-    try:
-        print(f"book: {build(sys.argv[1])}")
-    except BridgekitError as error:
-        say(error)
-        raise SystemExit(2) from error

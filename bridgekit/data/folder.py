@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import re
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from bridgekit.data import folders, layouts
 from bridgekit.data.layouts import shown, unfit
 from bridgekit.data.store import Pixels, cached
 from bridgekit.errors import BridgekitError
+from bridgekit.spec import told
 
 GREY = ("1", "L", "La", "LA")
 # Pillow's names of 16-bit channels: RGB;16B. BGR;16 is 5, 6, 5 bits.
@@ -33,7 +33,7 @@ def pixels(name: str, split: str, size: int | None, channels: int | None, root: 
     found = layouts.look(folders.find(name, root))
     found.files(split)  # an empty split is an error
     content = found.content(folders.digest, [split])
-    if not os.environ.get("BRIDGEKIT_PROGRESS"):  # otherwise the command line has said it
+    if not told("progress"):  # otherwise the command line has said it
         found.say(name)
     key = hashlib.sha256(repr(("content", content, size, channels)).encode()).hexdigest()[:16]
     return cached(root, f"folder-{key}-{split}", lambda: _decode(found, split, content[1], size, channels))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from pathlib import Path
 from types import TracebackType
 
+from bridgekit.spec import told
+
 
 def say(text: str) -> None:
-    """One line for whoever watches: to the file that ``$BRIDGEKIT_PROGRESS`` names, else printed."""
-    target = os.environ.get("BRIDGEKIT_PROGRESS")
-    if not target:
+    """One line for whoever watches: to the file that the run's spec names, else printed."""
+    if target := told("progress"):
+        _write(Path(target), {"said": text})
+    else:
         print(text)
-        return
-    _write(Path(target), {"said": text})
 
 
 def _write(path: Path, note: dict) -> None:
@@ -28,14 +28,14 @@ def _write(path: Path, note: dict) -> None:
 class Progress:
     """Counts rounds of one stretch of play.
 
-    Where ``$BRIDGEKIT_PROGRESS`` names a file, one JSON line a second goes there (the command line shows it,
-    and nothing ends up in the notebook); otherwise a tqdm bar.
+    Where the run's spec names a file, one JSON line a second goes there (the command line shows it, and
+    nothing ends up in the notebook); otherwise a tqdm bar.
     """
 
     def __init__(self, what: str, of: int, done: int = 0):
         self.what, self.of, self.first = what, of, done
         self.began = self.told = time.monotonic()
-        target = os.environ.get("BRIDGEKIT_PROGRESS")
+        target = told("progress")
         self.path = Path(target) if target else None
         self.bar = None
         if self.path is None:

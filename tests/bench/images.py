@@ -23,14 +23,16 @@ import argparse
 import contextlib
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from plane import compiled_losses
 
-from bridgekit import data
+from bridgekit import data, spec
 from bridgekit.games import baselines, setups
 from bridgekit.play.game import Game
 from bridgekit.play.loop import play
@@ -138,7 +140,7 @@ def main() -> None:
     parser.add_argument("--cpu-time", action="store_true", help="the processor's seconds, not the clock's")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
-    os.environ.setdefault("BRIDGEKIT_PROGRESS", os.devnull)
+    os.environ.update(spec.tell(Path(tempfile.gettempdir()) / "bridgekit-bench.json", progress=os.devnull))
     torch.set_num_threads(options.threads)
     print(f"{options.device}, {options.threads} thread(s), width {options.width}, batch {options.batch}")
     measure(options)

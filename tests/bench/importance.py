@@ -20,13 +20,15 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from bridgekit import data
+from bridgekit import data, spec
 from bridgekit.games import baselines, importance, setups
 from bridgekit.measure.intervals import estimate
 from bridgekit.play.game import Game
@@ -87,7 +89,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    os.environ.setdefault("BRIDGEKIT_PROGRESS", os.devnull)
+    os.environ.update(spec.tell(Path(tempfile.gettempdir()) / "bridgekit-bench.json", progress=os.devnull))
     torch.set_num_threads(options.threads)
     print(f"{options.device}, {options.threads} thread(s), {options.repeats} repeats")
     for name, weighted, unweighted, trials, rounds in pairs(options):

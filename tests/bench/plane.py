@@ -28,13 +28,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from bridgekit import data
+from bridgekit import data, spec
 from bridgekit.games import baselines, bridge, setups
 from bridgekit.play.loop import play
 from bridgekit.play.state import start
@@ -242,7 +243,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
-    os.environ.setdefault("BRIDGEKIT_PROGRESS", os.devnull)
+    os.environ.update(spec.tell(Path(tempfile.gettempdir()) / "bridgekit-bench.json", progress=os.devnull))
     mixture = data.mixture("gaussians25").to(options.device)
     for threads in options.threads:
         torch.set_num_threads(threads)

@@ -31,12 +31,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from bridgekit import spec
 from bridgekit.data import binary
 from bridgekit.games import aavae
 from bridgekit.play.loop import play
@@ -245,7 +247,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cpu-time", action="store_true")
     options = parser.parse_args()
-    os.environ.setdefault("BRIDGEKIT_PROGRESS", os.devnull)
+    os.environ.update(spec.tell(Path(tempfile.gettempdir()) / "bridgekit-bench.json", progress=os.devnull))
     torch.set_num_threads(options.threads)
     data = random_images(options.images)
     print(f"{options.images} images, hidden {options.hidden}, z {options.z}, {options.threads} thread(s)")
