@@ -196,7 +196,7 @@ def test_infogan_is_a_gan_and_a_reader_of_codes():
 
 
 def autoencoders_own(nets, batch, sigma=1.0):
-    """Makhzani et al.: the discriminator's cross-entropy, the reconstruction, the encoder's loss against D."""
+    """Makhzani et al.: the discriminator's cross-entropy, reconstruction, the encoder's loss against D."""
     code = nets.E(batch.x)
     entropy = F.softplus(-nets.D(batch.z)) + F.softplus(nets.D(code))
     squared = (batch.x - nets.G(code)).square().sum(-1) / (2 * sigma**2)
