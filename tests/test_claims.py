@@ -318,6 +318,13 @@ def test_a_page_decides_the_claims_that_are_its_own_and_have_parts(tmp_path):
     assert [claim.id for claim in criteria.of_page(tmp_path, "demo")] == ["X1"]
 
 
+def test_of_two_criteria_of_one_page_the_new_one_is_the_pages(tmp_path):
+    """Its record is made under one criterion for each claim: never under the one that was superseded."""
+    write(tmp_path, entry({"metric": "fall", "below": 9}, superseded=OLDER | {"page": "demo"}))
+    (claim,) = criteria.of_page(tmp_path, "demo")
+    assert claim.superseded and claim.parts[0].bound == "below"
+
+
 def test_one_papers_claims_are_chosen_by_its_letter(tmp_path):
     write(tmp_path, entry(), entry(id="Y1", paper="Y"))
     verdicts = claims.ledger(tmp_path)

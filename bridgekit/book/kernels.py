@@ -7,7 +7,6 @@ folder goes with it; of a killed run the next one sweeps it away.
 
 import os
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -51,21 +50,14 @@ class Kernel:
 @contextmanager
 def started(cwd: Path, env: Mapping[str, str], limit: float | None = None) -> Iterator[Kernel]:
     """A kernel in `cwd`, stopped after `limit` seconds. Raises BridgekitError where it cannot start."""
-    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import KernelManager
-
-    class ThisInterpreter(KernelSpecManager):
-        """Answers every name with the running interpreter: no installed 'python3' spec can step in."""
-
-        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-            return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
     with ExitStack() as ending:
         folder, sockets = ending.enter_context(_folders())
         manager = KernelManager(
-            kernel_name="python3",
-            kernel_spec_manager=ThisInterpreter(),
+            # With no folders to look in, the running interpreter is left: no installed 'python3' can step in.
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
             transport="ipc" if os.name == "posix" else "tcp",
             connection_file=f"{sockets}/k.json",
             client_class="jupyter_client.asynchronous.AsyncKernelClient",
