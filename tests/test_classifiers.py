@@ -276,7 +276,7 @@ def test_missing_is_one_message_with_the_command(quick, tmp_path, options):
 
 def test_missing_data_is_said_first(quick, tmp_path):
     for function in (classifiers.load, classifiers.make):
-        with pytest.raises(BridgekitError, match="SVHN is not there.*Three ways out"):
+        with pytest.raises(BridgekitError, match="'svhn' is not there.*Three ways out"):
             function("svhn", root=tmp_path)
     with pytest.raises(BridgekitError, match="did you mean 'digits'"):
         classifiers.load("digit", root=tmp_path)
@@ -387,7 +387,7 @@ def test_training_is_kept_where_the_weights_cannot_be_written(quick, tmp_path, m
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(classifiers.store, "write_checked", full)
+        patch.setattr(classifiers.files, "write_checked", full)
         with pytest.raises(BridgekitError, match="trained classifier .*No space left.*is kept, in .*taken"):
             classifiers.make("digits", root=tmp_path)
     (checkpoint,) = tmp_path.rglob("*.pt")

@@ -152,7 +152,7 @@ def _download(name: str, archive: Archive, mirrors: Sequence[str], part: Path) -
                 reasons.append(f"{mirror}{archive.name}: {error}")
     finally:
         socket.setdefaulttimeout(before)
-    raise BridgekitError(f"{name} could not be downloaded ({'; '.join(reasons)}). {_ways_out(name)}")
+    raise BridgekitError(f"{name!r} could not be downloaded ({'; '.join(reasons)}). {_ways_out(name)}")
 
 
 def _whole(name: str, path: Path, md5: str) -> bool:
@@ -166,7 +166,7 @@ def _read(name: str, path: Path, md5: str) -> bytes:
     """The content of a published file, unpacked; BridgekitError where it is not what was published."""
     path = _place(path)
     if not path.is_file():
-        raise BridgekitError(f"{name} is not there: {path} is missing. {_ways_out(name)}")
+        raise BridgekitError(f"{name!r} is not there: {path} is missing. {_ways_out(name)}")
     try:
         body = path.read_bytes()
         body = gzip.decompress(body) if path.suffix == ".gz" else body
