@@ -327,20 +327,20 @@ def test_a_perfect_discriminator_gives_half_of_the_vae(pairs, digits):
     nets = start(active, SEEDS).nets
     turn, batch = drawn(active)
     perfect = torch.cat([torch.full((2, 10), math.inf), torch.full((2, 10), -math.inf)], 1)
-    judged = SimpleNamespace(**{**nets, "D": lambda pairs: perfect})
-    half = turn(**vars(judged), **vars(batch))["model"]
+    fixed = SimpleNamespace(**{**nets, "D": lambda pairs: perfect})
+    half = turn(**vars(fixed), **vars(batch))["model"]
     alone = SimpleNamespace(pairs=batch.pairs, eps=batch.eps[:, :10])
     (ordinary,) = plain.phases[0].turns
     expected = ordinary(**nets, **vars(alone))["model"]
     torch.testing.assert_close(2 * half, expected)
 
 
-def judged_by(game, f):
+def losses_at(game, f):
     """The losses of a game's first batch where D thinks f."""
     nets = start(game, SEEDS).nets
     turn, batch = drawn(game)
-    judged = SimpleNamespace(**{**nets, "D": lambda pairs: f})
-    return turn(**vars(judged), **vars(batch))
+    fixed = SimpleNamespace(**{**nets, "D": lambda pairs: f})
+    return turn(**vars(fixed), **vars(batch))
 
 
 def test_exchanged_weights_stay_in_their_half_and_leave_d_alone(pairs, digits):
@@ -353,12 +353,12 @@ def test_exchanged_weights_stay_in_their_half_and_leave_d_alone(pairs, digits):
     real, fake = f[:, :10], f[:, 10:]
     # Whoever gets it, it is the weight of the image before: D's opinion moved one place gives it back.
     back = torch.cat([real[:, 1:], real[:, :1], fake[:, 1:], fake[:, :1]], 1)
-    torch.testing.assert_close(judged_by(exchanged, back)["model"], judged_by(kept, f)["model"])
-    assert not torch.allclose(judged_by(exchanged, f)["model"], judged_by(kept, f)["model"])
-    torch.testing.assert_close(judged_by(exchanged, f)["D"], judged_by(kept, f)["D"], rtol=0, atol=0)
+    torch.testing.assert_close(losses_at(exchanged, back)["model"], losses_at(kept, f)["model"])
+    assert not torch.allclose(losses_at(exchanged, f)["model"], losses_at(kept, f)["model"])
+    torch.testing.assert_close(losses_at(exchanged, f)["D"], losses_at(kept, f)["D"], rtol=0, atol=0)
     even = torch.cat([torch.full((2, 10), 1.0), torch.full((2, 10), -2.0)], 1)
     torch.testing.assert_close(
-        judged_by(exchanged, even)["model"], judged_by(kept, even)["model"], rtol=0, atol=0
+        losses_at(exchanged, even)["model"], losses_at(kept, even)["model"], rtol=0, atol=0
     )
     assert kept.fingerprint() != exchanged.fingerprint()
 
@@ -367,7 +367,7 @@ def test_an_infinite_temperature_weighs_every_image_one_half(pairs, digits):
     even, ordinary = (games(pairs, digits, temperature=t)["VAE"] for t in (math.inf, 1.0))
     f = 5 * torch.randn(2, 20, generator=torch.Generator().manual_seed(0))
     believed = torch.full_like(f, math.inf)  # every image counts in full
-    torch.testing.assert_close(2 * judged_by(even, f)["model"], judged_by(ordinary, believed)["model"])
+    torch.testing.assert_close(2 * losses_at(even, f)["model"], losses_at(ordinary, believed)["model"])
 
 
 def test_a_plain_game_has_no_weights_to_exchange(pairs, digits):

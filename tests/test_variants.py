@@ -201,20 +201,20 @@ def test_infogan_is_a_gan_and_a_reader_of_codes():
 
 
 def autoencoders_own(nets, batch, sigma=1.0):
-    """Makhzani et al.: the judge's cross-entropy; reconstruction plus fooling the judge."""
+    """Makhzani et al.: the discriminator's cross-entropy, the reconstruction, the encoder's against D."""
     code = nets.E(batch.x)
-    judge = F.softplus(-nets.D(batch.z)) + F.softplus(nets.D(code))
+    entropy = F.softplus(-nets.D(batch.z)) + F.softplus(nets.D(code))
     squared = (batch.x - nets.G(code)).square().sum(-1) / (2 * sigma**2)
     reconstruction = squared + batch.x.shape[-1] * math.log(sigma * math.sqrt(2 * math.pi))
-    return judge.mean(-1) / 2, reconstruction.mean(-1) / 2, F.softplus(-nets.D(code)).mean(-1) / 2
+    return entropy.mean(-1) / 2, reconstruction.mean(-1) / 2, F.softplus(-nets.D(code)).mean(-1) / 2
 
 
 def test_the_adversarial_autoencoder_is_its_own_losses():
     game = processes.adversarial_autoencoder(flat(), sigma=0.8)
     nets, (telling, making) = begun(game)
     batch = drawn(making)
-    judged, reconstruction, fooled = autoencoders_own(nets, batch, 0.8)
-    torch.testing.assert_close(telling(**vars(nets), **vars(batch))["D"], judged)
+    entropy, reconstruction, fooled = autoencoders_own(nets, batch, 0.8)
+    torch.testing.assert_close(telling(**vars(nets), **vars(batch))["D"], entropy)
     unmoved = F.softplus(nets.D(batch.z)).mean(-1) / 2
     torch.testing.assert_close(making(**vars(nets), **vars(batch))["E"], reconstruction + fooled + unmoved)
     _, plain = processes.autoencoder(flat(), sigma=0.8).phases[0].turns
@@ -252,10 +252,10 @@ def test_identity_maps_close_every_cycle():
             net.weights[-1].zero_(), net.biases[-1].zero_()
     batch = drawn(making)
     assert torch.equal(nets.G(batch.z), batch.z) and torch.equal(nets.E(batch.x), batch.x)
-    judged = F.softplus(nets.D(batch.x)) + F.softplus(-nets.D(batch.z))
-    judged = judged + F.softplus(nets.C(batch.z)) + F.softplus(-nets.C(batch.x))
+    entropy = F.softplus(nets.D(batch.x)) + F.softplus(-nets.D(batch.z))
+    entropy = entropy + F.softplus(nets.C(batch.z)) + F.softplus(-nets.C(batch.x))
     density = 64 * math.log(0.5 * math.sqrt(2 * math.pi))
-    want = judged.mean(-1) / 2 + density
+    want = entropy.mean(-1) / 2 + density
     torch.testing.assert_close(making(**vars(nets), **vars(batch))["G"], want)
 
 
