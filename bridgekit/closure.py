@@ -26,13 +26,18 @@ def text(path: Path) -> str:
 
 def content(path: Path) -> bytes:
     """The bytes of a file; read anew where its place, size or times are others."""
-    at = path.stat()  # the time of the last change of status cannot be set by hand
-    return _content(path, at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+    return _content(path, stamp(path))
 
 
 @cache
-def _content(path: Path, *_: int) -> bytes:
+def _content(path: Path, _: tuple[int, ...]) -> bytes:
     return path.read_bytes()
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """Place, size and times of a file: who has seen the same ones has seen the same content."""
+    at = path.stat()  # the time of the last change of status cannot be set by hand
+    return at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns
 
 
 def digest(*parts: object) -> str:

@@ -6,7 +6,7 @@ the profile `quick`. `profiles/<profile>.yaml` maps pages to other values.
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -80,11 +80,15 @@ class Page:
 
 
 def load(path: Path) -> Page | None:
-    """The page at `path`, the same object for the same content; None where there is none."""
-    return _page(path.stem, closure.text(path)) if path.is_file() else None
+    """The page at `path`, the same object for as long as it stays as it is; None where there is none."""
+    with suppress(FileNotFoundError):
+        return _loaded(path, closure.stamp(path))
+    return None
 
 
-_page = cache(Page)
+@cache
+def _loaded(path: Path, _: tuple[int, ...]) -> Page:
+    return Page(path.stem, closure.text(path))
 
 
 def root() -> Path:
@@ -161,7 +165,7 @@ def _entries(profile: str) -> Mapping:
     return entries
 
 
-def profile_of(page: str, profile: str) -> dict[str, object]:
+def profile_of(page: Page, profile: str) -> dict[str, object]:
     """What profiles/<profile>.yaml says of the page; every page and parameter it names must be there."""
     known, entries, name = executed(), _entries(profile), f"profiles/{profile}.yaml"
     for other, values in entries.items():
@@ -170,7 +174,7 @@ def profile_of(page: str, profile: str) -> dict[str, object]:
             raise BridgekitError(f"{name} has settings for '{other}', which is no page: {hint}")
         if other != LIMIT and not isinstance(values or {}, dict):
             raise BridgekitError(f"{name}: '{other}' must hold lines `parameter: value`, not '{values}'")
-    return find(page).fit(entries.get(page) or {}, f"{name}: ")
+    return page.fit(entries.get(page.name) or {}, f"{name}: ")
 
 
 def limit(profile: str, given: str | None = None, custom: bool = False) -> float | None:
@@ -189,9 +193,9 @@ def resolve(
     A relative `folder:PATH` becomes absolute, as the kernel runs elsewhere: in `overrides` it is looked for
     from the working directory, in pages and profiles from the repository, and then under the data root.
     """
-    own = {name: p.default for name, p in declared(page).items()} | profile_of(page, profile)
-    given = find(page).fit(overrides or {})
-    return folders.anchored(own, root()) | folders.anchored(given, Path.cwd())
+    own = find(page)
+    values = {name: p.default for name, p in own.parameters.items()} | profile_of(own, profile)
+    return folders.anchored(values, root()) | folders.anchored(own.fit(overrides or {}), Path.cwd())
 
 
 @contextmanager
