@@ -578,7 +578,7 @@ def test_all_code_that_trains_or_measures_is_part_of_a_checkpoint():
     assert below <= set(checkpoints.FOLDERS)
 
 
-def test_settled_takes_a_gradient_penalty_along():
+def test_recalibrated_takes_a_gradient_penalty_along():
     x = torch.rand(20, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     images = data.Images(x, torch.zeros(20, dtype=torch.long), ("a",), "noise", "train", "0")
     game = baselines.gan(setups.images(images, batch=4, width=2, z=3), adversarial.reverse_kl, penalty=1.0)
@@ -599,7 +599,7 @@ WRONG = {
     r"seeds \[7, 1, 7\] repeat": lambda: random.noise([7, 1, 7], (2,), "probe"),
     "batch is at least 1": lambda: setups.plane(data.mixture("gaussians25"), batch=0),
     "D takes 0 steps a round": lambda: baselines.gan(PLANE, adversarial.reverse_kl, d_steps=0),
-    "was there a round to look at": lambda: start(small_bridge((1, 1, 1)), [0]).kept("is"),
+    "was there a round to evaluate at": lambda: start(small_bridge((1, 1, 1)), [0]).kept("is"),
     "wants square images, not 6 x 4": lambda: setups.images(oblong()),
 }
 

@@ -1,4 +1,4 @@
-"""A classifier as a game of one player: what judges images is trained by
+"""A classifier as a game of one player: what scores images is trained by
 the loop that trains everything."""
 
 from __future__ import annotations

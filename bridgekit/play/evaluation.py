@@ -19,7 +19,7 @@ from bridgekit.random import stream
 
 @contextlib.contextmanager
 def probe(state: State) -> Iterator[SimpleNamespace]:
-    """The networks for looking, not learning: no gradients, and no buffer is touched.
+    """The networks for evaluation: no gradients, and no buffer is touched.
 
     Batch normalisation keeps using the batch's statistics, as in training, so that a measurement taken a few
     rounds after a change does not lag behind running averages.
@@ -29,7 +29,7 @@ def probe(state: State) -> Iterator[SimpleNamespace]:
 
 
 def recalibrated(game: Game, state: State, phase: str, rounds: int = 20) -> SimpleNamespace:
-    """The networks for looking at single samples: batch normalisation's averages suit the present weights.
+    """The networks for evaluating single samples: batch normalisation's averages suit the present weights.
 
     The running averages of training lag behind weights that move. These are plain means over ``rounds``
     rounds of the phase, drawn from a stream of their own and played without learning, as "precise" statistics
@@ -54,7 +54,7 @@ def recalibrated(game: Game, state: State, phase: str, rounds: int = 20) -> Simp
 
 
 def samples(state: State, z: Tensor) -> Tensor:
-    """``G(z)`` for looking, ``(T, ...)``; NaN for a trial that has failed, even if its G is still finite."""
+    """``G(z)`` for evaluation, ``(T, ...)``; NaN for a trial that has failed, even if its G is still finite."""
     with probe(state) as nets:
         x = nets.G(z)
     failed = torch.tensor([failure is not None for failure in state.failed], device=x.device)

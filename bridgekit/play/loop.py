@@ -20,7 +20,7 @@ from bridgekit.play.state import State, fresh_optimiser, start
 __all__ = ["State", "fit", "play", "start", "whole"]
 
 # Noise is drawn this many rounds at a time, always: randn(1000) is not two randn(500), so a chunk that
-# followed the evaluations would make the numbers depend on how often one looks.
+# followed the evaluations would make the numbers depend on how often one evaluates.
 CHUNK = 100
 
 
@@ -176,7 +176,7 @@ def fit(
         state.source = checkpoint
     if phase not in state.played:
         _enter(game, state, play)
-    ahead = range(state.played[phase], rounds + 1)  # what has been played cannot be looked at any more
+    ahead = range(state.played[phase], rounds + 1)  # what has been played cannot be evaluated any more
     wanted = sorted({r for r in at if r in ahead and r > state.seen.get(phase, -1)})
     stretch, saved = _Stretch(game, state, play, rounds), time.monotonic()
     with Progress(f"{game.name} · {phase}", rounds, state.played[phase]) as progress:
@@ -194,7 +194,7 @@ def fit(
 
 
 def play(game: Game, state: State, phase: str, rounds: int | None = None, **options: Any) -> State:
-    """:func:`fit` without looking in between."""
+    """:func:`fit` without evaluations in between."""
     for _ in fit(game, state, phase, rounds, **options):
         pass
     return state
@@ -210,10 +210,10 @@ def whole(
 ) -> Iterator[State]:
     """Play the phases one after the other; yield the state at the rounds ``at``, counted from the first one.
 
-    ``phases`` names those to be played (all, unless given). The round that ends a phase is looked at before
+    ``phases`` names those to be played (all, unless given). The round that ends a phase is evaluated before
     the next phase begins. When no trial is left, play stops, and at the remaining rounds the state is yielded
-    with NaN for every weight and with ``played`` as if play had gone on: every game of a comparison is looked
-    at equally often, and nothing is measured of what had stopped learning. ``state.failed`` says what
+    with NaN for every weight and with ``played`` as if play had gone on: every game of a comparison is
+    evaluated equally often, and nothing is measured of what had stopped learning. ``state.failed`` says what
     happened. ``checkpoint`` is one file for the whole game, as in :func:`fit`.
     """
     played = [game.phase(name) for name in phases] if phases is not None else game.phases
@@ -221,14 +221,14 @@ def whole(
     for i, phase in enumerate(played):
         last = first + phase.rounds
         here = [r - first for r in wanted if first < r <= last or r == i == 0]
-        looked = 0
+        evaluated = 0
         try:
             for now in fit(game, state, phase.name, at=here, checkpoint=checkpoint):
-                looked = now.played[phase.name]
+                evaluated = now.played[phase.name]
                 yield now
         except NoTrialLeft:
-            looked = first + max(looked, state.seen.get(phase.name, 0))
-            yield from _lost(state, played, [r for r in wanted if r > looked])
+            evaluated = first + max(evaluated, state.seen.get(phase.name, 0))
+            yield from _lost(state, played, [r for r in wanted if r > evaluated])
             return
         first = last
 

@@ -48,7 +48,7 @@ class State:
     def kept(self, name: str) -> Tensor:
         """All that was kept under ``name``, stacked: ``(times, ...)``; BridgekitError where nothing was."""
         if name not in self.history:
-            hint = nearest(name, self.history) if self.history else "was there a round to look at?"
+            hint = nearest(name, self.history) if self.history else "was there a round to evaluate at?"
             raise BridgekitError(f"nothing was kept under {name!r}: {hint}")
         return torch.stack(self.history[name])
 

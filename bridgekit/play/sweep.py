@@ -1,4 +1,4 @@
-"""Whole games from the first round to the last, and several of them side by side."""
+"""Independent cells of work on parallel workers."""
 
 from __future__ import annotations
 
