@@ -54,7 +54,7 @@ def recalibrated(game: Game, state: State, phase: str, rounds: int = 20) -> Simp
 
 
 def samples(state: State, z: Tensor) -> Tensor:
-    """``G(z)`` for evaluation, ``(T, ...)``; NaN for a trial that has failed, even if its G is still finite."""
+    """``G(z)`` for evaluation, ``(T, ...)``; NaN for a failed trial, even if its G is still finite."""
     with probe(state) as nets:
         x = nets.G(z)
     failed = torch.tensor([failure is not None for failure in state.failed], device=x.device)
