@@ -103,6 +103,15 @@ FILES = {
 }
 
 
+CLAIM = """- id: A1
+  paper: A
+  place: eq 1
+  statement: It holds.
+  page: alpha
+  criterion: {text: it holds, parts: [{metric: product, above: 1}]}
+"""
+
+
 @dataclass(frozen=True)
 class ToyBook:
     """The small book's root, and ways to change it and to run things in it."""
@@ -188,6 +197,14 @@ def no_bars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         tell(patch, tmp_path_factory.mktemp("told") / "spec.json", progress=os.devnull)
         yield
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git says, as a person of no settings."""
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(folder), *who, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout.strip()
 
 
 def damaged(content: bytes, count: int, seed: int = 0) -> Iterator[bytes]:

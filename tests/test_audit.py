@@ -1,7 +1,6 @@
 """The audit works a row's mark out from history, and finds what a changed or shallow history hides."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -9,20 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import rewrite
+from conftest import git, rewrite
 
 from bridgekit.book import audit, claims, criteria, records, runs, verdicts
 from bridgekit.errors import BridgekitError
 
 HOME = Path(__file__).resolve().parent.parent
-
-
-def git(root, *arguments):
-    who = ["-c", "user.name=n", "-c", "user.email=e@x", "-c", "commit.gpgsign=false"]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    done = subprocess.run(["git", "-C", str(root), *who, *arguments], capture_output=True, text=True, env=env)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def commit(root, message="x"):
@@ -33,14 +24,8 @@ def commit(root, message="x"):
 
 def entry(name="X1", text="it does", kind="median", **more):
     part = {"metric": "fall", "above": 0} | ({"exact": True} if kind == "exact" else {"kind": kind})
-    return {
-        "id": name,
-        "paper": "X",
-        "place": "eq 1",
-        "statement": "It falls.",
-        "page": "demo",
-        "criterion": {"text": text, "parts": [part]},
-    } | more
+    facts = {"id": name, "paper": "X", "place": "eq 1", "statement": "It falls.", "page": "demo"}
+    return facts | {"criterion": {"text": text, "parts": [part]}} | more
 
 
 def ledger(root, *entries):
@@ -296,15 +281,7 @@ def history():
 
 
 def test_an_earlier_verdict_that_was_touched_is_found(history, monkeypatch):
-    said = {
-        "id": "X",
-        "page": "p",
-        "hash": "h",
-        "verdict": "partly",
-        "reason": "r",
-        "criterion": "c",
-        "parts": [],
-    }
+    said = {"page": "p", "hash": "h", "verdict": "partly", "reason": "r", "criterion": "c", "parts": []}
     monkeypatch.setattr(
         audit, "ledger_of", lambda root, commit: [said | {"id": c.id} for c in criteria.load(root)]
     )

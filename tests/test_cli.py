@@ -4,18 +4,11 @@ import json
 import subprocess
 
 import pytest
+from conftest import CLAIM
 
 from bridgekit import closure
 from bridgekit.__main__ import main
 from bridgekit.book import doctor, records
-
-CLAIM = """- id: A1
-  paper: A
-  place: eq 1
-  statement: It holds.
-  page: alpha
-  criterion: {text: it holds, parts: [{metric: product, above: 1}]}
-"""
 
 
 def test_list(toy_book, capsys):

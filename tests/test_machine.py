@@ -11,21 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import tell
+from conftest import CLAIM, tell
 
 from bridgekit import closure, data, files
 from bridgekit.__main__ import main
 from bridgekit.book import execution, kernels, records
 from bridgekit.errors import BridgekitError
 from bridgekit.play.progress import Progress
-
-CLAIM = """- id: A1
-  paper: A
-  place: eq 1
-  statement: α holds
-  page: alpha
-  criterion: {text: it holds, parts: [{metric: product, above: 1}]}
-"""
 
 
 def full(*arguments, **options):
@@ -134,14 +126,14 @@ def test_user_without_an_entry(toy_book):
 @pytest.mark.parametrize("command", ["list", "claims", "doctor", "list --json", "claims --json"])
 def test_terminal_of_few_letters(toy_book, monkeypatch, command, encoding):
     toy_book.edit("book/alpha.md", "# The first page", "# χ and 一")
-    toy_book.write("claims.yml", CLAIM)
+    toy_book.write("claims.yml", CLAIM.replace("It holds", "α holds"))
     terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     monkeypatch.setattr(sys, "stdout", terminal)
     assert main(command.split()) == 0
     terminal.flush()
     text = terminal.buffer.getvalue().decode(encoding)
     if "--json" in command:  # for machines: nothing is lost
-        assert {"χ and 一", "α holds"} & {
+        assert {"χ and 一", "α holds."} & {
             fact.get("title", fact.get("statement")) for fact in json.loads(text)
         }
     elif command != "doctor":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tell
+from conftest import CLAIM, tell
 
 from bridgekit import closure
 from bridgekit.__main__ import main
@@ -144,15 +144,6 @@ def test_profile_that_does_not_fit(toy_book, text, said):
     toy_book.write("profiles/smoke.yaml", text)
     with pytest.raises(BridgekitError, match=re.escape(said)):
         pages.resolve("alpha", "smoke")
-
-
-CLAIM = """- id: A1
-  paper: A
-  place: eq 1
-  statement: It holds.
-  page: alpha
-  criterion: {text: it holds, parts: [{metric: product, above: 1}]}
-"""
 
 
 SUPERSEDED = (

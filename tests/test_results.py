@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import REPOSITORY, damaged, rewrite
+from conftest import REPOSITORY, damaged, git, rewrite
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
@@ -479,12 +479,6 @@ def test_checkpoints_are_found_again_and_gone_after_finish(root, tmp_path_factor
     assert not kept.is_relative_to(root) and not kept.is_relative_to(elsewhere.out)
     elsewhere.finish()
     assert not kept.exists()
-
-
-def git(folder, *arguments):
-    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", "-C", str(folder), *identity, *arguments], capture_output=True, check=True)
-    return done.stdout.decode().strip()
 
 
 def test_the_commit_is_recorded_and_figures_do_not_make_it_dirty(root, monkeypatch):
