@@ -367,7 +367,7 @@ def test_checkpoints_stay_until_the_result_is_in_place(toy_book, monkeypatch):
         raise BridgekitError("no space left")
 
     with monkeypatch.context() as patch, pytest.raises(BridgekitError, match="no space left"):
-        patch.setattr(placement, "put", full)
+        patch.setattr(placement.Place, "put", full)
         make.run("beta")
     assert (kept / "state.pt").exists()
     make.run("beta")
