@@ -27,7 +27,10 @@ from bridgekit.play.game import Turn
 from bridgekit.play.state import State, fresh_optimiser
 from bridgekit.random import stream
 
-EXEMPT = {"processes_game": "infogan, adversarial_autoencoder and cycle_gan are its cases"}
+EXEMPT = {
+    "processes_game": "infogan, adversarial_autoencoder and cycle_gan are its cases",
+    "one_turn": "autoencoder and semi_supervised are its cases",
+}
 APART = {"setup.labelled"}  # a game is for setups with labels or for those without, and refuses the others
 RETURNED = {"Game", "Setup"}
 

@@ -296,6 +296,13 @@ def test_labelled_images_are_square():
         setups.images(oblong, labelled=True)
 
 
+def test_labelled_images_are_for_class_conditional_games_and_for_no_others():
+    with pytest.raises(BridgekitError, match="wants labels: setups.images"):
+        importance.cgan(images())
+    with pytest.raises(BridgekitError, match="only class-conditional games"):
+        importance.iwgan(labelled())
+
+
 def test_an_affine_generator_wants_codes_as_wide_as_the_data():
     with pytest.raises(BridgekitError, match="2 numbers wants codes of as many, not 3: z=2"):
         importance.affine(plane(z=3))

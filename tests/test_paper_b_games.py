@@ -59,7 +59,7 @@ MISTAKES = {
         "autoencoder, activated",
     ),
     "AAVAE's D with its labels exchanged": (
-        "aavae._is_real",
+        "aavae.is_real",
         "< n",
         ">= n",
         "autoencoder, activated",
@@ -77,27 +77,27 @@ MISTAKES = {
         "autoencoder, activated",
     ),
     "M2 without N / N_l": (
-        "aavae.semi_supervised",
+        "m2.semi_supervised",
         "alpha * (labelled.shape[1] + unlabelled.shape[1]) / labelled.shape[1]",
         "alpha",
         "semi_supervised",
     ),
     "M2's N is the unlabelled images'": (
-        "aavae.semi_supervised",
+        "m2.semi_supervised",
         "(labelled.shape[1] + unlabelled.shape[1])",
         "unlabelled.shape[1]",
         "semi_supervised",
     ),
     "M2 with its parts exchanged": (
-        "aavae.semi_supervised",
+        "m2.semi_supervised",
         "for rows in (labelled, unlabelled)",
         "for rows in (unlabelled, labelled)",
         "semi_supervised",
     ),
     "AASVAE's D does not see the unlabelled images' kind": (
-        "aavae._activated_m2_turn",
-        "_is_real(n, f).repeat(2)",
-        "_is_real(2 * n, f)",
+        "m2._activated_m2_turn",
+        "is_real(n, f).repeat(2)",
+        "is_real(2 * n, f)",
         "semi_supervised, activated",
     ),
     "VAE-GAN's E hears the adversary": (

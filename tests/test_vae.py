@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from bridgekit import data
 from bridgekit.data import binary
 from bridgekit.errors import BridgekitError
-from bridgekit.games import aavae
+from bridgekit.games import aavae, m2
 from bridgekit.measure import evidence
 from bridgekit.models import labelled
 from bridgekit.models.dcgan import DCGANBody, DCGANGenerator
@@ -50,7 +50,7 @@ def games(pairs, digits, seeds=SEEDS, temperature=None, networks=SMALL):
     return {
         "VAE": aavae.autoencoder(pairs.unlabelled(), own, batch=10, **options),
         "CVAE": aavae.autoencoder(pairs, own, batch=10, **options),
-        "SVAE": aavae.semi_supervised(pairs, own, rest, batch=6, **options),
+        "SVAE": m2.semi_supervised(pairs, own, rest, batch=6, **options),
     }
 
 
@@ -253,7 +253,7 @@ def m2_oracles(pairs, digits):
 
 @pytest.mark.parametrize("name", ["unlabelled_bound", "labelled_bounds", "m2_terms"])
 def test_m2s_parts_and_their_mutants(pairs, digits, name):
-    oracle, function = m2_oracles(pairs, digits)[name], getattr(aavae, name)
+    oracle, function = m2_oracles(pairs, digits)[name], getattr(m2, name)
     oracle(function)
     assert survivors(oracle, function) == set()
 
@@ -424,7 +424,7 @@ def test_games_are_told_apart(pairs, digits):
     found += games(pairs, digits, [0, 2]).values()
     found += games(binary.binarised(digits, seed=1), digits).values()
     found.append(aavae.autoencoder(pairs, own, rounds=5, batch=10))
-    found += [aavae.semi_supervised(pairs, own, rest, alpha=a) for a in (0.1, 0.2)]
+    found += [m2.semi_supervised(pairs, own, rest, alpha=a) for a in (0.1, 0.2)]
     assert len({game.fingerprint() for game in found}) == len(found)
 
 
@@ -455,7 +455,7 @@ def test_bounds_agree_with_quadrature_and_tighten(name, digits):
     kept = {"hidden": 6, "z": 1, "batch": 8}
     _, own, rest = binary.strata(x.y, [100, 100], SEEDS)
     if name == "SVAE":
-        game = aavae.semi_supervised(small, own, rest, **kept)
+        game = m2.semi_supervised(small, own, rest, **kept)
     else:
         game = aavae.autoencoder(small.unlabelled() if name == "VAE" else small, own, **kept)
     rows = (small.unlabelled() if name == "VAE" else small).rows[:5]
@@ -485,7 +485,7 @@ def test_a_classifier_that_was_lost_is_not_right_by_chance():
     x = data.load("digits", size=3, channels=1)
     small = binary.binarised(x)
     _, own, rest = binary.strata(x.y, [100, 100], SEEDS)
-    state = start(aavae.semi_supervised(small, own, rest, hidden=6, z=1, batch=8), SEEDS)
+    state = start(m2.semi_supervised(small, own, rest, hidden=6, z=1, batch=8), SEEDS)
     with torch.no_grad():
         state.nets["C"].weights[0][0] = math.nan
     found = evidence.semi_supervised_scores(state_nets(state), small.rows[:50], torch.randn(1, 50, 1))

@@ -14,7 +14,7 @@ from games.tools import log_bernoulli
 from mutants import survivors
 from torch.distributions import Categorical, Normal, kl_divergence
 
-from bridgekit.games import aavae
+from bridgekit.games import aavae, m2
 from bridgekit.measure import evidence
 from bridgekit.play.state import start
 
@@ -38,7 +38,7 @@ def networks(game):
 def built(name):
     options = {"hidden": 6, "z": 2, "batch": 4, "temperature": 2.0}
     if name == "SVAE":
-        return aavae.semi_supervised(PAIRS, PARTS, REST, **options)
+        return m2.semi_supervised(PAIRS, PARTS, REST, **options)
     return aavae.autoencoder(PAIRS if name == "CVAE" else PAIRS.unlabelled(), PARTS, **options)
 
 

@@ -136,15 +136,7 @@ def plane(
     }
     x, prior = FromMixture(mixture, batch), Normal((batch, z))
     return Setup(
-        networks,
-        mixture,
-        x,
-        lr,
-        beta1,
-        batch,
-        prior,
-        spectral=spectral,
-        hidden=hidden,
+        networks, mixture, x, lr, beta1, batch, prior, spectral=spectral
     )
 
 

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from bridgekit.games import aavae
+from bridgekit.games import aavae, m2
 from bridgekit.measure import finite
 from bridgekit.theory import likelihood, weighted
 from bridgekit.theory.densities import kl_to_standard_normal, normal_log_prob, reparametrise
@@ -57,10 +57,10 @@ def semi_supervised_scores(
     for rows, noise in _chunks(nets, pairs, eps, chunk):
         x, y = rows.tensor_split([nets.G.outputs], -1)
         log_q = nets.C(x).log_softmax(-1)
-        codes = [aavae.coded_for_each(nets.G, nets.E, x, e) for e in noise]
+        codes = [m2.coded_for_each(nets.G, nets.E, x, e) for e in noise]
         even = math.log(y.shape[-1])
         bounds = [likelihood.negative_elbo(c[0], kl_to_standard_normal(*c[1:3])) + even for c in codes]
-        elbo = torch.stack([-aavae.unlabelled_bound(log_q, bound) for bound in bounds]).mean(0)
+        elbo = torch.stack([-m2.unlabelled_bound(log_q, bound) for bound in bounds]).mean(0)
         weights = likelihood.importance_weighted_bound(torch.stack([_log_weight(*c) for c in codes]))
         iw = likelihood.importance_weighted_bound(weights.movedim(-1, 0))
         correct = (log_q.argmax(-1) == y.argmax(-1)).to(elbo)

@@ -109,7 +109,7 @@ def pieces(data: binary.Pairs, options) -> dict[str, Callable[[int], None]]:
             aavae.generated(nets.G, noise("z"), torch.empty(1, BATCH, 0), noise("u"))
 
     def learn(n: int) -> None:
-        real = aavae._is_real(BATCH, data.rows)
+        real = aavae.is_real(BATCH, data.rows)
         for _ in range(n):
             loss = labelling.label_nll(nets.D(data.rows[None, : 2 * BATCH]), real).mean(-1).sum()
             grads = torch.autograd.grad(loss, list(nets.D.parameters()))

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import torch
 
 from bridgekit.data.binary import Pairs
-from bridgekit.games import aavae
+from bridgekit.games import aavae, m2
 from games import autoencoder_lines as lines
 from games import tools
 from games.harness import Case, Move, Owner, Paper, Part, Steps
@@ -108,7 +108,7 @@ def autoencoder_case(changes: dict, data: Pairs, **arguments) -> Case:
 
 def semi_supervised_case(changes: dict, data: Pairs, **arguments) -> Case:
     given = {"data": data, "labelled": PARTS, "unlabelled": REST}
-    call = Part(aavae.semi_supervised, given | arguments)
+    call = Part(m2.semi_supervised, given | arguments)
     return Case(call, semi_supervised, changes, alone=own(labelled=PARTS, unlabelled=REST))
 
 

@@ -9,7 +9,7 @@ DEFAULTS = {
     "aavae.autoencoder": dict(
         temperature=None, exchanged=False, hidden=500, width=None, z=50, batch=128, lr=0.001, rounds=1000
     ),
-    "aavae.semi_supervised": dict(
+    "m2.semi_supervised": dict(
         temperature=None, alpha=0.1, hidden=500, width=None, z=50, batch=64, lr=0.001, rounds=1000
     ),
     "adaptation.adversarial_domain_adaptation": dict(weight=1.0, features=32, rounds=2000),

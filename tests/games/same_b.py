@@ -135,7 +135,7 @@ SAME = {
     "aavae.negative_bound": {
         "return likelihood.negative_elbo(kl_to_standard_normal(mu, log_sigma), nll)": SUM,
     },
-    "aavae.labelled_bounds": {
+    "m2.labelled_bounds": {
         "bound = likelihood.negative_elbo(kl_to_standard_normal(mu, log_sigma), nll)": SUM,
     },
     "aavae.generated": {
@@ -143,28 +143,28 @@ SAME = {
         "return _beside(u < G(_beside(z, y)).sigmoid(), y)": EXACT,
         "return _beside((u <= G(_beside(z, y)).sigmoid()).to(z), y)": EVEN,
     },
-    "aavae._is_real": {"return (torch.arange(2 * n) < n).to(like)": CPU},
+    "aavae.is_real": {"return (torch.arange(2 * n) < n).to(like)": CPU},
     "aavae._neighbours": {"return f.unflatten(1, (2, -1)).roll(1, -1).flatten(-2)": AXIS},
     "aavae.autoencoder": {
         "return {'model': negative_bound(G, E, pairs, eps).mean(1)}": AXIS,
-        "return {'D': labelling.label_nll(f, _is_real(batch, f)).mean(1), 'model': "
+        "return {'D': labelling.label_nll(f, is_real(batch, f)).mean(1), 'model': "
         "weighted.adversary_activated(believed, loss, temperature).mean(-1)}": AXIS,
-        "return {'D': labelling.label_nll(f, _is_real(batch, f)).mean(-1), 'model': "
+        "return {'D': labelling.label_nll(f, is_real(batch, f)).mean(-1), 'model': "
         "weighted.adversary_activated(believed, loss, temperature).mean(1)}": AXIS,
     },
-    "aavae._m2_turn": {
+    "m2._m2_turn": {
         "return {'model': of_known.mean(1) + of_rest.mean(-1)}": AXIS,
         "return {'model': of_known.mean(-1) + of_rest.mean(1)}": AXIS,
     },
-    "aavae._activated_m2_turn": {
+    "m2._activated_m2_turn": {
         "fake = generated(G, z, F.one_hot((c * k).long(), k), u)": EXACT,
         "each = zip(f.split(2 * n, 1), terms)": "two halves and two terms",
         "of_known, of_rest = (weighted.adversary_activated(g, term, temperature).mean(1) "
         "for g, term in each)": AXIS,
-        "return {'D': labelling.label_nll(f, _is_real(n, f).repeat(2)).mean(1), "
+        "return {'D': labelling.label_nll(f, is_real(n, f).repeat(2)).mean(1), "
         "'model': of_known + of_rest}": AXIS,
     },
-    "aavae._networks": {
+    "aavae.networks_of": {
         f"if width is not None and data.shape and (data.shape[{a}] != data.shape[{b}]):": ELSEWHERE
         + "tests/test_vae.py"
         for a, b in ((1, -2), (-2, -2), (-1, 2), (-1, -3))
