@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bridgekit import __version__, files
-from bridgekit.book import claims, make, pages, site, verdicts
+from bridgekit.book import claims, keys, make, pages, site, verdicts
 from bridgekit.errors import BridgekitError, lenient, say
 
 
@@ -103,6 +103,27 @@ def run_page(options: argparse.Namespace) -> None:
     print(make.run(options.page, options.profile, values, options.out, live=live, limit=limit))
 
 
+def play_cells(options: argparse.Namespace) -> None:
+    """`bridgekit cell PAGE [N]`."""
+    if (
+        (options.number or 0) < 0
+        or options.of < 0
+        or (options.of and options.number not in range(options.of))
+    ):
+        raise BridgekitError(f"cell {options.number} of {options.of}: both count from 0, and N is below JOBS")
+    values = pages.find(options.page).parse(options.set)
+    for each in make.classifiers(options.page, options.profile, values):
+        _made(**each)
+    make.fill(options.page, options.profile, values, (options.number, options.of))
+
+
+def explain(options: argparse.Namespace) -> None:
+    """`bridgekit why PAGE`."""
+    pages.find(options.page)
+    reasons = keys.why(options.page, options.profile)
+    print("\n".join(reasons) or "nothing has changed since it was executed")
+
+
 def build_html(options: argparse.Namespace) -> None:
     """`bridgekit html`."""
     print(f"book: {site.build(options.profile)}")
@@ -171,6 +192,8 @@ def _made(name: str, size: int | None = None, channels: int | None = None, devic
     return classifiers.make(name, size=size, channels=channels, device=random.device(device))
 
 
+PROFILE = {"default": "quick", "help": "smoke, quick (the default) or paper"}
+SET = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "set one parameter; repeatable"}
 JSON = {"action": "store_true", "help": "for machines"}
 PAGE = {"metavar": "PAGE", "help": "its name, as `bridgekit list` says it"}
 COMMANDS = {  # name: (function, help, arguments)
@@ -184,13 +207,8 @@ COMMANDS = {  # name: (function, help, arguments)
         "execute one page: a notebook, its figures and its record",
         {
             "page": PAGE,
-            "--profile": {"default": "quick", "help": "smoke, quick (the default) or paper"},
-            "--set": {
-                "action": "append",
-                "default": [],
-                "metavar": "NAME=VALUE",
-                "help": "set one parameter; repeatable",
-            },
+            "--profile": PROFILE,
+            "--set": SET,
             "--out": {
                 "metavar": "DIR",
                 "help": "a folder for the results, instead of figures/PROFILE/PAGE "
@@ -202,6 +220,27 @@ COMMANDS = {  # name: (function, help, arguments)
             },
             "--lines": {"action": "store_true", "help": "progress in lines, not in one that changes"},
         },
+    ),
+    "cell": (
+        play_cells,
+        "play single cells of a page, which `run` then finds; without N, list them",
+        {
+            "page": PAGE,
+            "number": {"metavar": "N", "type": int, "nargs": "?", "help": "which one, from 0"},
+            "--of": {
+                "metavar": "JOBS",
+                "type": int,
+                "default": 0,
+                "help": "the N-th of so many equal parts, from 0",
+            },
+            "--profile": PROFILE,
+            "--set": SET,
+        },
+    ),
+    "why": (
+        explain,
+        "what has changed since a page was executed",
+        {"page": PAGE, "--profile": PROFILE},
     ),
     "cite": (
         show_citation,
@@ -236,7 +275,7 @@ COMMANDS = {  # name: (function, help, arguments)
     "html": (
         build_html,
         "build the book from the executed pages, as `make book` does",
-        {"--profile": {"default": "quick", "help": "whose pages"}},
+        {"--profile": PROFILE},
     ),
 }
 
