@@ -10,7 +10,7 @@ import torch
 from conftest import damaged
 
 from bridgekit import data, errors
-from bridgekit.book import cells, claims, keys, make, records, verdicts
+from bridgekit.book import cells, claims, keys, make, records, sweeps, verdicts
 from bridgekit.book.runs import Run
 from bridgekit.games import baselines, bridge, setups
 from bridgekit.play import evaluation, identity, loop, sweep
@@ -353,10 +353,10 @@ def test_one_that_another_process_makes_is_waited_for(tmp_path):
 )
 def test_a_share_of_two_sweeps(tmp_path, monkeypatch, share, wanted):
     """Of cells 0 to 2, and then 3 to 5; the second sweep waits for the whole of the first."""
-    run, made = run_of(tmp_path, share=cells.Share(*share, sweeps=2)), []
+    run, made = run_of(tmp_path, share=sweeps.Share(*share, sweeps=2)), []
     monkeypatch.setattr(sweep, "played", lambda cell, *_: made.append(cell.name) or {"x": np.ones(1)})
-    monkeypatch.setattr(cells, "Kept", lambda arrays: arrays)
-    with pytest.raises(cells.Filled):
+    monkeypatch.setattr(sweeps, "Kept", lambda arrays: arrays)
+    with pytest.raises(sweeps.Filled):
         run.sweep([Cell(n, game(), [0]) for n in range(3)], evaluate, AT)
         run.sweep([Cell(n, game(), [0]) for n in range(3, 6)], evaluate, AT)
     assert sorted(made) == sorted(set(wanted) | ({0, 1, 2} if max(wanted, default=0) > 2 else set()))

@@ -103,10 +103,12 @@ def fill(
     share: tuple[int | None, int] = (None, 0),
     tell: Callable[[str], object] | None = None,
 ) -> None:
-    """Play some cells of a page, as `cells.Share` counts them, in this process; the rest is not run.
+    """Play some cells of a page, as `sweeps.Share` counts them, in this process; the rest is not run.
 
     Raises BridgekitError for a page without a sweep, and what its cells raise.
     """
+    from bridgekit.book.sweeps import Filled
+
     home, own, name = pages.root(), pages.find(page), "custom" if overrides else profile
     tell, parameters = tell or sys.stderr.write, pages.resolve(page, profile, overrides)
     code = [(tags, code) for tags, code in own.cells if "hide-cell" not in tags]  # without solutions
@@ -121,5 +123,5 @@ def fill(
     with placement.workshop(home) as work:
         progress = work / execution.PROGRESS
         os.environ |= spec.tell(work / "spec.json", progress=progress, **told)
-        with pages.named(page), execution.watched(page, progress, False, tell), suppress(cells.Filled):
+        with pages.named(page), execution.watched(page, progress, False, tell), suppress(Filled):
             execution.execute_here(code[: sweeps[-1] + 1], parameters, page)

@@ -19,11 +19,12 @@ import numpy as np
 
 from bridgekit import files
 from bridgekit.book import criteria, displays, kernels, keys, pages, placement, records, sums
-from bridgekit.book.cells import Share, Store, Sweeper
+from bridgekit.book.cells import Store
 from bridgekit.book.claims import ledger
 from bridgekit.book.criteria import Claim
 from bridgekit.book.parameters import injected
 from bridgekit.book.records import Reference, portable
+from bridgekit.book.sweeps import Share, Sweeper
 from bridgekit.book.verdicts import Verdict
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.measure import intervals
