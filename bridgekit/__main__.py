@@ -1,11 +1,10 @@
-"""The command line: bridgekit list | run PAGE | cell PAGE N | why PAGE | claims | doctor | ..."""
+"""The command line: `bridgekit COMMAND`; the commands stand in one table at the end."""
 
 import argparse
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from bridgekit import __version__, files
@@ -43,59 +42,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The commands and their options."""
+    """The commands of the table below and their options."""
     parser = argparse.ArgumentParser(prog="bridgekit", description="The book's pages, one by one.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, what: Callable, text: str) -> Callable:
-        """Add a command; what is returned adds an option to it."""
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(command=what)
-        return sub.add_argument
-
-    option = command("list", show_pages, "the pages, their parameters and what each profile sets")
-    option("--json", action="store_true", help="for machines")
-    option = command("run", run_page, "execute one page: a notebook, its figures and its record")
-    option("page", metavar="PAGE")
-    option("--profile", default="quick", help="smoke, quick (the default) or paper")
-    option("--set", action="append", default=[], metavar="NAME=VALUE", help="set one parameter; repeatable")
-    where = "instead of figures/PROFILE/PAGE (with --set: figures/custom/PAGE)"
-    option("--out", metavar="DIR", help=f"a folder for the results, {where}")
-    when = "stop the page after this time (90s, 30m, 2h, or none), whatever the profile says"
-    option("--limit", metavar="TIME", help=when)
-    option("--lines", action="store_true", help="progress in lines, not in one that changes")
-    option = command(
-        "cell", play_cells, "play single cells of a page, which `run` then finds; without N, list them"
-    )
-    option("page", metavar="PAGE")
-    option("number", metavar="N", type=int, nargs="?", help="which one, from 0")
-    option("--of", metavar="JOBS", type=int, default=0, help="the N-th of so many equal parts, from 0")
-    option("--profile", default="quick", help="smoke, quick (the default) or paper")
-    option("--set", action="append", default=[], metavar="NAME=VALUE", help="set one parameter; repeatable")
-    option = command("why", explain, "what has changed since a page was executed")
-    option("page", metavar="PAGE")
-    option("--profile", default="quick", help="smoke, quick (the default) or paper")
-    option = command("claims", show_claims, "the papers' claims and what the reference runs say of them")
-    option("--audit", action="store_true", help="hold the ledger against git's history")
-    option("--write", action="store_true", help="with --audit: write the earlier verdicts anew")
-    option("--json", action="store_true", help="for machines")
-    command("doctor", show_doctor, "what this machine can do")
-    option = command("download", download, "fetch a published data set: mnist, svhn or cifar10")
-    option("name", metavar="NAME", help="mnist, svhn or cifar10")
-    option = command("classifier", classifier, "train the evaluation classifier of a data set")
-    option("name", metavar="NAME", help="digits, street, mnist, svhn, cifar10 or folder:PATH")
-    option("--size", type=int, help="the images' side, where it is not the data set's own")
-    option("--channels", type=int, help="1 or 3, where it is not the data set's own")
-    option("--device", default="cpu", help="where it is trained; auto takes a GPU if there is one")
-    option = command("html", build_html, "build the book from the executed pages, as `make book` does")
-    option("--profile", default="quick", help="whose pages")
+    for name, (what, text, arguments) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(command=what)
+        for argument, settings in arguments.items():
+            command.add_argument(argument, **settings)
     return parser
 
 
 def show_pages(options: argparse.Namespace) -> None:
     """`bridgekit list`."""
     profiles = pages.profiles()
+    shown = {options.page: pages.find(options.page)} if options.page else pages.executed()
     facts = [
         {
             "page": name,
@@ -106,7 +68,7 @@ def show_pages(options: argparse.Namespace) -> None:
             },
             "profiles": {profile: pages.resolve(name, profile) for profile in profiles},
         }
-        for name, page in pages.executed().items()
+        for name, page in shown.items()
     ]
     if not facts:
         raise BridgekitError(f"no page of {pages.root() / 'book' / '_toc.yml'} names a kernel in its header")
@@ -116,11 +78,19 @@ def show_pages(options: argparse.Namespace) -> None:
     for fact in facts:
         print(f"{fact['page']}: {fact['title']}")
         for name, parameter in fact["parameters"].items():
-            others = {profile: values[name] for profile, values in fact["profiles"].items()}
-            changed = ", ".join(f"{k} {v!r}" for k, v in others.items() if v != parameter["default"])
-            allowed = f", {parameter['range']}" if parameter["range"] else ""
-            declaration = f"  {name}: {parameter['type']} = {parameter['default']!r}{allowed}"
-            print(declaration + (f"  ({changed})" if changed else ""))
+            values = {profile: values[name] for profile, values in fact["profiles"].items()}
+            others = ", ".join(f"{k} {v!r}" for k, v in values.items() if v != parameter["default"])
+            declaration = f"  {name}: {parameter['type']} = {parameter['default']!r}"
+            print(declaration + (f"  ({others})" if others else ""))
+            allowed = f"allowed: {parameter['range']}" if parameter["range"] else ""
+            print(*(f"      {words}\n" for words in (parameter["help"], allowed) if words), sep="", end="")
+
+
+def show_citation(options: argparse.Namespace) -> None:
+    """`bridgekit cite PAGE`."""
+    from bridgekit.book import cite
+
+    print(*cite.lines(options.page), sep="\n")
 
 
 def run_page(options: argparse.Namespace) -> None:
@@ -172,9 +142,8 @@ def show_claims(options: argparse.Namespace) -> None:
         print(json.dumps([verdict.as_dict() for verdict in ledger], indent=2))
         return
     for each in ledger:
-        marks = ", ".join(filter(None, [each.mark, "superseded" if each.superseded else ""]))
-        said = f"({marks}; {each.reason})" if marks else f"({each.reason})"
-        print(f"{each.claim.id:4} {each.verdict:15} {each.claim.statement} {said}")
+        said = "; ".join(filter(None, [each.mark, "superseded" if each.superseded else "", each.reason]))
+        print(f"{each.claim.id:4} {each.verdict:15} {each.claim.statement} ({said})")
 
 
 def show_audit(root: Path, write: bool = False) -> None:
@@ -222,6 +191,93 @@ def _made(name: str, size: int | None = None, channels: int | None = None, devic
 
     return classifiers.make(name, size=size, channels=channels, device=random.device(device))
 
+
+PROFILE = {"default": "quick", "help": "smoke, quick (the default) or paper"}
+SET = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "set one parameter; repeatable"}
+JSON = {"action": "store_true", "help": "for machines"}
+PAGE = {"metavar": "PAGE", "help": "its name, as `bridgekit list` says it"}
+COMMANDS = {  # name: (function, help, arguments)
+    "list": (
+        show_pages,
+        "the pages; what their parameters mean and allow, and what each profile sets",
+        {"page": PAGE | {"nargs": "?"}, "--json": JSON},
+    ),
+    "run": (
+        run_page,
+        "execute one page: a notebook, its figures and its record",
+        {
+            "page": PAGE,
+            "--profile": PROFILE,
+            "--set": SET,
+            "--out": {
+                "metavar": "DIR",
+                "help": "a folder for the results, instead of figures/PROFILE/PAGE "
+                "(with --set: figures/custom/PAGE)",
+            },
+            "--limit": {
+                "metavar": "TIME",
+                "help": "stop the page after this time (90s, 30m, 2h, or none), whatever the profile says",
+            },
+            "--lines": {"action": "store_true", "help": "progress in lines, not in one that changes"},
+        },
+    ),
+    "cell": (
+        play_cells,
+        "play single cells of a page, which `run` then finds; without N, list them",
+        {
+            "page": PAGE,
+            "number": {"metavar": "N", "type": int, "nargs": "?", "help": "which one, from 0"},
+            "--of": {
+                "metavar": "JOBS",
+                "type": int,
+                "default": 0,
+                "help": "the N-th of so many equal parts, from 0",
+            },
+            "--profile": PROFILE,
+            "--set": SET,
+        },
+    ),
+    "why": (
+        explain,
+        "what has changed since a page was executed",
+        {"page": PAGE, "--profile": PROFILE},
+    ),
+    "cite": (
+        show_citation,
+        "the papers' places that a page is about, the errata that touch them, and how to cite the papers",
+        {"page": PAGE},
+    ),
+    "claims": (
+        show_claims,
+        "the papers' claims and what the reference runs say of them",
+        {
+            "--audit": {"action": "store_true", "help": "hold the ledger against git's history"},
+            "--write": {"action": "store_true", "help": "with --audit: write the earlier verdicts anew"},
+            "--json": JSON,
+        },
+    ),
+    "doctor": (show_doctor, "what this machine can do", {}),
+    "download": (
+        download,
+        "fetch a published data set: mnist, svhn or cifar10",
+        {"name": {"metavar": "NAME", "help": "mnist, svhn or cifar10"}},
+    ),
+    "classifier": (
+        classifier,
+        "train the evaluation classifier of a data set",
+        {
+            "name": {"metavar": "NAME", "help": "digits, street, mnist, svhn, cifar10 or folder:PATH"},
+            "--size": {"type": int, "help": "the images' side, where it is not the data set's own"},
+            "--channels": {"type": int, "help": "1 or 3, where it is not the data set's own"},
+            "--device": {"default": "cpu", "help": "where it is trained; auto takes a GPU if there is one"},
+        },
+    ),
+    "html": (
+        build_html,
+        "build the book from the executed pages, as `make book` does",
+        {"--profile": PROFILE},
+    ),
+}
 
 if __name__ == "__main__":
     sys.exit(main())

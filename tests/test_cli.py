@@ -14,13 +14,19 @@ from bridgekit.book import doctor, records
 def test_list(toy_book, capsys):
     assert main(["list"]) == 0
     text = capsys.readouterr().out
-    assert "alpha: The first page\n  seed: int = 3  (paper 7)\n  scale: float = 2.0  (smoke 0.001)\n" in text
+    assert (
+        "alpha: The first page\n  seed: int = 3  (paper 7)\n  scale: float = 2.0  (smoke 0.001)\n      of"
+        in text
+    )
+    assert main(["list", "beta"]) == 0
+    assert capsys.readouterr().out == "beta: The second page\n  text: str = 'x'\n"
 
 
-def test_list_says_what_a_parameter_allows(toy_book, capsys):
+def test_list_says_what_a_parameter_means_and_allows(toy_book, capsys):
     toy_book.edit("book/alpha.md", "seed: int = 3", "seed: int = 3  # from 0, below 9; of all randomness")
     assert main(["list"]) == 0
-    assert "  seed: int = 3, from 0, below 9  (paper 7)\n" in capsys.readouterr().out
+    said = "  seed: int = 3  (paper 7)\n      of all randomness\n      allowed: from 0, below 9\n  scale"
+    assert said in capsys.readouterr().out
     assert main(["list", "--json"]) == 0
     seed = json.loads(capsys.readouterr().out)[0]["parameters"]["seed"]
     assert (seed["range"], seed["help"]) == ("from 0, below 9", "of all randomness")
@@ -63,6 +69,8 @@ def test_run_with_a_value_set_by_hand_leaves_the_profile_alone(toy_book, capsys)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["cite", "alhpa"], "there is no page 'alhpa': did you mean 'alpha'?"),
+        (["cite", "alpha"], "cannot read "),
         (["run", "alhpa"], "there is no page 'alhpa': did you mean 'alpha'?"),
         (["run", "alpha", "--profile", "papr"], "there is no profile 'papr': did you mean 'paper'?"),
         (["run", "alpha", "--set", "sed=1"], "page 'alpha': there is no parameter 'sed': did you mean"),

@@ -1,0 +1,53 @@
+"""What a page is about in the papers: the places, the errata that touch them, and how to cite the papers.
+
+The places are those of the claims that the page decides (`claims.yml`), and the equations, figures, tables
+and algorithms that its text names, where it cites one of the three papers alone. An erratum is a row of
+`book/errata.md`. It touches a page that the row links to, or that is about something the row's place names.
+"""
+
+import re
+from collections.abc import Iterator
+
+from bridgekit import closure
+from bridgekit.book import criteria, pages
+from bridgekit.errors import BridgekitError
+
+PAPERS = {"A": "zhao2020bridging", "B": "hu2018unifying", "C": "berger2018losses"}  # in references.bib
+NAMED = re.compile(
+    r"\b(eq|Figure|Table|Algorithm|Lemma|Proposition|footnote)s?\s(\d+\w?(?:(?:[-–]|,? and |, | to )\d+\w?)*)"
+)
+NUMBERS = re.compile(r"(\d+)\w?(?:(?:[-–]| to )(\d+))?")  # 16, 4a, 42-44
+ROW = re.compile(r"^\| (?!place|---)(.+?) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+
+
+def named(text: str) -> set[tuple[str, int]]:
+    """What a text names by number, one by one: `eqs 42-44` are ("eq", 42), ("eq", 43) and ("eq", 44)."""
+    spans = ((kind, NUMBERS.findall(listed)) for kind, listed in NAMED.findall(text))
+    return {(kind, n) for kind, ends in spans for a, b in ends for n in range(int(a), int(b or a) + 1)}
+
+
+def lines(page: str) -> Iterator[str]:
+    """What `bridgekit cite PAGE` prints; BridgekitError where the page or a file of the book is not there."""
+    found, book = pages.find(page), pages.root() / "book"
+    try:
+        errata, library = (closure.text(book / name) for name in ("errata.md", "references.bib"))
+    except OSError as error:
+        raise BridgekitError(f"cannot read {error.filename}: restore it (git checkout)") from error
+    cited = [paper for paper, key in PAPERS.items() if key in found.source]
+    told = named(found.source) if len(cited) == 1 else set()
+    yield f"{page}: {found.title}"
+    for paper in cited:
+        own = [claim for claim in criteria.of_page(book.parent, page) if claim.paper == paper]
+        about = told | named("; ".join(claim.place for claim in own))
+        yield f"\nPaper {paper}"
+        yield from (f"  {claim.place} (claim {claim.id})" for claim in own)
+        yield from (
+            ["  in its text: " + ", ".join(f"{kind} {number}" for kind, number in sorted(told))]
+            if told
+            else ()
+        )
+        rows = errata.partition(f"\n## Paper {paper}\n")[2].partition("\n## ")[0]
+        for place, printed, right, how in ROW.findall(rows):
+            if f"({page}.md)" in how or named(place) & about:
+                yield f"  erratum, {place}\n    printed: {printed}\n    should be: {right}"
+        yield from re.findall(rf"^@\w+{{{PAPERS[paper]},.*?^}}", library, re.MULTILINE | re.DOTALL)
