@@ -73,7 +73,7 @@ def _edits(node: ast.AST, modules: set[str]) -> Iterator[ast.AST]:
 def _slots(node: ast.AST) -> Iterator[tuple[list | dict, int | str]]:
     """Where (container, key) behaviour hangs: no annotation, decorator, dtype or exception's words."""
     for name, value in ast.iter_fields(node):
-        if name == "decorator_list":
+        if name in ("decorator_list", "returns"):
             continue
         container, keys = (value, range(len(value))) if isinstance(value, list) else (vars(node), [name])
         for key in keys:

@@ -94,7 +94,7 @@ def largest(*errors: Tensor | float) -> float:
 
     What is said of everything is as wrong as its worst case. Raises RuntimeError where there is none.
     """
-    return float(_flat(errors).abs().max())
+    return _flat(errors).abs().max().item()
 
 
 def smallest(*values: Tensor | float) -> float:
@@ -102,9 +102,9 @@ def smallest(*values: Tensor | float) -> float:
 
     Raises RuntimeError where there is none.
     """
-    return float(_flat(values).min())
+    return _flat(values).min().item()
 
 
 def _flat(parts: tuple[Tensor | float, ...]) -> Tensor:
     """All numbers on one axis, float64."""
-    return torch.cat([torch.as_tensor(part, dtype=torch.float64).detach().cpu().flatten() for part in parts])
+    return torch.cat([torch.as_tensor(part, dtype=torch.float64).cpu().flatten() for part in parts])
