@@ -1,8 +1,10 @@
 """The real pages at `smoke`: executed, again by nbval, compared with kept arrays, opened in a browser.
 
-UPDATE_SMOKE=1 pytest tests/test_rendered.py renews the committed arrays in tests/smoke/ (look at the diff).
+UPDATE_SMOKE=1 pytest tests/test_rendered.py renews what is committed in tests/smoke/, the figures' arrays and
+the records' metrics (look at the diff).
 """
 
+import json
 import os
 import re
 import shutil
@@ -45,6 +47,10 @@ def here(name):
 
 
 PAGES, CONTENTS = here("names"), here("contents")
+MEASURED = sorted({*PAGES} - {"scoreboard"})  # whose numbers are the ledger's
+ACCEPT = "If that is right, accept it: UPDATE_SMOKE=1 pytest tests/test_rendered.py, and look at the diff."
+# Metrics that measure the machine: by their unit, or ratios of two times.
+TIME, TIMED = re.compile(r"(µs|ms|s|min|h)\b"), re.compile(r"cost_ratio_|evaluating_share")
 
 
 @pytest.fixture(scope="session")
@@ -70,8 +76,9 @@ def unset(**more: str) -> dict[str, str]:
 def test_a_page_draws_what_it_drew(book: ToyBook, page: str):
     made, kept = book.root / "figures" / "smoke" / page, REFERENCES / page
     if os.environ.get("UPDATE_SMOKE"):
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir(parents=True)
+        kept.mkdir(exist_ok=True)
+        for path in kept.glob("*.npz"):
+            path.unlink()
         for path in made.glob("*.npz"):
             shutil.copy(path, kept)
     assert {p.name for p in kept.glob("*.npz")} == {p.name for p in made.glob("*.npz")}
@@ -80,6 +87,35 @@ def test_a_page_draws_what_it_drew(book: ToyBook, page: str):
         assert drawn.keys() == expected.keys(), path.name
         for name, array in expected.items():
             assert_same(drawn[name], array, f"{page}/{path.name}: {name}")
+
+
+def of_the_code(record: dict) -> dict[str, dict]:
+    """Its metrics, kind and values of each, but for those that measure the machine: their unit is a time."""
+    metrics = {k: m for k, m in record["metrics"].items() if not (TIME.match(m["unit"]) or TIMED.match(k))}
+    return {name: {"kind": m["kind"], "values": m["values"]} for name, m in metrics.items()}
+
+
+@pytest.mark.parametrize("page", MEASURED)
+def test_a_page_measures_what_it_measured(book: ToyBook, page: str):
+    made = of_the_code(json.loads((book.root / "figures" / "smoke" / page / "record.json").read_text()))
+    path = REFERENCES / page / "metrics.json"
+    if os.environ.get("UPDATE_SMOKE"):
+        path.parent.mkdir(exist_ok=True)
+        lines = [f"{json.dumps(name)}: {json.dumps(made[name])}" for name in sorted(made)]
+        path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    new, gone = sorted(made.keys() - kept.keys()), sorted(kept.keys() - made.keys())
+    assert not new and not gone, f"{page}: new metrics {new}, missing ones {gone}. {ACCEPT}"
+    for name, metric in kept.items():
+        assert made[name]["kind"] == metric["kind"], f"{page}: {name}. {ACCEPT}"
+        assert_measured(made[name]["values"], metric["values"], f"{page}: {name}. {ACCEPT}")
+
+
+def assert_measured(made: list, kept: list, what: str):
+    """Equal but for rounding, in units of the largest trial: a small gain may be made of large numbers."""
+    made, kept = (np.array(values, dtype=float) for values in (made, kept))  # null becomes NaN
+    size = np.nanmax(np.abs(kept), initial=0.0)
+    np.testing.assert_allclose(made, kept, rtol=0, atol=2e-3 + 1e-2 * size, err_msg=what)
 
 
 def assert_same(drawn, kept, what: str):
@@ -127,6 +163,9 @@ def test_the_record_is_complete(book: ToyBook, page: str, monkeypatch: pytest.Mo
     parts = [part for claim in criteria.of_page(book.root, page) for part in claim.parts]
     needed = {name for part in parts for name in part.metrics}
     assert needed <= set(record["metrics"])
+    # What a part says that its metric is, the page must say too: else the claim has no verdict.
+    said = {part.metric: part.kind for part in parts if not part.of}
+    assert {name: records.kind_of(record, name) for name in said} == said
     for entry in record["figures"].values():
         assert len(entry["alt"]) > 40
         assert all((results / file).is_file() for file in entry["files"])
@@ -155,7 +194,7 @@ def test_nbval_finds_the_same_numbers_again(book: ToyBook, page: str, tmp_path: 
     assert (tmp_path / "out" / "record.json").is_file()
 
 
-@pytest.mark.parametrize("page", sorted({*PAGES} - {"scoreboard"}))
+@pytest.mark.parametrize("page", MEASURED)
 def test_a_page_has_numbers_for_nbval_to_check(page: str):
     assert "nbval-check-output" in (REPOSITORY / "book" / f"{page}.md").read_text()
 
