@@ -2,6 +2,7 @@
 
     snakemake book --cores 2
     snakemake figures --cores 2 --config profile=paper only=twin_gradients
+    snakemake figures --cores 2 --config profile=paper only=plane cells=2
 
     snakemake --profile cluster/slurm --config profile=paper
 
@@ -28,6 +29,7 @@ PYTHON = sys.executable
 PROFILE = config.get("profile", "quick")
 ONLY = config.get("only")
 LIMIT = config.get("limit")
+JOBS = int(config.get("cells", 0))  # in so many jobs the cells of each page are played before the page is run
 if "BRIDGEKIT_ERRORS" not in os.environ:  # else this is a job of a call that has set it
     os.environ["BRIDGEKIT_ERRORS"] = os.path.abspath(f"_build/errors-{uuid4().hex}")
     atexit.register(shutil.rmtree, os.environ["BRIDGEKIT_ERRORS"], ignore_errors=True)
@@ -36,6 +38,7 @@ try:
     placement.recover(pages.root())  # what a kill interrupted
     KEYS = {page: keys.key(page, PROFILE) for page in pages.names()}
     CLASSIFIERS = {page: make.classifiers(page, PROFILE) for page in KEYS}
+    SWEEPS = {page for page in KEYS if make.SWEEP in pages.find(page).code}
     CLASSIFIER_CODE, BOOK = make.classifier_key(), site.key(PROFILE)
     for page in site.discard_damaged(PROFILE):
         print(f"{page}: its executed notebook was damaged; removed, to be made anew", file=sys.stderr)
@@ -60,7 +63,9 @@ def before(wildcards):
     made, it comes after them."""
     first = keys.reads_ledger(wildcards.page) and wildcards.profile == pages.PAPER and not ONLY
     makers = [page for page in KEYS if not keys.reads_ledger(page)] if first else []
-    made = (f"_build/notebooks/{wildcards.profile}/{page}.ipynb" for page in makers)
+    made = [f"_build/notebooks/{wildcards.profile}/{page}.ipynb" for page in makers]
+    if wildcards.page in SWEEPS:
+        made += [f"_build/cells/{wildcards.profile}/{wildcards.page}/{n}-of-{JOBS}.txt" for n in range(JOBS)]
     return [*map(report, CLASSIFIERS[wildcards.page]), *made]
 
 
@@ -84,6 +89,8 @@ onerror:
 wildcard_constraints:
     page="|".join(KEYS),
     classifier="[^/]+",
+    part="[0-9]+",
+    jobs="[0-9]+",
 
 
 rule book:
@@ -114,6 +121,24 @@ rule page:
         runtime=600,
     shell:
         "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} --lines {LIMITED}"
+
+
+rule cells:
+    # One of several equal parts of a page's cells. Finished ones lie in the store, which any later job reads; a
+    # second job that wants one that is being made waits for it.
+    input:
+        lambda wildcards: list(map(report, CLASSIFIERS[wildcards.page])),
+    output:
+        touch("_build/cells/{profile}/{page}/{part}-of-{jobs}.txt"),
+    params:
+        key=lambda wildcards: KEYS[wildcards.page],
+    threads: lambda wildcards: pages.resolve(wildcards.page, wildcards.profile).get("workers", 1)
+    resources:
+        mem_mb=8000,
+        runtime=600,
+    shell:
+        "{PYTHON:q} -m bridgekit cell {wildcards.page} {wildcards.part} --of {wildcards.jobs} "
+        "--profile {wildcards.profile}"
 
 
 rule classifier:

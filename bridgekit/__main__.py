@@ -1,4 +1,4 @@
-"""The command line: bridgekit list | run PAGE | claims | doctor | download NAME | classifier NAME | html."""
+"""The command line: bridgekit list | run PAGE | cell PAGE N | why PAGE | claims | doctor | ..."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bridgekit import __version__, files
-from bridgekit.book import claims, make, pages, site, verdicts
+from bridgekit.book import claims, keys, make, pages, site, verdicts
 from bridgekit.errors import BridgekitError, lenient, say
 
 
@@ -65,6 +65,17 @@ def _parser() -> argparse.ArgumentParser:
     when = "stop the page after this time (90s, 30m, 2h, or none), whatever the profile says"
     option("--limit", metavar="TIME", help=when)
     option("--lines", action="store_true", help="progress in lines, not in one that changes")
+    option = command(
+        "cell", play_cells, "play single cells of a page, which `run` then finds; without N, list them"
+    )
+    option("page", metavar="PAGE")
+    option("number", metavar="N", type=int, nargs="?", help="which one, from 0")
+    option("--of", metavar="JOBS", type=int, default=0, help="the N-th of so many equal parts, from 0")
+    option("--profile", default="quick", help="smoke, quick (the default) or paper")
+    option("--set", action="append", default=[], metavar="NAME=VALUE", help="set one parameter; repeatable")
+    option = command("why", explain, "what has changed since a page was executed")
+    option("page", metavar="PAGE")
+    option("--profile", default="quick", help="smoke, quick (the default) or paper")
     option = command("claims", show_claims, "the papers' claims and what the reference runs say of them")
     option("--audit", action="store_true", help="hold the ledger against git's history")
     option("--write", action="store_true", help="with --audit: write the earlier verdicts anew")
@@ -120,6 +131,27 @@ def run_page(options: argparse.Namespace) -> None:
         _made(**classifier)
     limit = pages.limit(options.profile, options.limit, bool(values))
     print(make.run(options.page, options.profile, values, options.out, live=live, limit=limit))
+
+
+def play_cells(options: argparse.Namespace) -> None:
+    """`bridgekit cell PAGE [N]`."""
+    if (
+        (options.number or 0) < 0
+        or options.of < 0
+        or (options.of and options.number not in range(options.of))
+    ):
+        raise BridgekitError(f"cell {options.number} of {options.of}: both count from 0, and N is below JOBS")
+    values = pages.find(options.page).parse(options.set)
+    for each in make.classifiers(options.page, options.profile, values):
+        _made(**each)
+    make.fill(options.page, options.profile, values, (options.number, options.of))
+
+
+def explain(options: argparse.Namespace) -> None:
+    """`bridgekit why PAGE`."""
+    pages.find(options.page)
+    reasons = keys.why(options.page, options.profile)
+    print("\n".join(reasons) or "nothing has changed since it was executed")
 
 
 def build_html(options: argparse.Namespace) -> None:

@@ -2,8 +2,8 @@
 
     root     the repository                          progress     takes notes of how far the run is
     out      where the results go                    checkpoints  where games' states are kept
-    profile  whose values the parameters are         pieces       where finished cells are kept
-    role     what the record will be
+    profile  whose values the parameters are         cells        where finished cells are kept
+    role     what the record will be                 share        the cells to be played, and nothing else
 
 Plain papermill tells nothing: each of them has a default, there where it is asked for.
 """

@@ -64,8 +64,8 @@ def _finding(root: Path, verdict: Verdict) -> Finding:
     path = Path("figures") / "paper" / claim.page / "record.json"
     record = committed(root, claim.page).record
     made = record["provenance"]
-    # A record made of pieces has as many beginnings as there were stretches.
-    commits = [made["commit"], *(piece["commit"] for piece in made.get("pieces", {}).values())]
+    # A record made of cells has as many beginnings as there were stretches.
+    commits = [made["commit"], *(cell["commit"] for cell in made.get("cells", {}).values())]
     try:
         placed, *before = _text(root, "log", "--format=%H", "--", str(path)).split() or [""]
         marks = set()

@@ -117,9 +117,9 @@ def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
         return f"the record of {page} is no reference run, but a {record['role']} of {record['page']}"
     if made.get("commit") is None or made.get("dirty") is not False:
         return f"the record of {page} is not from a clean tree: commit, and run it again"
-    for name, piece in made.get("pieces", {}).items():
-        if piece.get("commit") is None or piece.get("dirty") is not False:
-            return f"the record of {page} holds a piece, {name}, that is not from a clean tree: make it again"
+    for name, cell in made.get("cells", {}).items():
+        if cell.get("commit") is None or cell.get("dirty") is not False:
+            return f"the record of {page} holds a cell, {name}, that is not from a clean tree: make it again"
     says, ran = reference_parameters(root, page), record["parameters"]
     # A parameter that the page has gained since the run is in no older record.
     other = {name: ran[name] for name in sorted(ran.keys() - {"workers"})}

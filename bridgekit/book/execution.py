@@ -5,6 +5,7 @@ Knows nothing of pages, profiles or folders: `pages.run` does, and calls `execut
 
 import contextlib
 import json
+import linecache
 import re
 import threading
 import time
@@ -58,6 +59,20 @@ def execute(
                 how = _late(limit, reached, work / PROGRESS) if kernel.late else _ended(kernel, error)
             notebook.cells = reached
             raise BridgekitError(f"{how}\n  {_keep(notebook, failed)}") from error
+
+
+def execute_here(cells: list[tuple[list[str], str]], parameters: dict, name: str) -> dict[str, object]:
+    """Run cells of a page, as (tags, code), with `parameters` in this process; the names that they leave."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    names: dict[str, object] = {"__name__": "__main__"}
+    for number, (tags, code) in enumerate(cells):
+        file = f"<{name}, cell {number}>"  # what a function does must be readable, as in a kernel
+        linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
+        exec(compile(code, file, "exec"), names)  # noqa: S102
+        names |= parameters if "parameters" in tags else {}
+    return names
 
 
 def _story(error) -> str:

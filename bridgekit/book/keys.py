@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bridgekit import closure
 from bridgekit.book import criteria, pages, sums
-from bridgekit.book.records import COMMITTED
+from bridgekit.book.records import COMMITTED, REFERENCE
 from bridgekit.data import folders
 
 
@@ -20,19 +20,67 @@ def checkpoints(home: Path, profile: str, page: str, parameters: Mapping[str, ob
     return home / "_build" / "checkpoints" / profile / page / mark
 
 
+def cells(home: Path, profile: str, page: str, role: str) -> list[Path]:
+    """Where a page's runs at a profile keep their finished cells; those of a reference run lie where they can
+    be committed, until its record is placed."""
+    kept = home / "_build" / "cells" / profile / page
+    return [home / "figures" / "cells" / page, kept] if role == REFERENCE else [kept]
+
+
 def reads_ledger(page: str) -> bool:
     """Whether a page shows the whole ledger, and with it every page's reference record."""
     return "bridgekit.book.claims" in pages.find(page).imports
 
 
-def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> str:
-    """What the executed page depends on: its source, its parameters, the images of folders among these
-    (other data sets are their names), the library modules it imports directly or through others, its claims,
-    and the committed results that it shows."""
+def parts(
+    page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """What the executed page depends on, by what it is: its source, its parameters, the images of folders
+    among these (other data sets are their names), the library modules it imports directly or through others,
+    its claims, and the committed results that it shows."""
     home, own, values = pages.root(), pages.find(page), pages.resolve(page, profile, overrides)
     images, claims = folders.contents(values.values()), criteria.of_page(home, page)
     shown = _made_before(home, page) if profile == pages.PAPER else _shown(home, page, bool(claims))
-    return closure.digest(own.source, values, images, closure.library(own.code), claims, shown)
+    return {
+        "source": own.source,
+        "parameter": values,
+        "images": images,
+        "library": closure.library(own.code),
+        "claim": claims,
+        "committed result": shown,
+    }
+
+
+def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> str:
+    """All of :func:`parts` as one hash."""
+    return closure.digest(*parts(page, profile, overrides).values())
+
+
+def dependencies(found: Mapping[str, object]) -> dict[str, str]:
+    """:func:`parts` as {`what it is`: a short text that changes with it}, for :func:`why`."""
+    text = {f"parameter {name}": repr(value) for name, value in found["parameter"].items()}
+    text |= {f"bridgekit/{name}": mark for name, mark in found["library"]}
+    text |= {f"claim {claim.id}": claim.hash for claim in found["claim"]}
+    others = {"the page": "source", "the images": "images", "committed results": "committed result"}
+    return text | {name: closure.digest(found[part]) for name, part in others.items()}
+
+
+def why(page: str, profile: str = "quick") -> list[str]:
+    """Why the page would run now at a profile, or that it would not, in lines for a person."""
+    path = pages.root() / "_build" / "notebooks" / profile / f"{page}.ipynb"
+    if not path.is_file():
+        return ["it has not been executed"]
+    made, now = sums.read_notebook(path)["metadata"]["bridgekit"], parts(page, profile)
+    before, after = made.get("dependencies", {}), dependencies(now)
+    if made.get("key") == closure.digest(*now.values()):
+        return []
+    lines = [f"{name} is new" for name in after.keys() - before.keys()]
+    lines += [f"{name} is gone" for name in before.keys() - after.keys()]
+    for name in sorted(after.keys() & before.keys()):
+        if before[name] != after[name]:
+            told = f": {before[name]} before, {after[name]} now" if name.startswith("parameter ") else ""
+            lines.append(f"{name} has changed{told}")
+    return sorted(lines)
 
 
 def _made_before(home: Path, page: str) -> list:

@@ -6,15 +6,20 @@
 complete, or not at all. With values set by hand the profile's name is `custom`.
 """
 
+import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from bridgekit import closure, files, spec
-from bridgekit.book import execution, keys, pages, pieces, placement, records, sums
+from bridgekit.book import cells, execution, keys, pages, placement, records, sums
 from bridgekit.data import folders
+from bridgekit.errors import BridgekitError
 
+SWEEP = "run.sweep("  # where a page has cells
 CLASSIFIERS = "bridgekit.measure.classifiers"
 
 
@@ -57,7 +62,7 @@ def run(
     began, home, name = time.monotonic(), pages.root(), "custom" if overrides else profile
     tell = tell or sys.stderr.write
     placement.recover(home)
-    parameters, mark = pages.resolve(page, profile, overrides), keys.key(page, profile, overrides)
+    parameters, parts = pages.resolve(page, profile, overrides), keys.parts(page, profile, overrides)
     folders.announce(parameters.values(), tell)
     folder = (Path(out) if out else home / "figures" / name / page).resolve()
     place, notebook_name = placement.Place(folder, page, home), f"{page}.ipynb"
@@ -66,23 +71,55 @@ def run(
     if role != records.TRIAL and (why := records.unclean(home)):
         tell(f"{page}: {why}: this run will decide no claim\n")
     notebooks, kept = home / "_build" / "notebooks" / name, keys.checkpoints(home, name, page, parameters)
-    # Of a reference run, the finished cells lie where they can be committed.
-    parts = home / "figures" / "pieces" / page if role == records.REFERENCE else kept / "pieces"
+    # A run to another place, a repeated one say, makes all its cells itself.
+    again = not place.own or role == records.REPEATED
+    stores = [kept / "cells"] if again else keys.cells(home, name, page, role)
     with placement.workshop(home) as work:
         results, progress = work / "results", work / execution.PROGRESS
         for needed in (results, notebooks):
             needed.mkdir(parents=True, exist_ok=True)
         told = {"root": home, "out": results, "profile": name, "role": role}
-        told |= {"progress": progress, "checkpoints": kept, "pieces": parts}
+        told |= {"progress": progress, "checkpoints": kept, "cells": [str(each) for each in stores]}
         with pages.named(page), execution.watched(page, progress, live, tell):
             failed, env = notebooks / f"{page}.failed.ipynb", spec.tell(work / "spec.json", **told)
             source = pages.find(page).source
             notebook = execution.execute(source, parameters, work, failed, home, env, limit)
-        notebook.metadata["bridgekit"] = {"page": page, "profile": name, "key": mark}
+        told = {"page": page, "profile": name, "key": closure.digest(*parts.values())}
+        notebook.metadata["bridgekit"] = told | {"dependencies": keys.dependencies(parts)}
         new = {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()}
         new[notebook_name] = sums.sealed(nbformat.writes(notebook)).encode()
         place.put(new)
-    pieces.clear(parts)
+    made = json.loads(new.get("record.json", b"{}")).get("provenance", {})
+    cells.Store(*stores, root=home).tidy(made.get("cells", ()))
     files.discard(kept)  # not before: what is not in place yet may have to be made again
     tell(f"{page} · {name} · done in {execution.clock(time.monotonic() - began)}\n")
     return place.notebooks / notebook_name
+
+
+def fill(
+    page: str,
+    profile: str = "quick",
+    overrides: Mapping[str, object] | None = None,
+    share: tuple[int | None, int] = (None, 0),
+    tell: Callable[[str], object] | None = None,
+) -> None:
+    """Play some cells of a page, as `cells.Share` counts them, in this process; the rest is not run.
+
+    Raises BridgekitError for a page without a sweep, and what its cells raise.
+    """
+    home, own, name = pages.root(), pages.find(page), "custom" if overrides else profile
+    tell, parameters = tell or sys.stderr.write, pages.resolve(page, profile, overrides)
+    code = [(tags, code) for tags, code in own.cells if "hide-cell" not in tags]  # without solutions
+    sweeps = [i for i, (_, text) in enumerate(code) for _ in range(text.count(SWEEP))]
+    if not sweeps:
+        raise BridgekitError(f"page '{page}' has no cells to be played one by one: bridgekit run {page}")
+    out = home / "figures" / name / page
+    role = records.role(home, page, name, out)
+    told = {"root": home, "out": out, "profile": name, "role": role, "share": [*share, len(sweeps)]}
+    told |= {"checkpoints": keys.checkpoints(home, name, page, parameters)}
+    told |= {"cells": [str(each) for each in keys.cells(home, name, page, role)]}
+    with placement.workshop(home) as work:
+        progress = work / execution.PROGRESS
+        os.environ |= spec.tell(work / "spec.json", progress=progress, **told)
+        with pages.named(page), execution.watched(page, progress, False, tell), suppress(cells.Filled):
+            execution.execute_here(code[: sweeps[-1] + 1], parameters, page)

@@ -42,9 +42,14 @@ class Page:
         return found[1] if found else self.name
 
     @cached_property
+    def cells(self) -> list[tuple[list[str], str]]:
+        """Tags and code of its code cells."""
+        return cells(self.source)
+
+    @cached_property
     def code(self) -> str:
         """The code of all its cells."""
-        return "\n".join(code for _, code in cells(self.source))
+        return "\n".join(code for _, code in self.cells)
 
     @cached_property
     def imports(self) -> frozenset[str]:

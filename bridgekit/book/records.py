@@ -220,6 +220,13 @@ def code(root: Path, page: str) -> str:
     return closure.digest(own.source, closure.library(own.code or f"import {__name__}"))
 
 
+def measuring_code(root: Path, page: str) -> list[list[str]]:
+    """What of that code trains and measures, by name and digest: what stands below the book."""
+    own = pages.load(Path(root) / "book" / f"{page}.md")
+    found = closure.library(own.code if own else f"import {__name__}")
+    return [entry for entry in found if not entry[0].startswith("book/")]
+
+
 def git_state(root: Path, package: Path = closure.PACKAGE) -> tuple[str | None, bool | None]:
     """The commit that ``root`` is at and whether anything but ``figures/`` differs from it.
 

@@ -22,4 +22,7 @@ def today(name: str) -> str:
 def renamed(record: dict) -> dict:
     """The record with today's names of parameters and metrics, and the same values."""
     parts = ("parameters", "metrics")
-    return record | {part: {today(name): value for name, value in record[part].items()} for part in parts}
+    record = record | {part: {today(name): value for name, value in record[part].items()} for part in parts}
+    if "pieces" in (made := record.get("provenance", {})):  # what finished cells were called
+        record["provenance"] = {"cells" if name == "pieces" else name: value for name, value in made.items()}
+    return record

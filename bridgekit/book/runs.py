@@ -8,9 +8,9 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,14 +19,15 @@ import numpy as np
 
 from bridgekit import files
 from bridgekit.book import criteria, displays, kernels, keys, pages, placement, records, sums
+from bridgekit.book.cells import Share, Store, Sweeper
 from bridgekit.book.claims import ledger
 from bridgekit.book.criteria import Claim
 from bridgekit.book.parameters import injected
-from bridgekit.book.pieces import Make, Pieces
 from bridgekit.book.records import Reference, portable
 from bridgekit.book.verdicts import Verdict
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.measure import intervals
+from bridgekit.play.sweep import Cell, Evaluate, Kept
 from bridgekit.spec import told
 
 __all__ = ["Claim", "Reference", "Run", "Verdict", "ledger"]
@@ -47,7 +48,8 @@ class Run:
     out: Path
     root: Path
     checkpoints: Path | str | None = None  # where `make.run` wants them kept, which then also removes them
-    pieces: Path | str | None = None  # likewise
+    cells: list[Path | str] | None = None  # likewise: the places of finished ones
+    share: Share | None = None  # of the cells, the ones to be played: nothing else is wanted
     role: str = ""  # what the record will be, one of `records.COMMITTED` or a trial run; by `out` unless said
     _metrics: dict = field(default_factory=dict, init=False, repr=False)
     _figures: dict = field(default_factory=dict, init=False, repr=False)
@@ -191,30 +193,41 @@ class Run:
         return self._checkpoints / name
 
     @cached_property
-    def _pieces(self) -> Pieces:
-        folder = self._checkpoints / "pieces" if self.pieces is None else Path(self.pieces)
-        return Pieces(folder, self.root, self._criteria)
+    def _store(self) -> Store:
+        """The finished cells, of earlier runs too if results go to the page's own place."""
+        own = self.out == self.root / "figures" / self.profile / self.page
+        mine = keys.cells(self.root, self.profile, self.page, self.role) if own else [self._checkpoints]
+        strict = self.role == records.REFERENCE
+        return Store(*(self.cells or mine), root=self.root, criteria=self._criteria, strict=strict)
 
-    def piece(self, name: str, identity: Sequence, make: Make, of: int | None = None) -> dict:
-        """The arrays that ``make()`` returns, or that an earlier stretch of this run has kept as ``name``.
+    def sweep(
+        self,
+        played: Iterable[Cell],
+        evaluate: Evaluate,
+        at: Iterable[int] = (),
+        *,
+        workers: int = 1,
+        on: str = "cpu",
+    ) -> dict[Hashable, Kept]:
+        """Play every cell, ``workers`` at a time: ``{its name: {what was evaluated: (evaluations, ...)}}``.
 
-        Where the reference run is made, a piece lies in ``figures/pieces/<page>``, to be committed until the
-        record is placed; else with the checkpoints. ``identity`` has all that the arrays depend on, as JSON:
-        a piece with another one, or a damaged one, is made again, and a line says so. ``of``: how many pieces
-        there will be. The record lists where each is from. The page's own cells are not compared, as in
-        :meth:`checkpoint`.
+        ``evaluate(cell, state)`` returns numbers for the rounds ``at`` (or the cell's own). A finished cell
+        is one file, whose name holds a hash of all that determines it: game, seeds, rounds, what ``evaluate``
+        does and refers to, the library below the book. What is there is read, by any later run; what is
+        missing is played, and goes on from its checkpoint after a kill. Raises BridgekitError for two cells
+        of one name, TypeError where nobody can tell what ``evaluate`` refers to.
         """
-        if not _FILE_NAME.fullmatch(name):
-            raise BridgekitError(f"the piece's name {name!r} must be letters, digits, - and _.")
-        return self._pieces.take(name, identity, make, of)
+        rounds, code = list(at), records.measuring_code(self.root, self.page)
+        sweeper = Sweeper(self._store, code, evaluate, on, self.checkpoint, self.share)
+        return sweeper.sweep([replace(cell, at=list(cell.at) or rounds) for cell in played], workers)
 
     def record(self) -> dict:
         """The run record as it stands."""
         device = str(self.parameters.get("device", "cpu"))
         made = {"started": self._started.isoformat(timespec="seconds"), "code": self._code}
         made |= {"wall_seconds": round(time.monotonic() - self._clock, 2), "data": dict(self._data)}
-        if "_pieces" in self.__dict__:
-            made["pieces"] = dict(self._pieces.made)
+        if "_store" in self.__dict__:
+            made["cells"] = dict(self._store.made)
         facts = {"schema": records.SCHEMA, "page": self.page, "profile": self.profile, "role": self.role}
         facts["parameters"] = {key: portable(value, self.root) for key, value in self.parameters.items()}
         facts |= {"metrics": dict(self._metrics), "figures": dict(self._figures)}
@@ -231,6 +244,8 @@ class Run:
         new[sums.NAME] = sums.body(new)
         placement.Place(self.out, self.page, self.root).put(new)
         self._glue()
+        if "_store" in self.__dict__ and self.checkpoints is None:
+            self._store.tidy(self._store.made)
         self._held.close()
         if self.checkpoints is None and "_checkpoints" in self.__dict__:
             files.discard(self._checkpoints)
@@ -277,4 +292,5 @@ def begin(page: str, namespace: dict[str, object]) -> Run:
     home, profile = pages.root(), told("profile") or "custom"
     placement.recover(home)
     out = Path(told("out") or home / "figures" / "custom" / page)
-    return Run(page, profile, parameters, out, home, told("checkpoints"), told("pieces"), told("role") or "")
+    share, role = Share(*told("share")) if told("share") else None, told("role") or ""
+    return Run(page, profile, parameters, out, home, told("checkpoints"), told("cells"), share, role)

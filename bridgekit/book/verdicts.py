@@ -147,9 +147,9 @@ def _unusable(claim: Claim, record: dict) -> str | None:
 
 def _mark(claim: Claim, record: dict) -> str:
     """Whether criterion and analysis stood before the run, as the record tells."""
-    pieces = record.get("provenance", {}).get("pieces", {}).values()
-    # Pieces older than this entry say nothing: git's history does (`claims --audit`).
-    under = [record["criteria"], *(piece["criteria"] for piece in pieces if "criteria" in piece)]
+    cells = record.get("provenance", {}).get("cells", {}).values()
+    # Cells older than this entry say nothing: git's history does (`claims --audit`).
+    under = [record["criteria"], *(cell["criteria"] for cell in cells if "criteria" in cell)]
     same = all(made.get(claim.id) == claim.hash for made in under)
     analysed = claim.analysis == EXACT or record.get("analysis", {}).get(claim.id) == claim.analysis
     return CRITERION_FIRST if same and analysed else REANALYSED

@@ -26,18 +26,11 @@ if TYPE_CHECKING:
     from bridgekit.play.state import State
 
 
-# What trains and measures stands below the book.
-FOLDERS = ("theory", "models", "data", "play", "games", "measure")
-
-
 @functools.cache
 def code() -> str:
-    """A hash of the code that trains and measures: what other code has made is not resumed."""
-    files = [
-        *closure.PACKAGE.glob("*.py"),
-        *(f for name in FOLDERS for f in closure.PACKAGE.glob(f"{name}/*.py")),
-    ]
-    return closure.digest(closure.tree(files, closure.PACKAGE))
+    """A hash of the code that trains and measures, below the book: what other code made is not resumed."""
+    files = [file for file in closure.PACKAGE.glob("*/*.py") if file.parent.name != "book"]
+    return closure.digest(closure.tree([*files, closure.PACKAGE / "random.py"], closure.PACKAGE))
 
 
 def _arithmetic(device: torch.device) -> list[str]:

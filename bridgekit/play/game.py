@@ -7,11 +7,8 @@ parameters it alone may move, and how their optimiser is made. ``bridgekit.play.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import hashlib
 import inspect
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -20,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bridgekit.errors import BridgekitError, nearest
+from bridgekit.play import identity
 from bridgekit.play.draws import Draw
 
 Builder = Callable[[list[torch.Generator]], nn.Module]
@@ -150,8 +148,7 @@ class Game:
 
     def fingerprint(self) -> str:
         """A hash of the builder's name and arguments, data included; TypeError for one without a name."""
-        text = json.dumps([self.name, _canonical(dict(self.settings))], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return identity.digest(self.name, dict(self.settings))
 
 
 Made = TypeVar("Made")
@@ -169,30 +166,3 @@ def recorded(build: Callable[..., Made]) -> Callable[..., Made]:
         return replace(build(*args, **kwargs), name=name, settings=dict(call.arguments))
 
     return builder
-
-
-def _canonical(value: Any) -> Any:
-    """``value`` as JSON: data by fingerprint or content, never by address."""
-    if isinstance(value, (str, int, float, bool, type(None))):
-        return value
-    if hasattr(value, "canonical"):
-        return value.canonical()
-    if hasattr(value, "settings"):
-        return [value.name, _canonical(value.settings)]
-    if hasattr(value, "fingerprint"):
-        return value.fingerprint
-    if isinstance(value, Tensor):
-        content = hashlib.sha256(value.detach().cpu().numpy().tobytes()).hexdigest()
-        return [str(value.dtype), list(value.shape), content]
-    if dataclasses.is_dataclass(value):
-        return {f.name: _canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): _canonical(v) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_canonical(v) for v in value]
-    if isinstance(value, functools.partial):
-        return [_canonical(part) for part in (value.func, value.args, value.keywords)]
-    name = getattr(value, "__qualname__", "<")
-    if callable(value) and "<" not in name:  # <lambda> and <locals> do not say which
-        return f"{value.__module__}.{name}"
-    raise TypeError(f"a game's settings cannot hold {value!r}; a named function can, or functools.partial")

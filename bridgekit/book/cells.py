@@ -1,0 +1,242 @@
+"""The store of finished cells: small files that a later run of the page, or another machine, takes up.
+
+A checkpoint saves minutes, and only the machine that wrote it goes on from it. A cell in the store is
+finished: its name holds a hash of all that determines its numbers, so that it counts whatever machine,
+instruction set or number of workers made it, and its provenance says what that was. Several processes may
+fill one store.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bridgekit import closure, files
+from bridgekit.book import records
+from bridgekit.errors import BridgekitError
+from bridgekit.play import identity, progress, sweep
+from bridgekit.play.sweep import Arrays, Cell, Evaluate, Kept, State
+
+SUFFIX = ".cell"
+_ABOUT = "about"  # the entry beside the arrays that holds provenance, as JSON
+_WAY_OUT = "Make the folder writable, and start again: the cells that are there are taken up."
+Made = tuple[Arrays, dict]
+
+
+def label(name: object, mark: str) -> str:
+    """``('bridge', 0.5)`` as a file's name, with the hash ``mark`` of all that determines the cell."""
+    parts = name if isinstance(name, tuple) else (name,)
+    text = re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(map(str, parts)).replace("_", " ")).strip("-")
+    return f"{text[:60]}-{mark[:12]}"
+
+
+class Store:
+    """The cells in ``places``: new ones are written to the first one, to be read from each.
+
+    A ``strict`` store in a clean tree does without what an unclean one has made. ``made`` has the provenance
+    of each cell that this run has used so far. Several threads may take different cells at the same time.
+    """
+
+    def __init__(
+        self,
+        *places: Path | str,
+        root: Path,
+        criteria: Mapping[str, str] | None = None,
+        strict: bool = False,
+    ):
+        self.places, self.root = [Path(place) for place in places], Path(root)
+        self.criteria = dict(criteria or {})  # {claim: hash}, as they stand while cells are made
+        self.made: dict[str, dict] = {}
+        self._strict = strict and records.git_state(self.root)[1] is False
+        self._left, self._here, self._began = 0, 0, time.monotonic()
+
+    def expect(self, more: int) -> None:
+        """So many cells will be taken, for the estimate."""
+        self._left += more
+
+    def has(self, name: str) -> bool:
+        """Whether a finished cell of this name is there."""
+        return any(place.exists() for place in self._files(name))
+
+    def take(self, name: str, make: Callable[[], Mapping], wait: bool = True) -> Arrays | None:
+        """The arrays of the cell ``name`` if it is there and whole; else what ``make()`` returns, kept.
+
+        While another process makes it: its arrays after waiting, or None without ``wait``. Raises
+        BridgekitError where the file cannot be written.
+        """
+        if (found := self._found(name)) is None:
+            with files.locked(self._lock(name), wait=wait) as mine:
+                if mine is False:
+                    return None
+                found = self._found(name) or self._new(name, make)
+                self._lock(name).unlink(missing_ok=True)
+        arrays, self.made[name] = found
+        self._left -= 1
+        return arrays
+
+    def _files(self, name: str) -> list[Path]:
+        return [place / f"{name}{SUFFIX}" for place in self.places]
+
+    def _lock(self, name: str) -> Path:
+        with files.writing(self.places[0], _WAY_OUT):
+            self.places[0].mkdir(parents=True, exist_ok=True)
+        return self.places[0] / f"{name}{files.LOCK}"
+
+    def _found(self, name: str) -> Made | None:
+        return next(filter(None, map(self._read, self._files(name))), None)
+
+    def _read(self, path: Path) -> Made | None:
+        """Arrays and provenance of a file that is whole; from a clean tree, if this one is."""
+        if not path.exists():
+            return None
+        body = files.read_checked(path)
+        if body is None:
+            return self._drop(path, "is damaged")
+        with np.load(io.BytesIO(body), allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+        about = json.loads(arrays.pop(_ABOUT).item())
+        if self._strict and about["dirty"] is not False:
+            return self._drop(path, "was made with uncommitted changes")
+        return arrays, about
+
+    def _drop(self, path: Path, why: str) -> None:
+        progress.say(f"{path.name} {why}: it is made again")
+        path.unlink(missing_ok=True)
+
+    def _new(self, name: str, make: Callable[[], Mapping]) -> Made:
+        """New arrays, kept, and where they are from: of a tree that was changed meanwhile, dirty."""
+        import torch
+
+        commit, before = records.git_state(self.root)
+        began = time.monotonic()
+        arrays = {key: records.as_array(values) for key, values in make().items()}
+        seconds, after = round(time.monotonic() - began, 1), records.git_state(self.root)[1]
+        about = {"commit": commit, "dirty": None if None in (before, after) else before or after}
+        about |= {"seconds": seconds, "criteria": self.criteria}
+        about |= {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
+        content = arrays | {_ABOUT: np.array(json.dumps(about, sort_keys=True))}
+        path = self._files(name)[0]
+        with files.writing(path, _WAY_OUT):
+            files.write_checked(path, records.npz_bytes(content))
+        self._tell(name, seconds)
+        return arrays, about
+
+    def _tell(self, name: str, seconds: float, least: float = 10.0) -> None:
+        """One line, unless it took a moment: how long the cell took, how many are left, and for how long."""
+        self._here += 1
+        left = max(self._left - 1, 0)
+        minutes = left * (time.monotonic() - self._began) / self._here / 60
+        if seconds >= least:
+            estimate = f", about {minutes:.0f} min" if left else ""
+            progress.say(f"{name}: {seconds:.0f} s, {left} left{estimate}")
+
+    def tidy(self, used: Iterable[str]) -> None:
+        """Once a record is in place: what it ``used`` stays, or goes to the second place; the rest goes."""
+        keep = {f"{name}{SUFFIX}" for name in used}
+        for path in [path for place in self.places for path in place.glob(f"*{SUFFIX}")]:
+            if path.name not in keep:
+                path.unlink(missing_ok=True)
+            elif path.parent != self.places[-1]:
+                self.places[-1].mkdir(parents=True, exist_ok=True)
+                os.replace(path, self.places[-1] / path.name)
+        for lock in self.places[0].glob(f"*{files.LOCK}"):  # of processes that were killed
+            files.discard(lock)
+        if self.places[0].is_dir() and not any(self.places[0].iterdir()):
+            self.places[0].rmdir()
+
+
+class Filled(BaseException):
+    """The share of the cells that was wanted is there: the rest of the page is not."""
+
+
+@dataclass
+class Share:
+    """Of the cells of a page, counted from 0 through its ``sweeps`` sweeps: ``first`` and each ``every``-th.
+
+    With ``every`` 0 it is the first alone; with no ``first``, none: they are only listed.
+    """
+
+    first: int | None
+    every: int
+    sweeps: int
+    _seen: int = 0
+
+    def of(self, labels: list[str], store: Store) -> list[str]:
+        """Those of the next sweep's cells that are in it."""
+        numbered = list(enumerate(labels, self._seen))
+        self._seen, self.sweeps = self._seen + len(labels), self.sweeps - 1
+        if self.first is None:
+            for number, label in numbered:
+                print(f"{number:4}  {'there' if store.has(label) else 'missing':8} {label}")
+            return []
+        wanted = range(self.first, self._seen, self.every or sys.maxsize)
+        return [label for number, label in numbered if number in wanted]
+
+    def end(self, labels: list[str], store: Store) -> None:
+        """After its part of a sweep: raise Filled where no further one is wanted, or can be known."""
+        over = self.sweeps == 0 or (self.first is not None and not self.every and self._seen > self.first)
+        if over or (self.first is None and not all(map(store.has, labels))):
+            raise Filled
+
+
+@dataclass
+class Sweeper:
+    """What :meth:`bridgekit.book.runs.Run.sweep` does."""
+
+    store: Store
+    code: object  # of the library, which determines a cell too
+    evaluate: Evaluate
+    on: str
+    checkpoint: Callable[[str], Path]
+    share: Share | None = None
+    _trunks: dict[str, State] = field(default_factory=dict)
+    _alone: threading.Lock = field(default_factory=threading.Lock)
+
+    def sweep(self, cells: list[Cell], workers: int) -> dict[Hashable, Kept]:
+        """Every cell's arrays by its name; with a share, that part is played first, and Filled may end it."""
+        names = [cell.name for cell in cells]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise BridgekitError(f"two cells are called {twice[0]!r}: name each by all that tells it apart")
+        keyed = {self._label(cell): cell for cell in cells}
+        self.store.expect(len(keyed))
+
+        def take(label: str, wait: bool = False) -> Arrays | None:
+            return self.store.take(label, lambda: self._play(label, keyed[label]), wait)
+
+        if self.share:
+            mine = self.share.of(list(keyed), self.store)
+            sweep.in_parallel(functools.partial(take, wait=True), mine, workers)
+            self.share.end(list(keyed), self.store)
+        found = sweep.in_parallel(take, keyed, workers)  # but for those that another process is at
+        late = [label for label, arrays in found.items() if arrays is None]
+        found |= sweep.in_parallel(functools.partial(take, wait=True), late, workers)
+        return {cell.name: Kept(found[label]) for label, cell in keyed.items()}
+
+    def _label(self, cell: Cell) -> str:
+        return label(cell.name, closure.digest(self.code, sweep.key(cell, self.evaluate, self.on)))
+
+    def _play(self, label: str, cell: Cell) -> Arrays:
+        begun, kept = self._trunk(cell.trunk) if cell.trunk else None, self.checkpoint(f"{label}.pt")
+        found = sweep.played(cell, self.evaluate, begun or sweep.begin(cell, self.on), kept)
+        kept.unlink(missing_ok=True)
+        return found
+
+    def _trunk(self, trunk: Cell) -> State:
+        """A copy of the trunk's end, which is played once."""
+        mark = identity.digest(trunk)
+        with self._alone:
+            if mark not in self._trunks:
+                kept = self.checkpoint(f"trunk-{mark[:12]}.pt")
+                self._trunks[mark] = sweep.end(trunk, self.on, kept)
+            return self._trunks[mark].branch()

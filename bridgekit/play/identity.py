@@ -1,0 +1,120 @@
+"""What a value is, as JSON: by content, never by address, so that it can name a game or a cell."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import dis
+import functools
+import hashlib
+import inspect
+import json
+import sysconfig
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bridgekit.closure import PACKAGE
+
+_PLAIN = (str, int, float, bool, type(None))
+_WRITTEN = (torch.device, torch.dtype, complex, bytes, Path)
+_LIBRARIES = (PACKAGE, *{Path(sysconfig.get_paths()[name]) for name in ("stdlib", "purelib", "platlib")})
+
+
+def digest(*values: Any) -> str:
+    """A hash of the values' content; TypeError where one has none, as :func:`canonical` says."""
+    return hashlib.sha256(json.dumps(canonical(values), sort_keys=True).encode()).hexdigest()
+
+
+def canonical(value: Any, seen: tuple[int, ...] = ()) -> Any:
+    """``value`` as JSON: data by fingerprint or content, functions of libraries by name.
+
+    A function that stands elsewhere, in a page, is what it does: its source, its defaults and all that it
+    refers to. TypeError for what cannot be told: an object without content, a nameless function of a library.
+    """
+    if id(value) in seen:  # a function that calls itself
+        return "itself"
+    as_json = functools.partial(canonical, seen=(*seen, id(value)))
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, _WRITTEN):
+        return str(value)
+    if isinstance(value, ModuleType):
+        return value.__name__
+    for known in ("canonical", "settings", "fingerprint"):
+        if hasattr(value, known):
+            return _own(value, known, as_json)
+    if isinstance(value, (Tensor, np.ndarray, np.generic)):
+        return _numbers(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, (Mapping, SimpleNamespace)):
+        items = value.items() if isinstance(value, Mapping) else vars(value).items()
+        return {str(k): as_json(v) for k, v in items}
+    if isinstance(value, (tuple, list, range)):
+        return [as_json(v) for v in value]
+    if isinstance(value, functools.partial):
+        return [as_json(part) for part in (value.func, value.args, value.keywords)]
+    return _function(inspect.unwrap(value) if callable(value) else value, as_json)
+
+
+def _own(value: Any, known: str, as_json: Any) -> Any:
+    """What a value says of itself."""
+    if known == "settings":
+        return [value.name, as_json(value.settings)]
+    said = getattr(value, known)
+    return said() if callable(said) else said
+
+
+def _numbers(value: Any) -> list:
+    array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    content = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return [str(value.dtype), list(value.shape), content]
+
+
+def _function(value: Any, as_json: Any) -> Any:
+    if isinstance(value, FunctionType) and not _of_a_library(value.__code__):
+        inside = [value.__defaults__, value.__kwdefaults__, dict(_references(value))]
+        return [_source(value), *map(as_json, inside)]
+    name = getattr(value, "__qualname__", "<")
+    if callable(value) and "<" not in name:  # <lambda> and <locals> do not say which
+        return f"{value.__module__}.{name}"
+    raise TypeError(f"nobody can tell what {value!r} holds; a named function can, or functools.partial")
+
+
+def _of_a_library(code: CodeType) -> bool:
+    return any(Path(code.co_filename).is_relative_to(library) for library in _LIBRARIES)
+
+
+def _source(function: FunctionType) -> Any:
+    """Its text without comments and layout; of a lambda, which shares its lines with others, its bytecode."""
+    if function.__name__ != "<lambda>":
+        try:
+            return ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))))
+        except (OSError, SyntaxError):  # written by a machine, or on a line with others
+            pass
+    constants = [repr(c) for c in function.__code__.co_consts if not isinstance(c, CodeType)]
+    return [[code.co_code.hex(), code.co_names] for code in _codes(function.__code__)] + constants
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """The code of a function and of those inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _references(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """What it refers to outside: globals by name, and what its closure holds."""
+    loads = (i for code in _codes(function.__code__) for i in dis.get_instructions(code))
+    for name in sorted({i.argval for i in loads if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}):
+        if name in function.__globals__:
+            yield name, function.__globals__[name]
+    yield from inspect.getclosurevars(function).nonlocals.items()
