@@ -51,7 +51,8 @@ STRATA = {
     ),
     "measure": (
         *(f"measure/{name}" for name in ("on_plane", "on_images", "evidence", "estimators", "classifiers")),
-        "book/pieces",
+        *(f"measure/{name}" for name in ("coverage", "finite", "training", "worst_case")),
+        "book/cells",
     ),
     "claims": tuple(f"book/{name}" for name in ("criteria", "claims", "verdicts", "audit", "records")),
     "statistics": ("measure/paired", "measure/intervals"),

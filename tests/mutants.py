@@ -2,7 +2,8 @@
 
 A test is worth what it refuses. ``mutants(function)`` yields ``(changed line, mutant)`` pairs;
 ``survivors(oracle, function)`` gives the lines of those that ``oracle`` lets pass. The changes are accidents
-that happen: a sign, a lost ``detach`` or factor, p for q, mean for sum, alpha for 1 - alpha, a constant.
+that happen: a sign, a lost ``detach`` or factor, p for q, mean for sum, a maximum for a minimum, alpha for
+1 - alpha, a constant.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import traceback
 from collections.abc import Callable, Iterator
 
 EXCHANGED = {"sum": "mean", "mean": "sum", "logsumexp": "mean", "softplus": "relu", "square": "abs"}
+OPPOSITES = [("max", "min"), ("amax", "amin"), ("argmax", "argmin"), ("maximum", "minimum"), ("all", "any")]
+EXCHANGED |= {one: other for pair in OPPOSITES for one, other in (pair, pair[::-1])}
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 EDGES = {ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt}
 
@@ -57,6 +60,8 @@ def _edits(node: ast.AST, modules: set[str]) -> Iterator[ast.AST]:
             yield receiver
         case ast.Attribute(attr=attr) if attr in EXCHANGED:
             yield _but(node, attr=EXCHANGED[attr])
+        case ast.Name(id="max" | "min" | "all" | "any" as name):
+            yield ast.Name(EXCHANGED[name], node.ctx)
         case ast.Constant(value="inf"):
             yield ast.Constant("1")
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
@@ -68,7 +73,7 @@ def _edits(node: ast.AST, modules: set[str]) -> Iterator[ast.AST]:
 def _slots(node: ast.AST) -> Iterator[tuple[list | dict, int | str]]:
     """Where (container, key) behaviour hangs: no annotation, decorator, dtype or exception's words."""
     for name, value in ast.iter_fields(node):
-        if name == "decorator_list":
+        if name in ("decorator_list", "returns"):
             continue
         container, keys = (value, range(len(value))) if isinstance(value, list) else (vars(node), [name])
         for key in keys:

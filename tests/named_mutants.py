@@ -31,6 +31,26 @@ LOOP = [
         '("generators",)',
     ),
 ]
+DECIDING = [  # by these the ledger would say the opposite
+    ("a gain with its sign turned", "paired", "gain", "np.subtract(ours, over)", "np.subtract(over, ours)"),
+    (
+        "the largest setting first",
+        "training",
+        "trend",
+        "gains[min(gains)], over=gains[max(gains)]",
+        "gains[max(gains)], over=gains[min(gains)]",
+    ),
+    ("early evaluations for late ones", "training", "wobble", "> after", "<= after"),
+    ("stable once is stable", "training", "stable", ".all(0)", ".any(0)"),
+    ("the best later evaluation for the worst", "training", "deepest_fall", ".min(0)", ".max(0)"),
+    ("nothing covered, all kept", "training", "share_kept", "curve[start], np.nan", "curve[start], np.inf"),
+    ("the end of training for the asked evaluation", "training", "share_lost", "curve[end]", "curve[-1]"),
+    ("a mean that leaves lost settings out", "training", "over_settings", "np.mean(", "np.nanmean("),
+    ("an evaluation chosen by what it is tested by", "training", "at_stop", "curves[by]", "curves[key]"),
+    ("the worst setting for the best", "training", "best_setting", "max(known", "min(known"),
+    ("the least error for the largest", "worst_case", "largest", ".max()", ".min()"),
+    ("the noisier twin for the quieter", "estimators", "combination_gain", "torch.minimum", "torch.maximum"),
+]
 
 
 def of_games() -> list[tuple[str, str, str, str, str]]:
@@ -48,3 +68,4 @@ def of_games() -> list[tuple[str, str, str, str, str]]:
 
 
 NAMED = [*of_games(), *LOOP]
+NAMED += [(what, f"bridgekit.measure.{module}", *rest) for what, module, *rest in DECIDING]

@@ -444,7 +444,7 @@ def test_cells_that_jobs_have_played_are_found_by_the_page(with_cells):
 
 def test_why_a_page_would_run(toy_book, monkeypatch):
     assert keys.why("beta") == ["it has not been executed"]
-    before = keys.dependencies(keys.parts("beta"))
+    before = keys.dependencies("beta")
     notebook = json.dumps({"metadata": {"bridgekit": {"key": keys.key("beta"), "dependencies": before}}})
     toy_book.write("_build/notebooks/quick/beta.ipynb", notebook)
     with pytest.raises(errors.BridgekitError, match="is damaged"):

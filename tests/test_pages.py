@@ -285,7 +285,8 @@ def test_run_puts_a_whole_result_in_place(toy_book, monkeypatch):
     assert after - before == {"_build/notebooks/quick/beta.ipynb", "figures/quick/beta/record.json"}
     assert not before - after
     made = sums.read_notebook(notebook)["metadata"]["bridgekit"]
-    assert made == {"page": "beta", "profile": "quick", "key": keys.key("beta"), "sum": made["sum"]}
+    own = {"page": "beta", "profile": "quick", "key": keys.key("beta"), "sum": made["sum"]}
+    assert made == own | {"dependencies": keys.dependencies("beta")}
     env = json.loads((toy_book.root / "figures/quick/beta/record.json").read_text())["env"]
     assert env["BRIDGEKIT_DATA"] == str(toy_book.root / "somewhere")
     assert env["OMP_NUM_THREADS"] == "1"

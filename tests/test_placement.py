@@ -83,6 +83,7 @@ def stand_in(toy_book, monkeypatch):
     monkeypatch.setattr(pages.execution, "execute", execute)
     monkeypatch.setattr(pages.execution, "watched", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(keys, "key", lambda *_: "key")
+    monkeypatch.setattr(keys, "dependencies", lambda *_: {})
     monkeypatch.setattr(os, "fsync", lambda file: None)  # a killed process loses nothing that it wrote
     return stand
 
@@ -95,7 +96,7 @@ def run(**options) -> Path:
 def made(drawn: dict[str, str], folder: str, notebooks: str) -> dict[str, bytes]:
     """What a whole run leaves, by place."""
     text = notebook(drawn["a.svg"])
-    text.metadata["bridgekit"] |= {"profile": "quick", "key": "key"}
+    text.metadata["bridgekit"] |= {"profile": "quick", "key": "key", "dependencies": {}}
     content = {os.path.join(folder, name): body for name, body in result(drawn).items()}
     return content | {os.path.join(notebooks, "beta.ipynb"): sums.sealed(nbformat.writes(text)).encode()}
 

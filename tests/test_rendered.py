@@ -1,8 +1,10 @@
 """The real pages at `smoke`: executed, again by nbval, compared with kept arrays, opened in a browser.
 
-UPDATE_SMOKE=1 pytest tests/test_rendered.py renews the committed arrays in tests/smoke/ (look at the diff).
+UPDATE_SMOKE=1 pytest tests/test_rendered.py renews what is committed in tests/smoke/, the figures' arrays and
+the records' metrics (look at the diff).
 """
 
+import json
 import os
 import re
 import shutil
@@ -26,6 +28,10 @@ UPSTREAM = [("aria-required-children", "citation-list")]  # docutils' own markup
 # Arrays that count samples or images, or hold their classes or grey levels. Processors round differently, and
 # an item on the fence tips: the mean difference that is allowed, about two items of those at `smoke`.
 COUNTED = {
+    r"metrics.json: .*(modes|classes)": 0.5,
+    r"metrics.json: .*quality": 0.01,
+    r"metrics.json: .*(accuracy|agreement|read|right_mode|told_apart)": 0.05,
+    r"metrics.json: temperature_": 4.0,  # at `smoke` one is as good as another
     r"modes$": 0.2,
     r"(high_quality|cut|raised)$": 0.01,
     r"held_correct$": 0.05,
@@ -45,6 +51,10 @@ def here(name):
 
 
 PAGES, CONTENTS = here("names"), here("contents")
+MEASURED = sorted({*PAGES} - {"scoreboard"})  # whose numbers are the ledger's
+ACCEPT = "If that is right, accept it: UPDATE_SMOKE=1 pytest tests/test_rendered.py, and look at the diff."
+# Metrics that measure the machine: by their unit, or ratios of two times.
+TIME, TIMED = re.compile(r"(µs|ms|s|min|h)\b"), re.compile(r"cost_ratio_|evaluating_share")
 
 
 @pytest.fixture(scope="session")
@@ -70,8 +80,9 @@ def unset(**more: str) -> dict[str, str]:
 def test_a_page_draws_what_it_drew(book: ToyBook, page: str):
     made, kept = book.root / "figures" / "smoke" / page, REFERENCES / page
     if os.environ.get("UPDATE_SMOKE"):
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir(parents=True)
+        kept.mkdir(exist_ok=True)
+        for path in kept.glob("*.npz"):
+            path.unlink()
         for path in made.glob("*.npz"):
             shutil.copy(path, kept)
     assert {p.name for p in kept.glob("*.npz")} == {p.name for p in made.glob("*.npz")}
@@ -82,11 +93,45 @@ def test_a_page_draws_what_it_drew(book: ToyBook, page: str):
             assert_same(drawn[name], array, f"{page}/{path.name}: {name}")
 
 
-def assert_same(drawn, kept, what: str):
+def of_the_code(record: dict) -> dict[str, dict]:
+    """Its metrics, kind and values of each, but for those that measure the machine: their unit is a time."""
+    metrics = {k: m for k, m in record["metrics"].items() if not (TIME.match(m["unit"]) or TIMED.match(k))}
+    return {name: {"kind": m["kind"], "values": m["values"]} for name, m in metrics.items()}
+
+
+@pytest.mark.parametrize("page", MEASURED)
+def test_a_page_measures_what_it_measured(book: ToyBook, page: str):
+    made = of_the_code(json.loads((book.root / "figures" / "smoke" / page / "record.json").read_text()))
+    path = REFERENCES / page / "metrics.json"
+    if os.environ.get("UPDATE_SMOKE"):
+        path.parent.mkdir(exist_ok=True)
+        lines = [f"{json.dumps(name)}: {json.dumps(made[name])}" for name in sorted(made)]
+        path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    new, gone = sorted(made.keys() - kept.keys()), sorted(kept.keys() - made.keys())
+    assert not new and not gone, f"{page}: new metrics {new}, missing ones {gone}. {ACCEPT}"
+    for name, metric in kept.items():
+        assert_measured(made[name], metric, f"{page}/metrics.json: {name}. {ACCEPT}")
+
+
+def assert_measured(made: dict, kept: dict, what: str):
+    """Of one kind, and equal but for rounding, in units of the largest trial: gains are of larger numbers.
+
+    Exact numbers and identities may be rounding errors themselves: these keep their order of magnitude.
+    """
+    assert made["kind"] == kept["kind"], what
+    new, old = (np.array(metric["values"], dtype=float) for metric in (made, kept))  # null becomes NaN
+    assert_same(new, old, what, np.nanmax(np.abs(old), initial=0.0))
+    if kept["kind"] in criteria.CERTAIN:
+        for one, other in ((new, old), (old, new)):
+            assert not (np.abs(one) > 100 * np.abs(other) + 1e-12).any(), f"{new} for {old}: {what}"
+
+
+def assert_same(drawn, kept, what: str, size: float = 0.0):
     """Equal but for rounding: element by element, or on average where items are counted."""
     allowed = next((most for pattern, most in COUNTED.items() if re.search(pattern, what)), None)
     if allowed is None:
-        np.testing.assert_allclose(drawn, kept, rtol=1e-2, atol=2e-3, err_msg=what)
+        np.testing.assert_allclose(drawn, kept, rtol=1e-2, atol=2e-3 + 1e-2 * size, err_msg=what)
         return
     assert drawn.shape == kept.shape, what
     drawn, kept = drawn.astype(float), kept.astype(float)
@@ -116,6 +161,32 @@ def test_an_item_on_the_fence_may_tip_and_no_more(what: str, moved: float, same:
             assert_same(kept + moved, kept, what)
 
 
+EXACT = {"kind": "exact", "values": [4e-9]}
+GAINS = {"kind": "median", "values": [-59.0, 1.5, None]}
+
+
+@pytest.mark.parametrize(
+    ("kept", "made", "same"),
+    [
+        (GAINS, {"values": [-59.2, 1.2, None]}, True),
+        (GAINS, {"values": [59.0, -1.5, None]}, False),
+        (GAINS, {"values": [-59.0, 1.5, 0.0]}, False),
+        (GAINS, {"values": [-59.0, 1.5]}, False),
+        (GAINS, {"kind": "mean"}, False),
+        (EXACT, {"values": [4e-8]}, True),
+        (EXACT, {"values": [2e-11]}, False),  # the least of some errors for the largest
+        (EXACT, {"values": [6e-7]}, False),
+        ({"kind": "exact", "values": [0.0]}, {"values": [3e-16]}, True),
+    ],
+)
+def test_a_metric_may_be_rounded_otherwise_and_no_more(kept: dict, made: dict, same: bool):
+    if same:
+        assert_measured(kept | made, kept, "a metric")
+    else:
+        with pytest.raises(AssertionError):
+            assert_measured(kept | made, kept, "a metric")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_record_is_complete(book: ToyBook, page: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(book.root)
@@ -127,6 +198,9 @@ def test_the_record_is_complete(book: ToyBook, page: str, monkeypatch: pytest.Mo
     parts = [part for claim in criteria.of_page(book.root, page) for part in claim.parts]
     needed = {name for part in parts for name in part.metrics}
     assert needed <= set(record["metrics"])
+    # What a part says that its metric is, the page must say too: else the claim has no verdict.
+    said = {part.metric: part.kind for part in parts if not part.of}
+    assert {name: records.kind_of(record, name) for name in said} == said
     for entry in record["figures"].values():
         assert len(entry["alt"]) > 40
         assert all((results / file).is_file() for file in entry["files"])
@@ -155,7 +229,7 @@ def test_nbval_finds_the_same_numbers_again(book: ToyBook, page: str, tmp_path: 
     assert (tmp_path / "out" / "record.json").is_file()
 
 
-@pytest.mark.parametrize("page", sorted({*PAGES} - {"scoreboard"}))
+@pytest.mark.parametrize("page", MEASURED)
 def test_a_page_has_numbers_for_nbval_to_check(page: str):
     assert "nbval-check-output" in (REPOSITORY / "book" / f"{page}.md").read_text()
 

@@ -130,7 +130,11 @@ SIGNATURE = "(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int={}) 
 SPREAD = {"eps = eps[:, None]": "one trial's noise is spread over all by the sum it enters"}
 EQUIVALENT = {
     "scores": {"def scores" + SIGNATURE.format(501): CHUNK, **SPREAD},
-    "semi_supervised_scores": {"def semi_supervised_scores" + SIGNATURE.format(101): CHUNK, **SPREAD},
+    "semi_supervised_scores": {
+        "def semi_supervised_scores" + SIGNATURE.format(101): CHUNK,
+        "found.append((elbo, iw, correct.masked_fill(log_q.isnan().all(-1), math.nan)))": "one NaN: all NaN",
+        **SPREAD,
+    },
     "weights": {},
 }
 

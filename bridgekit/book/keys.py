@@ -56,8 +56,11 @@ def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | Non
     return closure.digest(*parts(page, profile, overrides).values())
 
 
-def dependencies(found: Mapping[str, object]) -> dict[str, str]:
-    """:func:`parts` as {`what it is`: a short text that changes with it}, for :func:`why`."""
+def dependencies(
+    page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None
+) -> dict[str, str]:
+    """:func:`parts` as {what it is: a short text that changes with it}, for :func:`why`."""
+    found = parts(page, profile, overrides)
     text = {f"parameter {name}": repr(value) for name, value in found["parameter"].items()}
     text |= {f"bridgekit/{name}": mark for name, mark in found["library"]}
     text |= {f"claim {claim.id}": claim.hash for claim in found["claim"]}
@@ -70,10 +73,10 @@ def why(page: str, profile: str = "quick") -> list[str]:
     path = pages.root() / "_build" / "notebooks" / profile / f"{page}.ipynb"
     if not path.is_file():
         return ["it has not been executed"]
-    made, now = sums.read_notebook(path)["metadata"]["bridgekit"], parts(page, profile)
-    before, after = made.get("dependencies", {}), dependencies(now)
-    if made.get("key") == closure.digest(*now.values()):
+    made = sums.read_notebook(path)["metadata"]["bridgekit"]
+    if made.get("key") == key(page, profile):
         return []
+    before, after = made.get("dependencies", {}), dependencies(page, profile)
     lines = [f"{name} is new" for name in after.keys() - before.keys()]
     lines += [f"{name} is gone" for name in before.keys() - after.keys()]
     for name in sorted(after.keys() & before.keys()):

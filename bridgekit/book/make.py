@@ -62,7 +62,8 @@ def run(
     began, home, name = time.monotonic(), pages.root(), "custom" if overrides else profile
     tell = tell or sys.stderr.write
     placement.recover(home)
-    parameters, parts = pages.resolve(page, profile, overrides), keys.parts(page, profile, overrides)
+    parameters, mark = pages.resolve(page, profile, overrides), keys.key(page, profile, overrides)
+    depends = keys.dependencies(page, profile, overrides)
     folders.announce(parameters.values(), tell)
     folder = (Path(out) if out else home / "figures" / name / page).resolve()
     place, notebook_name = placement.Place(folder, page, home), f"{page}.ipynb"
@@ -84,8 +85,8 @@ def run(
             failed, env = notebooks / f"{page}.failed.ipynb", spec.tell(work / "spec.json", **told)
             source = pages.find(page).source
             notebook = execution.execute(source, parameters, work, failed, home, env, limit)
-        told = {"page": page, "profile": name, "key": closure.digest(*parts.values())}
-        notebook.metadata["bridgekit"] = told | {"dependencies": keys.dependencies(parts)}
+        about = {"page": page, "profile": name, "key": mark, "dependencies": depends}
+        notebook.metadata["bridgekit"] = about
         new = {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()}
         new[notebook_name] = sums.sealed(nbformat.writes(notebook)).encode()
         place.put(new)

@@ -4,6 +4,8 @@ Everything is kept in memory until :meth:`Run.finish`, which puts figures, recor
 place together: a page that fails or is killed leaves the earlier result as it was.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import tempfile
@@ -14,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,12 +27,14 @@ from bridgekit.book.claims import ledger
 from bridgekit.book.criteria import Claim
 from bridgekit.book.parameters import injected
 from bridgekit.book.records import Reference, portable
-from bridgekit.book.sweeps import Share, Sweeper
 from bridgekit.book.verdicts import Verdict
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.measure import intervals
-from bridgekit.play.sweep import Cell, Evaluate, Kept
 from bridgekit.spec import told
+
+if TYPE_CHECKING:
+    from bridgekit.book.sweeps import Share
+    from bridgekit.play.sweep import Cell, Evaluate, Kept
 
 __all__ = ["Claim", "Reference", "Run", "Verdict", "ledger"]
 
@@ -218,6 +223,8 @@ class Run:
         missing is played, and goes on from its checkpoint after a kill. Raises BridgekitError for two cells
         of one name, TypeError where nobody can tell what ``evaluate`` refers to.
         """
+        from bridgekit.book.sweeps import Sweeper
+
         rounds, code = list(at), records.measuring_code(self.root, self.page)
         sweeper = Sweeper(self._store, code, evaluate, on, self.checkpoint, self.share)
         return sweeper.sweep([replace(cell, at=list(cell.at) or rounds) for cell in played], workers)
@@ -281,6 +288,8 @@ def begin(page: str, namespace: dict[str, object]) -> Run:
     """
     import torch
 
+    from bridgekit.book import sweeps
+
     own = pages.find(page)
     names = [*own.parameters, *injected(namespace)]
     if lacking := [name for name in names if name not in namespace]:
@@ -293,5 +302,5 @@ def begin(page: str, namespace: dict[str, object]) -> Run:
     home, profile = pages.root(), told("profile") or "custom"
     placement.recover(home)
     out = Path(told("out") or home / "figures" / "custom" / page)
-    share, role = Share(*told("share")) if told("share") else None, told("role") or ""
+    share, role = sweeps.Share(*told("share")) if told("share") else None, told("role") or ""
     return Run(page, profile, parameters, out, home, told("checkpoints"), told("cells"), share, role)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from bridgekit.measure import finite
 from bridgekit.theory.alpha import forward_twin, reverse_twin
 from bridgekit.theory.densities import normal_log_prob
 from bridgekit.theory.divergences import integrate, log_ratio
@@ -164,6 +165,45 @@ def winning_band(forward: Tensor, reverse: Tensor) -> tuple[Tensor, Tensor]:
     """
     ratio = forward / reverse
     return ((ratio - 1) / 2).clamp(min=0).log(), (2 * ratio / (1 - ratio).clamp(min=0)).log()
+
+
+def log_variance_ratio(forward: Tensor, reverse: Tensor) -> Tensor:
+    """The log of ``forward`` over ``reverse``: negative where the forward twin is the quieter one."""
+    return torch.log(forward / reverse)
+
+
+def log_excess(log_variance: Tensor, over: Tensor) -> Tensor:
+    """How far a log variance lies above another one, the mean over everything: (), in nats."""
+    return (log_variance - over).mean()
+
+
+def lowest(combination: Tensor, forward: Tensor, reverse: Tensor) -> Tensor:
+    """1.0 where the combination's variance is below those of both twins, 0.0 where not, NaN where unknown."""
+    return finite.below(combination, torch.minimum(forward, reverse))
+
+
+def combination_gain(forward: Tensor, reverse: Tensor, combination: Tensor) -> Tensor:
+    """Log variance of the better twin minus that of the combination, each the mean over alpha.
+
+    (..., alpha) -> (...). The better twin is the same for all alpha. Positive: the combination is quieter.
+    """
+    means = [v.log().mean(-1) for v in (forward, reverse, combination)]
+    return torch.minimum(means[0], means[1]) - means[2]
+
+
+def in_winning_band(log_odds: Tensor, forward: Tensor, reverse: Tensor) -> Tensor:
+    """Where a weight with these log odds makes a combination below both twins: bool, ends excluded."""
+    low, high = winning_band(forward, reverse)
+    return (low < log_odds) & (log_odds < high)
+
+
+def lowest_member(wins: Tensor, levels: Tensor) -> int:
+    """Which member wins at the most alpha and, among those, has the lowest level: its place in flat order.
+
+    ``wins`` (..., alpha) is bool, ``levels`` (...).
+    """
+    count = wins.sum(-1)
+    return int(levels.where(count == count.max(), torch.inf).argmin())
 
 
 def sigmoid_log_odds(alpha: Tensor, c: Tensor, d: Tensor) -> Tensor:

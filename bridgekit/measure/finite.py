@@ -11,13 +11,18 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-__all__ = ["at_best", "below", "first", "mask", "mean", "quantiles"]
+__all__ = ["at_best", "below", "first", "mask", "mean", "quantiles", "share_below"]
 
 
 def below(a: Tensor | float, b: Tensor | float) -> Tensor:
     """1.0 where ``a < b``, 0.0 where not, NaN where either is NaN; the arguments broadcast to (...)."""
     a, b = torch.as_tensor(a), torch.as_tensor(b)
     return (a < b).to(torch.result_type(a, b)).masked_fill(a.isnan() | b.isnan(), torch.nan)
+
+
+def share_below(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """How often ``a < b`` among all of their common shape, from 0 to 1: (); NaN where one of them is NaN."""
+    return below(a, b).mean()
 
 
 def at_best(scores: ArrayLike, values: ArrayLike) -> np.ndarray:

@@ -154,3 +154,11 @@ def drift(samples: Tensor, start: Tensor) -> Tensor:
     ``samples`` and ``start`` (..., N, d), row by row of one z -> (...), in the samples' units.
     """
     return finite.mask((samples - start).norm(dim=-1).mean(-1), samples - start)
+
+
+def distance_back(back: Tensor, points: Tensor) -> Tensor:
+    """How far from each point its own code leads back, over the mean distance of two unrelated points.
+
+    ``back`` and ``points`` are (..., N, d) and (N, d) or broadcast -> (...); 0 where every point comes back.
+    """
+    return (back - points).norm(dim=-1).mean(-1) / torch.pdist(points).mean()

@@ -12,7 +12,15 @@ from numpy.typing import ArrayLike
 
 from bridgekit.errors import BridgekitError
 
-__all__ = ["Difference", "difference", "pairs_needed", "pairs_needed_between", "power", "smallest_mean"]
+__all__ = [
+    "Difference",
+    "difference",
+    "gain",
+    "pairs_needed",
+    "pairs_needed_between",
+    "power",
+    "smallest_mean",
+]
 
 
 def special():
@@ -64,6 +72,15 @@ def difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
     half = float(special().stdtrit(n - 1, 0.5 + level / 2)) * sd / math.sqrt(n)
     p = 2 * float(special().stdtr(n - 1, -abs(mean) * math.sqrt(n) / sd)) if sd else float(mean == 0)
     return Difference(mean, mean - half, mean + half, p, n, sd)
+
+
+def gain(ours: ArrayLike, over: ArrayLike) -> np.ndarray:
+    """``ours`` minus ``over``, trial by trial: (n,), in the values' own precision, NaN where either is lost.
+
+    Value i of both is from the same seed. Raises BridgekitError unless both are (n,).
+    """
+    _pairs("gain", ours, over)
+    return np.subtract(ours, over)
 
 
 def power(effect: float, sd: float, n: int, level: float = 0.95) -> float:

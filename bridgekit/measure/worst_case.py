@@ -1,5 +1,6 @@
-"""The worst case of a statement that is made of everything: descent over a box, from many starts at once.
+"""The worst case of a statement that is made of everything: its errors, and descent to the largest of them.
 
+What is said of an equation is the largest of its errors, over all cases.
 A few random draws can break a "for all"; they cannot establish one, since what breaks it may be rare. Descent
 looks for it on purpose. What it finds is an upper bound of the minimum: evidence, and still no proof.
 """
@@ -65,3 +66,45 @@ def _check(values: Tensor, slopes: Tensor, step: int) -> None:
             f"worst_case.search: at step {step} the value or the slope of row {row} is not finite; choose a "
             "smaller box, or an objective that is finite everywhere on it"
         )
+
+
+def relative(error: Tensor, *parts: Tensor, dim: int | None = None) -> Tensor:
+    """The Euclidean length of ``error`` in units of those of ``parts``, added up, along ``dim`` or of all."""
+    return error.norm(dim=dim) / sum(part.norm(dim=dim) for part in parts)
+
+
+def relative_errors(
+    ours: Tensor, theirs: Tensor, parameters: list[Tensor], constant: Tensor | float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The errors of ``ours`` (T,) as ``theirs`` (T,) plus ``constant``: of its value, and of its gradient.
+
+    Both (T,), relative to ``theirs``. Value t depends on row t alone of each of the ``parameters`` (T, ...).
+    The constant has no gradient: where it has one, that is an error.
+    """
+    value = ((ours - constant - theirs) / theirs).abs().detach()
+    mine, known = (
+        torch.cat([g.flatten(1) for g in torch.autograd.grad(side.sum(), parameters, retain_graph=True)], 1)
+        for side in (ours, theirs)
+    )
+    return value, relative(mine - known, known, dim=1)
+
+
+def largest(*errors: Tensor | float) -> float:
+    """The size of the largest of all these errors, of whatever shapes and signs; NaN where one is NaN.
+
+    What is said of everything is as wrong as its worst case. Raises RuntimeError where there is none.
+    """
+    return _flat(errors).abs().max().item()
+
+
+def smallest(*values: Tensor | float) -> float:
+    """The smallest of all these numbers, their signs kept; NaN where one is NaN.
+
+    Raises RuntimeError where there is none.
+    """
+    return _flat(values).min().item()
+
+
+def _flat(parts: tuple[Tensor | float, ...]) -> Tensor:
+    """All numbers on one axis, float64."""
+    return torch.cat([torch.as_tensor(part, dtype=torch.float64).cpu().flatten() for part in parts])

@@ -29,8 +29,13 @@ if TYPE_CHECKING:
 @functools.cache
 def code() -> str:
     """A hash of the code that trains and measures, below the book: what other code made is not resumed."""
-    files = [file for file in closure.PACKAGE.glob("*/*.py") if file.parent.name != "book"]
-    return closure.digest(closure.tree([*files, closure.PACKAGE / "random.py"], closure.PACKAGE))
+    return closure.digest(closure.tree(measuring(), closure.PACKAGE))
+
+
+def measuring() -> list[Path]:
+    """The files of that code."""
+    rooms = [file for file in closure.PACKAGE.glob("*/*.py") if file.parent.name != "book"]
+    return [*rooms, closure.PACKAGE / "random.py"]
 
 
 def _arithmetic(device: torch.device) -> list[str]:

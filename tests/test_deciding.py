@@ -1,0 +1,278 @@
+"""The functions that compute what the ledger decides: by hand, and so closely that every mutant fails."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from mutants import survivors
+
+from bridgekit.errors import BridgekitError
+from bridgekit.measure import estimators, finite, on_plane, paired, training, worst_case
+
+NAN, INF = math.nan, math.inf
+AT = [0, 10, 20, 30, 40]
+# Five evaluations of three trials: one wobbles and falls, one rises, one is lost from the fourth on.
+CURVE = np.array([[9.0, 1, 4], [8, 2, 5], [3, 2, 6], [1, 3, NAN], [5, 5, NAN]], np.float32)
+
+
+def same(found, wanted):
+    """Equal to rounding, NaN where NaN is wanted, and of the same shape."""
+    found = found.detach() if isinstance(found, torch.Tensor) else found
+    np.testing.assert_allclose(np.asarray(found), np.asarray(wanted), rtol=1e-6)
+    assert np.shape(found) == np.shape(wanted)
+
+
+def tensor(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def refuses(function, *args, **options):
+    """Whether it raises a BridgekitError."""
+    try:
+        function(*args, **options)
+    except BridgekitError:
+        return True
+    return False
+
+
+def gain(function):
+    same(function([3.0, 1.0, NAN, 0.0], [1.0, 4.0, 0.0, NAN]), [2, -3, NAN, NAN])
+    assert function(CURVE[0], CURVE[1]).dtype == np.float32
+    assert refuses(function, [1.0, 2.0], [1.0]) and refuses(function, [[1.0]], [[1.0]])
+
+
+def trend(function):
+    gains = {0.1: [7.0, 5.0], 0.01: [4.0, NAN], 1.0: [1.0, 1.0]}
+    same(function(gains), [3, NAN])
+
+
+def wobble(function):
+    late = [math.sqrt(((3 - 3) ** 2 + (1 - 3) ** 2 + (5 - 3) ** 2) / 2), math.sqrt(7 / 3), NAN]
+    same(function(CURVE, AT, after=10), late)  # 10 itself is before it
+    same(function(CURVE, AT, 19.5), late)
+    same(function(CURVE, AT, after=20), [math.sqrt(8), math.sqrt(2), NAN])
+    same(function(CURVE, AT, after=30), [NAN] * 3)  # one evaluation does not scatter
+    same(function(CURVE, AT, after=99), [NAN] * 3)
+    assert function(CURVE, AT, 10).dtype == np.float32
+
+
+def stable(function):
+    modes = np.array([[0, 20, 20, 20], [20, 19, 20, 20], [21, 25, 20, NAN]])
+    found = function(modes, [5, 10, 15], since=10, wanted=20)  # 10 itself counts, and so do 20 modes
+    assert found.dtype == bool and found.tolist() == [True, False, True, False]
+    assert function(modes, [5, 10, 15], 11, 21).tolist() == [True, True, False, False]
+    assert refuses(function, modes, [5, 10, 15], 16, 20)  # of nothing all is true
+
+
+def lost(function):
+    score = np.array([[NAN, 1, NAN, 1, 1], [NAN, NAN, NAN, NAN, 1], [1, 1, 1, NAN, 1]])
+    other = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [1, 1, -INF, 1, 1]])
+    modes = np.array([[9, 9, 9, 9, 9], [1, 9, 9, 9, 9], [3, 2, 9, 9, NAN]])
+    same(function([score, other], modes), [0, 1, 1, 1, 1])
+    same(function([score, other], modes, few=1), [0, 0, 1, 1, 1])
+
+
+def deepest_fall(function):
+    same(function(CURVE, 0), [8, -1, NAN])
+    same(function(CURVE, 1), [7, 0, NAN])
+    same(function(CURVE, 3), [-4, -2, NAN])
+
+
+def share_kept(function):
+    modes = np.array([[4.0, 0, 4, 2, -1], [1, 0, 5, 0, -1], [3, 2, 9, 1, -1]], np.float32)
+    same(function(modes, 0), [0.25, NAN, 1.25, 0, NAN])  # nothing covered: nothing to keep
+    same(function(modes, 1), [3, NAN, 1.8, NAN, NAN])
+    assert function(modes, 0).dtype == np.float32
+
+
+def share_lost(function):
+    same(function(CURVE[:, :2]), [4 / 9, -4])
+    same(function(CURVE[:, :2], floor=-3.0), [4 / 12, -4 / 4])
+    same(function(CURVE, 1.0 / 2, end=2), [6 / 8.5, -1 / 0.5, -2 / 3.5])
+    same(function(torch.from_numpy(CURVE[:, :2]), -3.0, 3), [8 / 12, -2 / 4])
+
+
+def moved(function):
+    same(function(CURVE, CURVE + np.array([2, -3, 1])), [2, 3, NAN])
+    same(function(CURVE, CURVE[:1]), [4, 4, NAN])
+
+
+def over_settings(function):
+    same(function([[True, False, True], [True, True, NAN]], 3), [1, 0.5, NAN])
+    same(function([], 2), [NAN, NAN])
+
+
+def at_stop(function):
+    held = np.array([[1.0, 5, NAN], [3, 4, NAN], [3, NAN, NAN], [2, 6, -INF]])
+    test = np.array([[9.0, 8, 7], [1, 2, 3], [4, 5, 6], [7, 7, 7]])
+    curves = {"held_elbo": held, "held": -held, "test_elbo": test, "at": np.arange(4)}
+    same(function(curves, "test_elbo", by="held_elbo"), [1, 7, NAN])
+    same(function(curves, "at", "held_elbo"), [1, 3, NAN])
+    same(function(curves, "test_elbo", by="held"), [9, 2, NAN])  # the least of the bounds
+    assert refuses(function, curves, "at", by="test_elbo") and refuses(function, curves, "at", by="at")
+
+
+def best_setting(function):
+    scores = {"a": [1.0, 3.0], "b": [9.0, NAN], "c": [2.5, 2.5], "d": [5.0, 0.0]}
+    assert function(scores) == "c"  # "d" has the same mean, and comes later
+    assert function(scores | {"e": [0.0, 7.0]}) == "e" and function(scores | {"f": [INF, 9.0]}) == "c"
+    assert function({"a": [1.0, 1.0, 1.0], "b": [2.0]}) == "b" and function({"b": [NAN]}) is None
+
+
+def share_below(function):
+    a, b = tensor(1, 2, 3, 4), tensor(2, 2, 2, 9)
+    same(function(a, b), 0.5), same(function(b, a), 0.25), same(function(a, 4.0), 0.75)
+    same(function(a, tensor(2, 2, NAN, 2)), NAN)
+
+
+def log_variance_ratio(function):
+    same(function(tensor(1, 4, INF), tensor(2, 1, 1)), [-math.log(2), math.log(4), INF])
+
+
+def log_excess(function):
+    same(function(tensor(1, 2, 6), tensor(2, 2, 2)), 1)
+    same(function(tensor(1, NAN), tensor(0, 0)), NAN)
+
+
+def lowest(function):
+    found = function(tensor(1, 3, 3, 2, 1, NAN), tensor(2, 2, 4, 2, 9, 1), tensor(4, 4, 2, 9, NAN, 1))
+    same(found, [1, 0, 0, 0, NAN, NAN])
+
+
+def combination_gain(function):
+    e = math.exp
+    forward, reverse = tensor([e(4), e(0)], [e(1), e(1)]), tensor([e(1), e(5)], [e(9), e(0)])
+    combination = tensor([e(0), e(1)], [e(3), e(1)])
+    same(function(forward, reverse, combination), [1.5, -1])
+    same(function(reverse[0], forward[0], combination[0]), 1.5)
+
+
+def in_winning_band(function):
+    forward, reverse = tensor(4.0), tensor(1.0)  # below both from log 3/2 on, with no other end
+    odds = tensor(1.4, 1.6, 30).log()
+    assert function(odds, forward, reverse).tolist() == [False, True, True]
+    assert function(-odds, reverse, forward).tolist() == [False, True, True]
+    for pair in ((forward, reverse), (reverse, forward)):
+        assert not function(torch.stack(estimators.winning_band(*pair)), *pair).any()
+
+
+def lowest_member(function):
+    wins = torch.tensor([[[1, 1, 0], [1, 0, 0]], [[1, 0, 1], [0, 1, 1]]], dtype=torch.bool)
+    assert function(wins, tensor([5, 1], [3, 4])) == 2
+    assert function(wins, tensor([5, 1], [6, 4])) == 3 and function(wins, tensor([-5, 1], [3, 4])) == 0
+
+
+def distance_back(function):
+    points = tensor([0, 0], [3, 4], [0, 0])  # two pairs are 5 apart, one 0: 10/3 on average
+    same(function(points, points), 0)
+    back = torch.stack([points, points + tensor(0, 2), tensor([0, 1], [3, 4], [NAN, 0])])
+    same(function(back, points), [0, 2 / (10 / 3), NAN])
+
+
+def relative(function):
+    error, one, two = tensor([3, 0], [4, 0]), tensor([0, 6], [-8, 8]), tensor([2, 0], [0, 1])
+    same(function(error, one, dim=0), [5 / 8, 0])
+    same(function(error, one, two, dim=0), [5 / 10, 0])
+    same(function(error, error), 1)
+    same(function(error, two), 5 / math.sqrt(5))
+
+
+def relative_errors(function):
+    a, b = (
+        torch.tensor([[3.0], [1.0]], requires_grad=True),
+        torch.tensor([[[1.0], [2]], [[2], [1]]], requires_grad=True),
+    )
+    theirs = (
+        a[:, 0] * b.sum((1, 2))
+    ) ** 2 / 2  # 81/2 and 9/2; slopes are 9 times (3, 3, 3) and 3 times (3, 1, 1)
+    value, slope = function(1.5 * theirs, theirs, [a, b])
+    same(value, [0.5, 0.5]), same(slope, [0.5, 0.5])
+    value, slope = function(theirs + 7, theirs, [a, b], 7.0)
+    same(value, [0, 0]), same(slope, [0, 0])
+    value, slope = function(theirs - 4.5, theirs, [a, b])
+    same(value, [1 / 9, 1]), same(slope, [0, 0])
+    assert not value.requires_grad
+    value, slope = function(theirs + a[:, 0], theirs, [a, b], tensor(3.0, 1.0))
+    same(value, [0, 0]), same(slope, [1 / 27 / math.sqrt(3), 1 / 3 / math.sqrt(11)])
+
+
+def largest(function):
+    assert function(1.0, tensor([-3, 2]), np.array([0.5])) == 3.0 and function(tensor(4.0), -1e-9) == 4.0
+    assert function(1.0 + 1e-12) == 1.0 + 1e-12 and isinstance(function(1.0), float)  # float64 throughout
+    for lost in ((1.0, NAN), (NAN, 1.0), (tensor(1, NAN), 2.0)):
+        assert math.isnan(function(*lost))
+    assert function(torch.ones(2, requires_grad=True)) == 1.0
+
+
+def smallest(function):
+    assert function(1.0, tensor([-3, 2])) == -3.0 and function(np.array([4.0]), 1 + 1e-12) == 1 + 1e-12
+    assert isinstance(function(1.0), float)
+    assert math.isnan(function(1.0, NAN)) and math.isnan(function(NAN, 1.0))
+    assert function(torch.ones(2, requires_grad=True)) == 1.0
+
+
+ORACLES = {
+    paired.gain: gain,
+    training.trend: trend,
+    training.wobble: wobble,
+    training.stable: stable,
+    training.lost: lost,
+    training.deepest_fall: deepest_fall,
+    training.share_kept: share_kept,
+    training.share_lost: share_lost,
+    training.moved: moved,
+    training.over_settings: over_settings,
+    training.at_stop: at_stop,
+    training.best_setting: best_setting,
+    finite.share_below: share_below,
+    estimators.log_variance_ratio: log_variance_ratio,
+    estimators.log_excess: log_excess,
+    estimators.lowest: lowest,
+    estimators.combination_gain: combination_gain,
+    estimators.in_winning_band: in_winning_band,
+    estimators.lowest_member: lowest_member,
+    on_plane.distance_back: distance_back,
+    worst_case.relative: relative,
+    worst_case.relative_errors: relative_errors,
+    worst_case.largest: largest,
+    worst_case.smallest: smallest,
+}
+# Mutants (by their changed line) that are the same function, and why.
+FLAT = "return {}torch.cat([torch.as_tensor(part, dtype=torch.float64){}.flatten() for part in parts])"
+EQUIVALENT = {
+    paired.gain: {
+        "return values": "only its checks are used",
+        "return -np.stack(values)": "only its checks are used",
+        "shapes = ' and '": "words of an error",
+        "if values[1].ndim != 1 or values[0].shape != values[1].shape:": "equal shapes have equal ndim",
+    },
+    training.moved: {
+        "def moved(default: np.ndarray, curve: np.ndarray) -> np.ndarray:": "symmetric",
+    },
+    estimators.combination_gain: {
+        "def combination_gain(reverse: Tensor, forward: Tensor, combination: Tensor) -> Tensor:": "symmetric"
+    },
+    worst_case.relative_errors: {
+        "mine, known = (torch.cat([g.flatten(1) for g in torch.autograd.grad(side.mean(), parameters, "
+        "retain_graph=True)], 1) for side in (ours, theirs))": "both sides are divided by T"
+    },
+    worst_case.largest: {
+        FLAT.format("", ""): "all is on the CPU here",
+        FLAT.format("-", ".cpu()"): "of sizes the sign is lost; smallest has it",
+    },
+    worst_case.smallest: {FLAT.format("", ""): "all is on the CPU here"},
+}
+every = pytest.mark.parametrize("function", list(ORACLES), ids=lambda function: function.__name__)
+
+
+@every
+@pytest.mark.filterwarnings("error")
+def test_by_hand(function):
+    ORACLES[function](function)
+
+
+@every
+@pytest.mark.filterwarnings("error")  # a mutant that warns has failed
+def test_every_mutant_fails(function):
+    assert survivors(ORACLES[function], function) == EQUIVALENT.get(function, {}).keys()
