@@ -362,6 +362,12 @@ def test_a_share_of_two_sweeps(tmp_path, monkeypatch, share, wanted):
     assert sorted(made) == sorted(set(wanted) | ({0, 1, 2} if max(wanted, default=0) > 2 else set()))
 
 
+def test_a_cell_that_does_not_exist_is_an_error_that_counts_them(tmp_path):
+    run = run_of(tmp_path, share=sweeps.Share(1, 0, sweeps=1))
+    with pytest.raises(errors.BridgekitError, match="there is no cell 1: they are 1, counted from 0"):
+        run.sweep([Cell("one", game(), [0])], evaluate, AT)
+
+
 PAGE = """
 import torch
 

@@ -73,6 +73,11 @@ def test_snakemake_knows_every_option_of_our_profiles():
 
 
 @pytest.mark.parametrize("page", pages.names())
+def test_every_parameter_says_what_it_means(page):
+    assert [name for name, parameter in pages.declared(page).items() if not parameter.help] == []
+
+
+@pytest.mark.parametrize("page", pages.names())
 def test_every_profile_fits_every_page(page):
     assert pages.profiles() == ["paper", "quick", "smoke"]
     for profile in pages.profiles():

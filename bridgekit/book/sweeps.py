@@ -47,6 +47,8 @@ class Share:
     def end(self, labels: list[str], store: Store) -> None:
         """After its part of a sweep: raise Filled where no further one is wanted, or can be known."""
         over = self.sweeps == 0 or (self.first is not None and not self.every and self._seen > self.first)
+        if self.sweeps == 0 and self.first is not None and not self.every and self.first >= self._seen:
+            raise BridgekitError(f"there is no cell {self.first}: they are {self._seen}, counted from 0")
         if over or (self.first is None and not all(map(store.has, labels))):
             raise Filled
 
