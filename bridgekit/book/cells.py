@@ -31,9 +31,8 @@ Made = tuple[Arrays, dict]
 
 def label(name: object, mark: str) -> str:
     """``('bridge', 0.5)`` as a file's name, with the hash ``mark`` of all that determines the cell."""
-    parts = name if isinstance(name, tuple) else (name,)
-    text = re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(map(str, parts)).replace("_", " ")).strip("-")
-    return f"{text[:60]}-{mark[:12]}"
+    text = "-".join(map(str, name)) if isinstance(name, tuple) else str(name)
+    return f"{re.sub(r'[^A-Za-z0-9.]+', '-', text).strip('-')[:60]}-{mark[:12]}"
 
 
 class Store:
@@ -129,8 +128,7 @@ class Store:
 
     def _tell(self, name: str, seconds: float, least: float = 10.0) -> None:
         """One line, unless it took a moment: how long the cell took, how many are left, and for how long."""
-        self._here += 1
-        left = max(self._left - 1, 0)
+        self._here, left = self._here + 1, max(self._left - 1, 0)
         minutes = left * (time.monotonic() - self._began) / self._here / 60
         if seconds >= least:
             estimate = f", about {minutes:.0f} min" if left else ""

@@ -46,10 +46,11 @@ class Share:
 
     def end(self, labels: list[str], store: Store) -> None:
         """After its part of a sweep: raise Filled where no further one is wanted, or can be known."""
-        over = self.sweeps == 0 or (self.first is not None and not self.every and self._seen > self.first)
-        if self.sweeps == 0 and self.first is not None and not self.every and self.first >= self._seen:
+        alone, listing = self.first is not None and not self.every, self.first is None
+        if alone and self.sweeps == 0 and self.first >= self._seen:
             raise BridgekitError(f"there is no cell {self.first}: they are {self._seen}, counted from 0")
-        if over or (self.first is None and not all(map(store.has, labels))):
+        reached = self.sweeps == 0 or (alone and self._seen > self.first)
+        if reached or (listing and not all(map(store.has, labels))):
             raise Filled
 
 
