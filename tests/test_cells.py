@@ -109,6 +109,8 @@ def test_a_later_run_plays_what_is_missing_and_its_numbers_are_the_same(tmp_path
 def test_two_workers_give_the_cells_of_one_bit_by_bit(tmp_path):
     alone, two = (played(run_of(tmp_path / str(n)), workers=n)[0] for n in (1, 2))
     assert bits(alone) == bits(two)
+    if not torch.cuda.is_available():
+        assert run_of(tmp_path / "1").sweep(three(), evaluate, AT, on="auto").keys() == alone.keys()
 
 
 def test_cells_with_a_trunk_go_on_from_its_end_which_is_played_once(tmp_path, monkeypatch):

@@ -85,8 +85,7 @@ def run(
             failed, env = notebooks / f"{page}.failed.ipynb", spec.tell(work / "spec.json", **told)
             source = pages.find(page).source
             notebook = execution.execute(source, parameters, work, failed, home, env, limit)
-        about = {"page": page, "profile": name, "key": mark, "dependencies": depends}
-        notebook.metadata["bridgekit"] = about
+        notebook.metadata["bridgekit"] = dict(page=page, profile=name, key=mark, dependencies=depends)
         new = {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()}
         new[notebook_name] = sums.sealed(nbformat.writes(notebook)).encode()
         place.put(new)
@@ -118,9 +117,15 @@ def fill(
         raise BridgekitError(f"page '{page}' has no cells to be played one by one: bridgekit run {page}")
     out = home / "figures" / name / page
     role = records.role(home, page, name, out)
-    told = {"root": home, "out": out, "profile": name, "role": role, "share": [*share, len(sweeps)]}
-    told |= {"checkpoints": keys.checkpoints(home, name, page, parameters)}
-    told |= {"cells": [str(each) for each in keys.cells(home, name, page, role)]}
+    told = {
+        "root": home,
+        "out": out,
+        "profile": name,
+        "role": role,
+        "share": [*share, len(sweeps)],
+        "checkpoints": keys.checkpoints(home, name, page, parameters),
+        "cells": [str(each) for each in keys.cells(home, name, page, role)],
+    }
     with placement.workshop(home) as work:
         progress = work / execution.PROGRESS
         os.environ |= spec.tell(work / "spec.json", progress=progress, **told)

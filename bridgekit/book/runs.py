@@ -33,6 +33,8 @@ from bridgekit.measure import intervals
 from bridgekit.spec import told
 
 if TYPE_CHECKING:
+    import torch
+
     from bridgekit.book.sweeps import Share
     from bridgekit.play.sweep import Cell, Evaluate, Kept
 
@@ -213,7 +215,7 @@ class Run:
         at: Iterable[int] = (),
         *,
         workers: int = 1,
-        on: str = "cpu",
+        on: torch.device | str = "cpu",
     ) -> dict[Hashable, Kept]:
         """Play every cell, ``workers`` at a time: ``{its name: {what was evaluated: (evaluations, ...)}}``.
 
@@ -223,10 +225,11 @@ class Run:
         missing is played, and goes on from its checkpoint after a kill. Raises BridgekitError for two cells
         of one name, TypeError where nobody can tell what ``evaluate`` refers to.
         """
+        from bridgekit import random
         from bridgekit.book.sweeps import Sweeper
 
         rounds, code = list(at), records.measuring_code(self.root, self.page)
-        sweeper = Sweeper(self._store, code, evaluate, on, self.checkpoint, self.share)
+        sweeper = Sweeper(self._store, code, evaluate, random.device(str(on)), self.checkpoint, self.share)
         return sweeper.sweep([replace(cell, at=list(cell.at) or rounds) for cell in played], workers)
 
     def record(self) -> dict:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from bridgekit import closure
 from bridgekit.book.cells import Arrays, Store, label
 from bridgekit.errors import BridgekitError
@@ -61,7 +63,7 @@ class Sweeper:
     store: Store
     code: object  # of the library, which determines a cell too
     evaluate: Evaluate
-    on: str
+    on: torch.device
     checkpoint: Callable[[str], Path]
     share: Share | None = None
     _trunks: dict[str, State] = field(default_factory=dict)
