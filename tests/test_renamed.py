@@ -7,7 +7,7 @@ from conftest import REPOSITORY
 from test_claims import EXACTLY, entry, reference, write
 
 from bridgekit.book import claims, criteria, pages, records
-from bridgekit.book.renamed import NAMES, today
+from bridgekit.book.renamed import NAMES, renamed, today
 from bridgekit.book.verdicts import NOT_RUN, REPRODUCED
 
 COMMITTED = [
@@ -33,6 +33,14 @@ def test_a_committed_record_is_read_in_todays_names(path):
         assert read[part] == {today(name): value for name, value in raw[part].items()}
         assert len(read[part]) == len(raw[part])
     assert read["parameters"].keys() <= pages.declared(read["page"]).keys()
+
+
+def test_finished_cells_were_called_pieces():
+    about = {"a": {"commit": "c0ffee", "dirty": True}}
+    empty = {"parameters": {}, "metrics": {}}
+    read = renamed(empty | {"provenance": {"commit": "beef", "pieces": about}})
+    assert read["provenance"] == {"commit": "beef", "cells": about}
+    assert renamed(empty | {"provenance": {"cells": about}})["provenance"] == {"cells": about}
 
 
 def test_no_criterion_asks_for_a_name_in_the_table():
