@@ -55,7 +55,7 @@ def mean(x):
 def evaluate(cell, state):
     x = evaluation.samples(state, Z)
     state.keep(_x=x)
-    return {"mean": mean(x), "first": x[..., 0].mean(1), "size": 50}
+    return {"mean": mean(x), "first": x[..., 0].mean(1), "at": sum(state.played.values())}
 
 
 def played(run, which=None, workers=1):
@@ -74,7 +74,7 @@ def played(run, which=None, workers=1):
 def bits(found):
     """Everything but the seconds."""
     return {
-        name: [(k, v.dtype, v.tobytes()) for k, v in kept.items()] + [kept.at.tolist(), kept.failed.tolist()]
+        name: [(k, v.dtype, v.tobytes()) for k, v in kept.items()] + [kept.failed.tolist()]
         for name, kept in found.items()
     }
 
@@ -94,7 +94,7 @@ def test_a_sweep_is_its_games_played_by_hand(tmp_path):
         by_hand.append(evaluation.samples(now, Z).mean(1).numpy())
     kept = found["bridge", 2e-3]
     assert np.array_equal(kept["mean"], np.stack(by_hand)) and kept["first"].shape == (4, 2)
-    assert kept.at.tolist() == AT and kept.failed.tolist() == [False, False] and "_x" not in kept
+    assert kept["at"].tolist() == AT and kept.failed.tolist() == [False, False] and "_x" not in kept
     assert kept.training.shape == kept.evaluating.shape == (4,) and (kept.evaluating > 0).all()
 
 
@@ -182,13 +182,13 @@ def test_what_evaluate_does_and_refers_to_is_in_its_key():
 
 def test_what_nobody_can_tell_is_an_error():
     text = "def f(cell, state):\n    return a\n"
-    for a in (object(), torch.Generator(), open):
-        with (
-            pytest.raises(TypeError, match="nobody can tell")
-            if a is not open
-            else pytest.MonkeyPatch.context()
-        ):
+    own = function("class f:\n    pass\n")
+    for a in (object(), torch.Generator(), own, own(), [own]):
+        with pytest.raises(TypeError, match="nobody can tell"):
             key(evaluate=function(text, a=a))
+    means = [torch.full((2,), n).mean for n in (1.0, 2.0)]
+    methods = {key(evaluate=function(text, a=a)) for a in (*means, torch.full((2,), 1.0).sum)}
+    assert len(methods) == 3
     assert identity.digest(open) == identity.digest(open) != identity.digest(print)
 
 

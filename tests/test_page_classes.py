@@ -1,15 +1,14 @@
 """Pages on a folder of three classes and on one of sixty: they run, or say what they want."""
 
-import jupytext
 import matplotlib
 import numpy as np
 import pytest
 import torch
-from conftest import REPOSITORY, ToyBook, tell
+from conftest import ToyBook, tell
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from bridgekit.book import pages, runs
+from bridgekit.book import execution, pages, runs
 from bridgekit.errors import BridgekitError
 from bridgekit.measure import classifiers
 
@@ -47,13 +46,8 @@ def played(book: ToyBook, monkeypatch, page: str, **settings) -> dict:
     for drawn in ("figure", "film"):  # drawing takes longest
         monkeypatch.setattr(runs.Run, drawn, lambda *args, **options: None)
     values = pages.resolve(page, "smoke", settings)
-    text = (REPOSITORY / "book" / f"{page}.md").read_text()
-    names = {"__name__": "__main__"}
-    for cell in jupytext.reads(text, "md:myst").cells:
-        if cell.cell_type == "code" and "hide-cell" not in cell.metadata.get("tags", []):  # solutions
-            exec(compile(cell.source, page, "exec"), names)  # noqa: S102
-            names |= values if "parameters" in cell.metadata.get("tags", []) else {}
-    return names
+    cells = [(tags, code) for tags, code in pages.find(page).cells if "hide-cell" not in tags]  # solutions
+    return execution.execute_here(cells, values, page)
 
 
 FEW = ("ml_rounds", "rounds", "seeds", "image_seeds", "image_ml_rounds", "image_rounds")

@@ -82,8 +82,11 @@ def _function(value: Any, as_json: Any) -> Any:
     if isinstance(value, FunctionType) and not _of_a_library(value.__code__):
         inside = [value.__defaults__, value.__kwdefaults__, dict(_references(value))]
         return [_source(value), *map(as_json, inside)]
-    name = getattr(value, "__qualname__", "<")
-    if callable(value) and "<" not in name:  # <lambda> and <locals> do not say which
+    name, owner = getattr(value, "__qualname__", "<"), getattr(value, "__self__", None)
+    if owner is not None and not isinstance(owner, ModuleType):  # a method does what its object says
+        return [as_json(owner), name]
+    # <lambda> and <locals> do not say which, nor does the name of a page's own class say what it does.
+    if callable(value) and "<" not in name and value.__module__ != "__main__":
         return f"{value.__module__}.{name}"
     raise TypeError(f"nobody can tell what {value!r} holds; a named function can, or functools.partial")
 

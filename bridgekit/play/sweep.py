@@ -26,15 +26,15 @@ Arrays = dict[str, np.ndarray]
 class Kept(dict[str, np.ndarray]):
     """What was evaluated in a cell, ``(evaluations, ...)`` by name, from the arrays of :func:`played`.
 
-    Beside these, ``at`` ``(evaluations,)`` are the rounds, ``training`` and ``evaluating`` ``(evaluations,)``
-    the seconds before and in each evaluation, ``failed`` ``(T,)`` says which trials became non-finite.
+    Beside these, ``training`` and ``evaluating`` ``(evaluations,)`` are the seconds before and in each
+    evaluation, and ``failed`` ``(T,)`` says which trials became non-finite.
     """
 
     def __init__(self, arrays: Arrays):
         # In one order, whether they were just played or read from a file.
         super().__init__({name: arrays[name] for name in sorted(arrays) if not name.startswith("_")})
-        self.at, self.failed = arrays["_at"], arrays["_failed"]
-        self.training, self.evaluating = arrays["_training"], arrays["_evaluating"]
+        own = (arrays[name] for name in ("_failed", "_training", "_evaluating"))
+        self.failed, self.training, self.evaluating = own
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,12 @@ def played(cell: Cell, evaluate: Evaluate, begun: State, checkpoint: Path | None
         if hidden := [name for name in found if name.startswith("_")]:
             raise BridgekitError(f"the cell {cell.name!r} returns {hidden[0]!r}: leave the underscore out")
         done = time.monotonic()
-        now.keep(**found, _at=sum(now.played[name] for name in _phases(cell, now)))
-        now.keep(_training=asked - clock, _evaluating=done - asked)
+        now.keep(**found, _training=asked - clock, _evaluating=done - asked)
         clock = time.monotonic()
-    own = {"_at", "_training", "_evaluating"}
+    own = ("_training", "_evaluating")
     names = [name for name in begun.history if name in own or not name.startswith("_")]
     arrays = {name: begun.kept(name).numpy() for name in names}
     return arrays | {"_failed": np.array([failure is not None for failure in begun.failed])}
-
-
-def _phases(cell: Cell, state: State) -> list[str]:
-    own = [phase.name for phase in cell.game.phases] if cell.phases is None else cell.phases
-    return [name for name in own if name in state.played]
 
 
 def _without(failed: list[bool], value: Any) -> Tensor:
