@@ -187,16 +187,22 @@ def finished(root, profile, fall, error):
 
 
 def test_the_reference_table_sets_paper_reference_and_this_run_side_by_side(root):
-    rows = [("Fall", "fall", "≈ 2"), ("Error", "error", None), ("Other", "rise", 1.5)]
-    alone = plots.reference_table(finished(root, "quick", [2.0, 4.0], 0.01), rows).source
-    assert "| Fall (nats) | ≈ 2 | — | 3.00 ± 1.4 (n = 2) |" in alone
+    def table(caption=""):
+        run = finished(root, "quick", [2.0, 4.0], 0.01)
+        run.metric("rise", None, label="Other", paper="1.5", place="Table 3")
+        run.metric("fall", [2.0, 4.0], unit="nats", label="Fall", paper="≈ 2")
+        run.metric("error", 0.01, label="Error", exact=True)
+        assert "rise" not in run.record()["metrics"] and run.record()["metrics"]["fall"]["label"] == "Fall"
+        return plots.reference_table(run, caption).source.splitlines()
+
+    assert "| Fall (nats) | ≈ 2 | — | 3.00 ± 1.4 (n = 2) |" in table()
     finished(root, "paper", [5.0, 5.5], 0.02)
-    beside = plots.reference_table(
-        finished(root, "quick", [2.0, 4.0], 0.01), rows, "Falls"
-    ).source.splitlines()
-    assert beside[0] == "*Falls*" and beside[2] == "| quantity | paper | reference run | this run |"
-    assert "| Fall (nats) | ≈ 2 | 5.25 ± 0.35 (n = 2) | 3.00 ± 1.4 (n = 2) |" in beside
-    assert "| Error | — | 0.0200 | 0.0100 |" in beside and "| Other | 1.50 | — | — |" in beside
+    assert table("Falls") == [
+        *("*Falls*", "", "| quantity | paper | reference run | this run |", "| --- | --- | --- | --- |"),
+        "| Other | 1.5 (Table 3) | — | — |",
+        "| Fall (nats) | ≈ 2 | 5.25 ± 0.35 (n = 2) | 3.00 ± 1.4 (n = 2) |",
+        "| Error | — | 0.0200 | 0.0100 |",
+    ]
 
 
 def test_the_claims_table_shows_the_deciding_reference_and_this_run_beside_it(root):

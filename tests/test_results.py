@@ -578,6 +578,31 @@ def test_finish_glues_means_and_reference_means_inside_a_kernel(root, monkeypatc
     assert np.isnan(glued["rise"][0])
 
 
+def test_the_prose_has_parameters_as_they_are_and_what_was_glued(root):
+    there = make_run(root, "paper", seeds=5, steps=[2000, 30], data="digits", own=True)
+    there.metric("trials", 5, exact=True)  # of an older record, now a parameter
+    there.glue(lost=6, word="six")
+    complete(there)
+    run = make_run(root, seeds=2, steps=[], data="street", own=False, trials=2)
+    assert run.words() == {
+        **{"seeds": 2, "steps": "", "data": "street", "own": "False", "trials": 2},
+        **{"seeds_reference": 5, "steps_reference": "2,000, 30", "data_reference": "digits"},
+        **{"own_reference": "True", "trials_reference": 5.0, "lost_reference": 6.0, "word_reference": "six"},
+        **{"fall_reference": 1.0},
+    }
+    for act in (lambda: run.glue(seeds=3), lambda: run.metric("seeds", 3, exact=True)):
+        with pytest.raises(BridgekitError, match="seeds is a parameter, which the prose has as it is"):
+            act()
+    with pytest.raises(BridgekitError, match="glued value's name 'Lost' is not snake_case"):
+        run.glue(Lost=3)
+
+
+def test_a_reference_run_is_its_own(root):
+    run = make_run(root, "paper", seeds=5)
+    run.metric("fall", [1.0, 3.0])
+    assert run.words() == {"seeds": 5, "fall": 2.0, "seeds_reference": 5, "fall_reference": 2.0}
+
+
 def test_without_the_book_extra_a_run_finishes_all_the_same(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "myst_nb", None)
     assert (complete(make_run(root)).out / "record.json").exists()

@@ -152,18 +152,21 @@ def _cell(value) -> str:
     return spread(value)
 
 
-def reference_table(run: Run, rows: Iterable[tuple], caption: str = "") -> Markdown:
-    """*paper · reference run · this run*. rows: (what, metric, paper's value as text or number, or None)."""
+def reference_table(run: Run, caption: str = "") -> Markdown:
+    """*paper · reference run · this run*: a row for each metric that has a label, in their order."""
     here, there = run.record(), run.reference.record
-    lines = []
-    for what, metric, paper in rows:
-        known = [record["metrics"].get(metric, {}).get("unit") for record in (here, there)]
-        unit = next(filter(None, known), None)
-        exact = metric in here["metrics"] and is_exact(here, metric)
-        line = {"quantity": f"{what} ({unit})" if unit else what, "paper": paper}
-        line["reference run"] = _values(there, metric, exact)
-        lines.append(line | {"this run": _values(here, metric, exact)})
-    return table(lines, caption)
+    return table((_beside(*each, here, there) for each in run.labelled.items()), caption)
+
+
+def _beside(name: str, about: dict, here: dict, there: dict) -> dict:
+    exact = name in here["metrics"] and is_exact(here, name)
+    paper, place = about.get("paper"), about.get("place")
+    return {
+        "quantity": f"{about['label']} ({about['unit']})" if about["unit"] else about["label"],
+        "paper": f"{paper} ({place})" if paper and place else paper,
+        "reference run": _values(there, name, exact),
+        "this run": _values(here, name, exact),
+    }
 
 
 def _values(record: dict, metric: str, exact: bool):

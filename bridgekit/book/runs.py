@@ -59,7 +59,9 @@ class Run:
     cells: list[Path | str] | None = None  # likewise: the places of finished ones
     share: Share | None = None  # of the cells, the ones to be played: nothing else is wanted
     role: str = ""  # what the record will be, one of `records.COMMITTED` or a trial run; by `out` unless said
+    labelled: dict = field(default_factory=dict, init=False, repr=False)  # metrics for the table of results
     _metrics: dict = field(default_factory=dict, init=False, repr=False)
+    _glued: dict = field(default_factory=dict, init=False, repr=False)
     _figures: dict = field(default_factory=dict, init=False, repr=False)
     _files: dict = field(default_factory=dict, init=False, repr=False)
     _data: dict = field(default_factory=dict, init=False, repr=False)
@@ -95,19 +97,35 @@ class Run:
         return records.committed(self.root, self.page, kind) if mine else Reference(None)
 
     def metric(
-        self, name: str, values, unit: str = "", note: str = "", *, exact: bool = False, kind: str = ""
+        self,
+        name: str,
+        values,
+        unit: str = "",
+        note: str = "",
+        *,
+        exact: bool = False,
+        kind: str = "",
+        label: str = "",
+        paper: str = "",
+        place: str = "",
     ) -> None:
         """Record a metric: one value per seed (list, array or tensor, (n,)), or one exact number.
 
         ``exact`` says that no chance is in it: a quadrature, a closed form, a count. Any other metric says
         what it estimates by its ``kind``, one of :data:`bridgekit.measure.intervals.KINDS` (a mean unless
         said), or ``identity``: the rounding error of an equation, of which the worst trial counts. One value
-        is one seed's, which decides nothing. The last call wins. Raises BridgekitError for a name that is not
-        snake_case, an unknown kind, an exact metric with another kind, values empty or not (n,), and several
-        exact ones.
+        is one seed's, which decides nothing. With a ``label`` it is a row of :func:`plots.reference_table`,
+        beside what the ``paper`` prints or says of it and the ``place`` there; None for values: not measured
+        in this run, and the row has the reference run's alone. The last call wins. Raises BridgekitError for a name that is not snake_case or is a parameter's, an
+        unknown kind, an exact metric with another kind, values empty or not (n,), and several exact ones.
         """
-        if not criteria.SNAKE_CASE.fullmatch(name):
-            raise BridgekitError(f"the metric's name {name!r} is not snake_case.")
+        self._free(name, "metric")
+        about = {"label": label, "paper": paper, "place": place}
+        about = {"unit": unit} | {key: text for key, text in about.items() if text}
+        if label:
+            self.labelled[name] = about
+        if values is None:
+            return
         array = np.atleast_1d(records.as_array(values)).astype(float)
         if array.ndim != 1 or array.size == 0:
             raise BridgekitError(f"metric {name}: one value per seed is wanted, not shape {array.shape}.")
@@ -119,7 +137,22 @@ class Run:
             raise BridgekitError(f"metric {name}: {said!r} is no kind: {nearest(said, known)}")
         if (said == criteria.EXACT) != exact:
             raise BridgekitError(f"metric {name}: say exact=True alone, or a kind with seeds, not {said!r}.")
-        self._metrics[name] = {"values": array.tolist(), "kind": said, "unit": unit, "note": note}
+        self._metrics[name] = {"values": array.tolist(), "kind": said, "note": note} | about
+
+    def glue(self, **values: float | str) -> None:
+        """Numbers and words for the prose that are neither metrics nor parameters: counts, most of them.
+
+        The record keeps them, so that the next run's prose has the reference run's as ``<name>_reference``.
+        """
+        for name, value in values.items():
+            self._free(name, "glued value")
+            self._glued[name] = value if isinstance(value, str) else float(value)
+
+    def _free(self, name: str, what: str) -> None:
+        if not criteria.SNAKE_CASE.fullmatch(name):
+            raise BridgekitError(f"the {what}'s name {name!r} is not snake_case.")
+        if name in self.parameters:
+            raise BridgekitError(f"{name} is a parameter, which the prose has as it is: no {what} of that name.")
 
     def values(self, name: str) -> np.ndarray:
         """A metric recorded in this run, one value per seed: (n,); BridgekitError for an unknown name."""
@@ -241,7 +274,7 @@ class Run:
             made["cells"] = dict(self._store.made)
         facts = {"schema": records.SCHEMA, "page": self.page, "profile": self.profile, "role": self.role}
         facts["parameters"] = {key: portable(value, self.root) for key, value in self.parameters.items()}
-        facts |= {"metrics": dict(self._metrics), "figures": dict(self._figures)}
+        facts |= {"metrics": dict(self._metrics), "glued": dict(self._glued), "figures": dict(self._figures)}
         facts |= {"criteria": dict(self._criteria), "analysis": dict(self._analysis)}
         return facts | {"provenance": records.provenance(self.root, device) | made}
 
@@ -262,17 +295,35 @@ class Run:
             files.discard(self._checkpoints)
 
     def _glue(self) -> None:
-        """Glue metric means (and ``<name>_reference``) for the prose, inside a kernel with MyST-NB only."""
+        """Glue what the prose may name, inside a kernel with MyST-NB only."""
         try:
             from IPython import get_ipython
             from myst_nb import glue
         except ImportError:
             return
-        known = {name: metric["values"] for name, metric in self._metrics.items()}
-        there = self.reference.record["metrics"]
-        known |= {f"{name}_reference": self.reference.metric(name) for name in there}
-        for name, values in known.items() if get_ipython() else ():
-            glue(name, mean(values), display=False)
+        for name, value in self.words().items() if get_ipython() else ():
+            glue(name, value, display=False)
+
+    def words(self) -> dict[str, float | str]:
+        """What the prose may name: parameters, glued values, metrics' means; the reference run's too.
+
+        Those are ``<name>_reference``; a run that is to be the reference run is its own.
+        """
+        here = _words(self.record())
+        there = here if self.role == records.REFERENCE else _words(self.reference.record)
+        return here | {f"{name}_reference": value for name, value in there.items()}
+
+
+def _words(record: dict) -> dict[str, float | str]:
+    """Parameters as they are (a list reads "2,000, 3,000"), what was glued, the mean of each metric."""
+    known = {name: _word(value) for name, value in record["parameters"].items()} | record.get("glued", {})
+    return known | {name: mean(records.metric_values(record, name)) for name in record["metrics"]}
+
+
+def _word(value) -> float | str:
+    if isinstance(value, list):
+        return ", ".join(f"{each:,}" if isinstance(each, int | float) else str(each) for each in value)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def mean(values) -> float:
