@@ -39,7 +39,7 @@ SAME = {
     "vae.perfect_turn": {
         "if True:": NO_GRADIENT,
         "made = semi_implicit_sample(noise, G(z), sigma)": ELSEWHERE
-        + "tests/test_paper_b_games.py, with a discriminator that is not perfect",
+        + "tests/test_game_mutants.py, with a discriminator that is not perfect",
     },
     "avb.implicit_posterior": {
         "if True:": NO_GRADIENT,
