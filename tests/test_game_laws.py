@@ -106,8 +106,10 @@ def test_trials_side_by_side_are_the_trials_alone(name):
     together, alone = trials(CASES[name])
     for i, state in enumerate(alone):
         for network, net in together.nets.items():
-            for many, one in zip(of_trial(net, i), of_trial(state.nets[network], 0), strict=True):
+            pairs = zip(of_trial(net, i), of_trial(state.nets[network], 0), strict=True)
+            for k, (many, one) in enumerate(pairs):
                 close(many, one, f"{network} of trial {i}")
+                assert not torch.equal(one, of_trial(alone[i - 1].nets[network], 0)[k]), "two trials are one"
         assert together.losses.keys() == state.losses.keys()
         for key, losses in together.losses.items():
             close(torch.stack(losses)[:, i], torch.stack(state.losses[key])[:, 0], f"{key} of trial {i}")

@@ -432,6 +432,8 @@ def check(case: Case, draws: bool = True) -> Record:
     rounds = {phase.name: phase.rounds for phase in game.phases}
     assert rounds == {name: steps.rounds for name, steps in paper.phases.items()}
     assert list(rounds) == list(paper.phases)
+    owned = {name: {*player.networks} for name, player in game.players.items()}
+    assert owned == {name: {*owner.networks} for name, owner in paper.players.items()}, "who owns what"
     state = begun(theirs, case.seeds)
     shapes = {name: _shapes(net, game.stacked) for name, net in state.nets.items()}
     assert shapes == {name: sorted(sizes) for name, sizes in paper.networks.items()}
