@@ -25,13 +25,13 @@ DRAWS = torch.Generator().manual_seed(5)
 EPS = torch.randn(3, 7, 2, generator=DRAWS, dtype=torch.float64)
 
 
-def networks(game):
+def networks(game, larger=2):
     """Two trials in float64; larger weights than at the start, so that no bound is close to another."""
     nets = start(game, [0, 1]).nets
     for net in nets.values():
         net.double()
         for parameter in net.parameters():
-            parameter.data.mul_(2)
+            parameter.data.mul_(larger)
     return SimpleNamespace(**nets)
 
 
@@ -194,7 +194,7 @@ def test_no_mutant_of_what_is_seen_is_what_torch_distributions_say(function):
 @pytest.mark.parametrize("name", NETS)
 def test_bounds_agree_with_quadrature_and_tighten(name):
     """A code of one dimension: log p(x) on a grid is the tighter bound's limit, and lies above the other."""
-    nets, n = networks(built(name, z=1)), 5
+    nets, n = networks(built(name, z=1), larger=1), 5
     nets.E.body.biases[-1].data.add_(0.5)  # off and too wide: the two bounds lie apart
     rows = (ROWS[:n, :D] if name == "VAE" else ROWS[:n]).expand(2, -1, -1)
     grid = torch.linspace(-8, 8, 201, dtype=torch.float64)
@@ -208,5 +208,5 @@ def test_bounds_agree_with_quadrature_and_tighten(name):
     exact = torch.stack(joint).logsumexp(0) - math.log(len(joint))
     score = evidence.semi_supervised_scores if name == "SVAE" else evidence.scores
     found = score(nets, rows, torch.randn(1000, n, 1, generator=DRAWS, dtype=torch.float64))
-    torch.testing.assert_close(found["iw"], exact.detach(), atol=0.2, rtol=0)
+    torch.testing.assert_close(found["iw"], exact.detach(), atol=0.1, rtol=0)
     assert (found["elbo"] < exact - 0.03).all()
