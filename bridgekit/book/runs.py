@@ -152,7 +152,9 @@ class Run:
         if not criteria.SNAKE_CASE.fullmatch(name):
             raise BridgekitError(f"the {what}'s name {name!r} is not snake_case.")
         if name in self.parameters:
-            raise BridgekitError(f"{name} is a parameter, which the prose has as it is: no {what} of that name.")
+            raise BridgekitError(
+                f"{name} is a parameter, which the prose has as it is: no {what} of that name."
+            )
 
     def values(self, name: str) -> np.ndarray:
         """A metric recorded in this run, one value per seed: (n,); BridgekitError for an unknown name."""

@@ -5,14 +5,13 @@ No torch here: pages' keys are computed each time that the Snakefile is parsed.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from bridgekit import files
+from bridgekit import closure, files
 from bridgekit.data import layouts
 from bridgekit.errors import BridgekitError
 
@@ -44,6 +43,11 @@ def find(name: str, root: Path) -> Path:
     raise BridgekitError(f"No such folder: {absolute or name}. PATH in folder:PATH holds class sub-folders.")
 
 
+def look(name: str, root: Path | None = None) -> layouts.Found:
+    """What lies in the folder that ``folder:PATH`` names; BridgekitError for an unfit one."""
+    return layouts.look(find(name, root or data_root()))
+
+
 def anchored(values: Mapping[str, object], here: Path) -> dict[str, object]:
     """Parameters with each ``folder:PATH`` made absolute: where the folder is, else as from ``here``."""
 
@@ -52,25 +56,22 @@ def anchored(values: Mapping[str, object], here: Path) -> dict[str, object]:
             return [whole(each) for each in value]
         if not (isinstance(value, str) and value.startswith(PREFIX)):
             return value
-        tried = [
-            place.resolve() if ".." in place.parts else place.absolute()
-            for place in places(value, data_root(), here)
-        ]
-        return PREFIX + str(next(filter(os.path.isdir, tried), tried[0] if tried else ""))
+        tried = [os.path.abspath(place) for place in places(value, data_root(), here)]
+        return PREFIX + next(filter(os.path.isdir, tried), tried[0] if tried else "")
 
     return {name: whole(value) for name, value in values.items()}
 
 
-def _named(values: Iterable[object]) -> list[str]:
+def named(values: Iterable[object]) -> list[str]:
     """Every ``folder:PATH`` among parameters' values, those in lists too."""
     flat = [each for value in values for each in (value if isinstance(value, list) else [value])]
     return list(dict.fromkeys(each for each in flat if isinstance(each, str) and each.startswith(PREFIX)))
 
 
 def announce(values: Iterable[object], tell: Callable[[str], object]) -> None:
-    """Say once what lies in the folders that parameters' values name; BridgekitError for an unfit one."""
-    for name in _named(values):
-        layouts.look(find(name, data_root())).say(name, tell)
+    """Say what lies in the folders that parameters' values name; BridgekitError for an unfit one."""
+    for name in named(values):
+        tell(f"{name}: {look(name)}\n")
 
 
 def contents(values: Iterable[object]) -> list:
@@ -81,31 +82,21 @@ def contents(values: Iterable[object]) -> list:
 
     def content(name: str) -> object:
         try:
-            return layouts.look(find(name, data_root())).content(_remembered)
+            return look(name).content(digest)
         except BridgekitError as error:
             return str(error)
 
-    return [content(name) for name in _named(values)]
+    return [content(name) for name in named(values)]
 
 
-def digest(file: str) -> str:
-    """SHA-256 of a file; BridgekitError where it cannot be read."""
+def digest(file: Path) -> str:
+    """SHA-256 of a file; BridgekitError where it cannot be read. One that stays as it is is read once."""
     try:
-        with open(file, "rb") as body:
-            return hashlib.sha256(body.read()).hexdigest()
+        return _digest(file, closure.stamp(file))
     except OSError as error:
         raise layouts.unreadable(file, error) from error
 
 
-def _remembered(file: str) -> str:
-    """``digest``, in one process not twice of a file that is the same by its place, size and times."""
-    # The time of the last change of status cannot be set by hand. For keys alone: pixels are always read.
-    with contextlib.suppress(OSError):
-        at = os.stat(file)
-        return _digest(file, at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
-    return digest(file)
-
-
 @cache
-def _digest(file: str, *_: int) -> str:
-    return digest(file)
+def _digest(file: Path, _: tuple[int, ...]) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

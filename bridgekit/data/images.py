@@ -61,7 +61,6 @@ def load(
     channels: int | None = None,
     device: torch.device | str = "cpu",
     root: Root = None,
-    download: bool = False,
 ) -> Images:
     """The images called ``name``, all of them on ``device``.
 
@@ -81,11 +80,10 @@ def load(
                      file, the first frame is taken. What was found is said once, in a line on standard error.
 
     Another ``size`` is reached by bicubic interpolation, antialiased where it shrinks. ``channels`` = 1 or 3
-    makes the images grey (ITU-R 601 luma) or RGB; by default they stay what they are. ``download`` fetches
-    ``mnist``, ``svhn`` or ``cifar10`` first where it is missing. Whatever is missing, damaged or mixed raises
-    :class:`BridgekitError`, which names the file and the ways out.
+    makes the images grey (ITU-R 601 luma) or RGB; by default they stay what they are. Whatever is missing,
+    damaged or mixed raises :class:`BridgekitError`, which names it and the ways out.
     """
-    pixels = _pixels(name, split, size, channels, data_root(root), download)
+    pixels = _pixels(name, split, size, channels, data_root(root))
     x = torch.tensor(pixels.x, dtype=torch.float32).div_(pixels.top).mul_(2).sub_(1)
     if not name.startswith(PREFIX):
         # On the CPU, whatever the device: the same numbers everywhere.
@@ -113,15 +111,13 @@ def identity(
     root: Root = None,
 ) -> tuple[tuple[int, ...], str]:
     """Shape (C, H, W) and fingerprint of what ``load`` gives, without its tensor; raises as ``load``."""
-    pixels = _pixels(name, split, size, channels, data_root(root), download=False)
+    pixels = _pixels(name, split, size, channels, data_root(root))
     c, h, w = pixels.x.shape[1:]
     shape = (c, h, w) if name.startswith(PREFIX) else (channels or c, *[_size(name, size, pixels)] * 2)
     return shape, pixels.fingerprint()
 
 
-def _pixels(
-    name: str, split: str, size: int | None, channels: int | None, root: Path, download: bool
-) -> Pixels:
+def _pixels(name: str, split: str, size: int | None, channels: int | None, root: Path) -> Pixels:
     """The decoded images as they were published; a folder's have ``size`` and ``channels`` already."""
     if split not in SPLITS:
         raise BridgekitError(f"there is no split {split!r}: {nearest(split, SPLITS)}")
@@ -132,7 +128,7 @@ def _pixels(
     if name in BUILT_IN:
         return cached(root, f"{name}-1-{split}", lambda: BUILT_IN[name](split))  # 1: the recipes' version
     _check(name)
-    return cached(root, f"{name}-{split}", lambda: published.pixels(name, split, root, download))
+    return cached(root, f"{name}-{split}", lambda: published.pixels(name, split, root))
 
 
 def _check(name: str) -> None:
@@ -153,16 +149,15 @@ def present(name: str, root: Root = None) -> bool:
     return name in BUILT_IN or published.present(name, data_root(root))
 
 
-def download(name: str, root: Root = None, mirror: str | None = None) -> Path:
+def download(name: str, root: Root = None) -> Path:
     """Fetch what is missing or damaged of ``mnist``, ``svhn`` or ``cifar10``; returns the data root.
 
-    Uses torchvision's addresses, or ``mirror`` (the address of a folder) alone. Every file is checked against
-    its published checksum and then renamed into place, so a broken download leaves nothing behind.
+    From torchvision's addresses; what is whole takes its place, and a broken download leaves nothing behind.
     """
     if name not in published.SETS:
         known = ", ".join(published.SETS)
         raise BridgekitError(f"Nothing to download for {name!r}: what is downloaded is one of {known}.")
-    published.fetch(name, data_root(root), mirror)
+    published.fetch(name, data_root(root))
     return data_root(root)
 
 

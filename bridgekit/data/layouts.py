@@ -1,34 +1,27 @@
 """What lies in a directory of images: its classes, its splits, and its content as digests.
 
-Images go to ``<class>/<image>``, or to ``train/<class>/<image>`` and ``test/<class>/<image>``. What could be
-read in two ways raises BridgekitError and names the folder; what is passed over is said.
+Images go to ``<class>/<image>``, or to ``train/<class>/<image>`` and ``test/<class>/<image>``, and no deeper.
+What could be read in two ways raises BridgekitError and names the folder; what is passed over is said.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import sys
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridgekit.errors import BridgekitError
+from bridgekit.errors import BridgekitError, nearest
 
 SPLITS = ("train", "test")
 TEST_EVERY = 5
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-MEANINGS = {
-    "train": ("train", "training"),
-    "test": ("test", "testing"),
-    "val": ("val", "valid", "validation"),
-}
+MEANINGS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+MEANINGS |= dict.fromkeys(("val", "valid", "validation"), "val")
 # What other programs leave in folders, beside everything whose name begins with a dot.
 JUNK = ("__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found")
 JUNK += ("__pycache__", "thumbs.db", "desktop.ini")
-_said: set[str] = set()
 
 
 def held_out(rank):
@@ -59,17 +52,10 @@ class Found:
             wrong = f"has {_folders(self.origins.values())} but no {split}/ with class sub-folders."
         raise unfit(self.base, wrong)
 
-    def content(self, digest: Callable[[str], str], splits: Iterable[str] = SPLITS) -> list:
+    def content(self, digest: Callable[[Path], str], splits: Iterable[str] = SPLITS) -> list:
         """Class names, and [path below ``base``, class's index, digest] of each image of ``splits``."""
         files = [file for split in splits for file in self.splits.get(split, [])]
-        return [list(self.classes), [[ascii(where), k, digest(f"{self.base}/{where}")] for where, k in files]]
-
-    def say(self, name: str, tell: Callable[[str], object] | None = None) -> None:
-        """Say what was found in one line, once a process: on standard error, or by ``tell``."""
-        line = f"{name}: {self}\n"
-        if line not in _said:
-            _said.add(line)
-            (tell or sys.stderr.write)(line)
+        return [list(self.classes), [[where, k, digest(self.base / where)] for where, k in files]]
 
     def __str__(self) -> str:
         counts = [
@@ -83,182 +69,115 @@ class Found:
 
 def look(base: Path) -> Found:
     """What lies in ``base``. Raises BridgekitError for a layout that could be read in two ways."""
-    folders, loose = _inside(base)
-    origins, unread, listed = _origins(base, folders), Counter(), {}
+    folders, files = _inside(base)
+    origins, unread, loose, listed = _origins(base, folders), Counter(), len(_images(files)), {}
     for split, half in origins.items():
-        classes, more = _inside(base / half)
-        listed[split] = {name: _images(base, half, name, unread) for name in classes}
-        loose += more
+        classes, files = _inside(base / half)
+        loose += len(_images(files))
+        listed[split] = {name: _class(base, f"{half}/{name}", unread) for name in classes}
     if not origins:  # class folders alone
-        pool = {name: list(enumerate(_images(base, "", name, unread))) for name in folders}
+        pool = {name: list(enumerate(_class(base, name, unread))) for name in folders}
         for split in SPLITS:
             mine = {k: [file for i, file in v if held_out(i) == (split == "test")] for k, v in pool.items()}
             listed[split] = mine
-    names = _common_classes(base, origins, listed)
-    label = {name: k for k, name in enumerate(names)}
+    names = _common_classes(base, listed)
     splits = {
-        split: [(file, label[name]) for name, files in given.items() for file in files]
+        split: [(file, names.index(name)) for name, files in given.items() for file in files]
         for split, given in listed.items()
     }
     untested = [name for name in names if "test" in listed and not listed["test"].get(name)]
     others = [name for name in folders if origins and name not in origins.values()]
-    return Found(base, tuple(names), splits, origins, _notes(unread, loose, others, untested))
-
-
-def _meaning(name: str) -> str | None:
-    """Which split a folder of this name is, in any case: train, test or val."""
-    return next((split for split, names in MEANINGS.items() if name.casefold() in names), None)
+    total = unread.total()
+    notes = {
+        f"no test image of {_listed(untested)}": untested,
+        f"passed over: {total:,} file{'s' * (total != 1)} ({_kinds(unread)})": total,
+        f"passed over: {loose:,} image{'s' * (loose != 1)} in no class folder": loose,
+        f"passed over: {_folders(others)}": others,
+    }
+    return Found(base, tuple(names), splits, origins, tuple(note for note, there in notes.items() if there))
 
 
 def _origins(base: Path, folders: list[str]) -> dict[str, str]:
     """Which folder each split is, if any is one; a validation set is the test set where there is no other."""
-    halves = [name for name in folders if _meaning(name) and _inside(base / name)[0]]
+    meant = {name: MEANINGS[name.casefold()] for name in folders if name.casefold() in MEANINGS}
+    halves = [name for name in meant if _inside(base / name)[0]]
     if not halves:
-        _refuse_splits_without_classes(base, folders)
+        if len(set(meant.values())) > 1 or len(meant) == len(folders):
+            what = f"{_folders(meant)} without class sub-folders" if meant else "no class sub-folders"
+            raise unfit(base, f"has {what}: images go to <class>/<image>.png or train/<class>/<image>.png.")
         return {}
-    for name in folders:
-        if not _meaning(name) and any(map(_is_image, _walk(base / name))):
-            both = f"{_folders(halves)} with class sub-folders and beside it {shown(name)}/ with images"
-            raise unfit(base, f"has {both}: a folder holds splits or classes, not both. Move one away.")
-    mine = {split: [name for name in halves if _meaning(name) == split] for split in MEANINGS}
+    classes = [name for name in folders if name not in meant and _images(_inside(base / name)[1])]
+    if classes:
+        both = f"{_folders(halves)} with class sub-folders and beside it {_folders(classes)} with images"
+        raise unfit(base, f"has {both}: a folder holds splits or classes, not both. Move one away.")
+    mine = {split: [name for name in halves if meant[name] == split] for split in (*SPLITS, "val")}
     mine["test"] = mine["test"] or mine["val"]
     for split in SPLITS:
         if len(mine[split]) > 1:
             raise unfit(base, f"has {_folders(mine[split])}, which mean one split: keep one of them.")
-    origins = {split: mine[split][0] for split in SPLITS if mine[split]}
-    if len(origins) == 2 and os.path.samefile(*(base / name for name in origins.values())):
-        raise unfit(base, f"has {_folders(origins.values())}, which are one folder, by a link: keep one.")
-    return origins
+    return {split: mine[split][0] for split in SPLITS if mine[split]}
 
 
-def _refuse_splits_without_classes(base: Path, folders: list[str]) -> None:
-    if not folders:
-        raise unfit(base, f"has no class sub-folders: images go to {shown(base)}/<class>/<image>.png.")
-    meant = {name: _meaning(name) for name in folders if _meaning(name)}
-    if len(set(meant.values())) > 1 or len(meant) == len(folders):
-        place = f"{shown(base)}/train/<class>/<image>.png"
-        raise unfit(base, f"has {_folders(meant)} without class sub-folders: images go to {place}.")
-    # Such as seg_train/ and seg_test/, or training_set/ and test_set/.
-    words = {name: re.split(r"[\W\d_]+", name) for name in folders if _inside(base / name)[0]}
-    nearly = {name: set(map(_meaning, parts)) - {None} for name, parts in words.items()}
-    if len(set().union(*nearly.values())) > 1:
-        named = _folders(name for name, meanings in nearly.items() if meanings)
-        raise unfit(base, f"has {named}: call splits train/ and test/.")
-
-
-def _images(base: Path, half: str, name: str, unread: Counter) -> list[str]:
+def _class(base: Path, name: str, unread: Counter) -> list[str]:
     """The images of a class folder, as paths below ``base``; ``unread`` counts the suffixes of the rest."""
-    folder = base / half / name
-    if not printable(name):
-        raise unfit(folder, "has a name that is no UTF-8 text: rename this class folder.")
-    files = list(_walk(folder, above=(base,)))
-    suffixes = [os.path.splitext(file)[1].lower() for file in files if not _is_image(file)]
-    rest = Counter(shown(suffix) or "without a suffix" for suffix in suffixes)
-    images = sorted(filter(_is_image, files))  # the same order on every machine
+    deeper, files = _inside(base / name)
+    images = _images(files)
+    rest = Counter(os.path.splitext(file)[1].lower() or "without a suffix" for file in {*files} - {*images})
+    if deeper:
+        wrong = f"holds {_folders(deeper)}: images go to <class>/<image>.png, and no deeper. Folders above"
+        raise unfit(base / name, f"{wrong} classes are called train/ and test/, as in folder:{base / name}.")
     if not images:
-        only = f"no image that is read ({', '.join(SUFFIXES)}), only {_counted(rest)}: convert them"
-        raise unfit(folder, f"holds {only if rest else 'no image: add some'}, or remove this class folder.")
+        only = f"no image that is read ({', '.join(SUFFIXES)}), only {_kinds(rest)}: convert them"
+        wrong = only if rest else "no image: add some"
+        raise unfit(base / name, f"holds {wrong}, or remove this class folder.")
     unread.update(rest)
-    return [f"{half}/{name}/{file}".lstrip("/") for file in images]
+    return [f"{name}/{file}" for file in images]
 
 
-def _common_classes(base: Path, origins: dict[str, str], listed: dict[str, dict]) -> list[str]:
+def _common_classes(base: Path, listed: dict[str, dict]) -> list[str]:
     """The class names of both splits, sorted; BridgekitError for a test class that no training image has."""
     train, test = (listed.get(split, {}) for split in SPLITS)
     for name in test:
         if train and name not in train:
-            alike = next((other for other in train if _plain(other) == _plain(name)), None)
-            rest = f", but {origins['train']}/{alike}: give both one name" if alike else " alone"
-            raise unfit(base, f"has the class {origins['test']}/{name}{rest}. Test classes are trained on.")
+            alike = f"give both splits one name for it: {nearest(name, train)}"
+            raise unfit(
+                base, f"has the class {name} in its test set alone, and trains on no image of it: {alike}"
+            )
     return list(train or test)
 
 
-def _plain(name: str) -> str:
-    """A name without what the eye passes over: case, and how accents are put together."""
-    return unicodedata.normalize("NFKC", name).casefold().strip()
+def _inside(folder: Path) -> tuple[list[str], list[str]]:
+    """The names of a folder's sub-folders and of its files, sorted, without other programs' notes."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    names = [name for name in names if not name.startswith(".") and name.casefold() not in JUNK]
+    if odd := [name for name in names if not printable(name)]:
+        raise unfit(folder, f"holds {ascii(odd[0])}, a name that is no UTF-8 text: rename it.")
+    folders = [name for name in names if os.path.isdir(folder / name)]
+    return folders, [name for name in names if name not in set(folders)]
 
 
-def _notes(unread: Counter, loose: int, folders: Sequence[str], untested: Sequence[str]) -> tuple[str, ...]:
-    """What a person should know, in words."""
-    total = unread.total()
-    notes = {
-        f"no test image of {_listed(untested)}": untested,
-        f"passed over: {total:,} file{'s' * (total != 1)} ({_counted(unread)})": total,
-        f"passed over: {loose:,} image{'s' * (loose != 1)} in no class folder": loose,
-        f"passed over: {_folders(folders)}": folders,
-    }
-    return tuple(note for note, there in notes.items() if there)
+def _images(files: Iterable[str]) -> list[str]:
+    return [file for file in files if file.lower().endswith(SUFFIXES)]
 
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names if len(names) <= 10 else (*names[:3], "...", names[-1]))
 
 
-def _counted(kinds: Counter) -> str:
+def _kinds(kinds: Counter) -> str:
     return ", ".join(f"{n:,} {kind}" for kind, n in sorted(kinds.items()))
 
 
 def _folders(names: Iterable[str]) -> str:
-    return " and ".join(f"{shown(name)}/" for name in names)
-
-
-def _inside(folder: Path) -> tuple[list[str], int]:
-    """The sub-folders' names, sorted, and how many images lie beside them."""
-    entries = _entries(folder)
-    images = sum(_is_image(name) for name, is_folder in entries if not is_folder)
-    return [name for name, is_folder in entries if is_folder], images
-
-
-def _walk(folder: Path, below: str = "", above: tuple[Path, ...] = ()) -> Iterator[str]:
-    """Every file in and below a folder, through links too, as paths below it.
-
-    Raises BridgekitError for a link into a circle and, in a class folder (``above`` is given), for splits.
-    """
-    here = folder / below
-    if any(os.path.samefile(here, other) for other in above):
-        raise unfit(here, "is a link to a folder that holds it: remove the link.")
-    entries = _entries(here)
-    splits = [name for name, is_folder in entries if is_folder and _meaning(name)]
-    if above and len(set(map(_meaning, splits))) > 1:
-        rest = f"splits stand above classes. If this is the data set itself, name it: folder:{shown(here)}"
-        raise unfit(here, f"holds {_folders(splits)}: {rest}")
-    for name, is_folder in entries:
-        if is_folder:
-            yield from _walk(folder, f"{below}{name}/", (*above, here))
-        else:
-            yield below + name
-
-
-def _entries(folder: Path) -> list[tuple[str, bool]]:
-    """(name, whether it is a folder) of what a folder holds, sorted, without other programs' notes."""
-    try:
-        with os.scandir(folder) as inside:
-            mine = [e for e in inside if not e.name.startswith(".") and e.name.casefold() not in JUNK]
-    except OSError as error:
-        raise unreadable(folder, error) from error
-    return sorted((entry.name, _is_folder(entry)) for entry in mine)
-
-
-def _is_folder(entry: os.DirEntry) -> bool:
-    """Whether an entry is a folder, or a link to one; BridgekitError for what is neither folder nor file."""
-    try:
-        if entry.is_symlink():
-            entry.stat()
-        if entry.is_dir() or entry.is_file():
-            return entry.is_dir()
-    except OSError as error:
-        wrong = f"is a link that leads nowhere ({error.strerror}): mend or remove it."
-        raise unfit(entry.path, wrong) from error
-    raise unfit(entry.path, "is neither a file nor a folder: remove it.")
-
-
-def _is_image(file: str) -> bool:
-    return file.lower().endswith(SUFFIXES)
+    return " and ".join(f"{name}/" for name in names)
 
 
 def unfit(path: object, wrong: str) -> BridgekitError:
     """The error about a file or a folder."""
-    return BridgekitError(f"{shown(path)} {wrong}")
+    return BridgekitError(f"{path} {wrong}")
 
 
 def unreadable(path: object, error: OSError) -> BridgekitError:
@@ -269,8 +188,3 @@ def unreadable(path: object, error: OSError) -> BridgekitError:
 def printable(text: str) -> bool:
     """Whether a path's text is Unicode: a name that is no UTF-8 has half a character for each odd byte."""
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def shown(path: object) -> str:
-    """A path as a message can hold it, whatever bytes it has."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
