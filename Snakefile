@@ -12,7 +12,6 @@ time stamps count for nothing. Jobs meet in the file system alone, so any execut
 
 import atexit
 import os
-import re
 import shlex
 import shutil
 import sys
@@ -37,40 +36,27 @@ if "BRIDGEKIT_ERRORS" not in os.environ:  # else this is a job of a call that ha
 try:
     placement.recover(pages.root())  # what a kill interrupted
     KEYS = {page: keys.key(page, PROFILE) for page in pages.names()}
-    CLASSIFIERS = {page: make.classifiers(page, PROFILE) for page in KEYS}
     SWEEPS = {page for page in KEYS if make.SWEEP in pages.find(page).code}
-    CLASSIFIER_CODE, BOOK = make.classifier_key(), site.key(PROFILE)
-    for page in site.discard_damaged(PROFILE):
-        print(f"{page}: its executed notebook was damaged; removed, to be made anew", file=sys.stderr)
+    BOOK = site.key(PROFILE)
     if ONLY:
         pages.find(ONLY)
 except BridgekitError as error:
     raise WorkflowError(f"bridgekit: {error}") from None
 
 
-def arguments(classifier):
-    """A classifier as `bridgekit classifier` takes it."""
-    return [classifier["name"], *(f"--{k}={v}" for k, v in classifier.items() if k != "name" and v is not None)]
-
-
-def report(classifier):
-    """Where it is written that a classifier is there: `street --size=16` makes street-size-16.txt."""
-    return "_build/classifiers/" + re.sub(r"[^\w.]+", "-", " ".join(arguments(classifier))) + ".txt"
-
-
 def before(wildcards):
-    """The page's evaluation classifiers. The scoreboard reads the reference runs: where they are being
-    made, it comes after them."""
+    """The page's cells, where they are played in jobs of their own. The scoreboard reads the reference runs:
+    where they are being made, it comes after them."""
     first = keys.reads_ledger(wildcards.page) and wildcards.profile == pages.PAPER and not ONLY
-    makers = [page for page in KEYS if not keys.reads_ledger(page)] if first else []
-    made = [f"_build/notebooks/{wildcards.profile}/{page}.ipynb" for page in makers]
-    if wildcards.page in SWEEPS:
-        made += [f"_build/cells/{wildcards.profile}/{wildcards.page}/{n}-of-{JOBS}.txt" for n in range(JOBS)]
-    return [*map(report, CLASSIFIERS[wildcards.page]), *made]
+    made = [f"_build/notebooks/{wildcards.profile}/{page}.ipynb" for page in KEYS if not keys.reads_ledger(page)]
+    parts = range(JOBS if wildcards.page in SWEEPS else 0)
+    return [
+        *(made if first else []),
+        *(f"_build/cells/{wildcards.profile}/{wildcards.page}/{n}-of-{JOBS}.txt" for n in parts),
+    ]
 
 
 LIMITED = f"--limit {shlex.quote(str(LIMIT))}" if LIMIT else ""
-REPORTS = {report(each): each for classifiers in CLASSIFIERS.values() for each in classifiers}
 
 
 def last_word():
@@ -88,7 +74,6 @@ onerror:
 
 wildcard_constraints:
     page="|".join(KEYS),
-    classifier="[^/]+",
     part="[0-9]+",
     jobs="[0-9]+",
 
@@ -120,14 +105,12 @@ rule page:
         mem_mb=8000,
         runtime=600,
     shell:
-        "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} --lines {LIMITED}"
+        "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} {LIMITED}"
 
 
 rule cells:
     # One of several equal parts of a page's cells. Finished ones lie in the store, which any later job reads; a
     # second job that wants one that is being made waits for it.
-    input:
-        lambda wildcards: list(map(report, CLASSIFIERS[wildcards.page])),
     output:
         touch("_build/cells/{profile}/{page}/{part}-of-{jobs}.txt"),
     params:
@@ -139,19 +122,6 @@ rule cells:
     shell:
         "{PYTHON:q} -m bridgekit cell {wildcards.page} {wildcards.part} --of {wildcards.jobs} "
         "--profile {wildcards.profile}"
-
-
-rule classifier:
-    # The weights lie in the data root, which clones share; `bridgekit run` makes them again where they have gone
-    # from there and this file has not.
-    output:
-        "_build/classifiers/{classifier}.txt",
-    params:
-        arguments=lambda wildcards, output: shlex.join(arguments(REPORTS[output[0]])),
-        key=CLASSIFIER_CODE,
-    threads: 1
-    shell:
-        "{PYTHON:q} -m bridgekit classifier {params.arguments} > {output:q}"
 
 
 rule html:

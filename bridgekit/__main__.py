@@ -56,34 +56,24 @@ def _parser() -> argparse.ArgumentParser:
 
 def show_pages(options: argparse.Namespace) -> None:
     """`bridgekit list`."""
-    profiles = pages.profiles()
     shown = {options.page: pages.find(options.page)} if options.page else pages.executed()
-    facts = [
-        {
-            "page": name,
-            "title": page.title,
-            "parameters": {
-                p.name: {"type": p.type, "default": p.default, "range": p.range.text, "help": p.help}
-                for p in page.parameters.values()
-            },
-            "profiles": {profile: pages.resolve(name, profile) for profile in profiles},
-        }
-        for name, page in shown.items()
-    ]
-    if not facts:
+    values = {name: {profile: pages.resolve(name, profile) for profile in pages.profiles()} for name in shown}
+    if not shown:
         raise BridgekitError(f"no page of {pages.root() / 'book' / '_toc.yml'} names a kernel in its header")
     if options.json:
-        print(json.dumps(facts, indent=2))
-        return
-    for fact in facts:
-        print(f"{fact['page']}: {fact['title']}")
-        for name, parameter in fact["parameters"].items():
-            values = {profile: values[name] for profile, values in fact["profiles"].items()}
-            others = ", ".join(f"{k} {v!r}" for k, v in values.items() if v != parameter["default"])
-            declaration = f"  {name}: {parameter['type']} = {parameter['default']!r}"
-            print(declaration + (f"  ({others})" if others else ""))
-            allowed = f"allowed: {parameter['range']}" if parameter["range"] else ""
-            print(*(f"      {words}\n" for words in (parameter["help"], allowed) if words), sep="", end="")
+        facts = [{"page": name, "title": page.title} for name, page in shown.items()]
+        for fact, page in zip(facts, shown.values(), strict=True):
+            fact["parameters"] = {p.name: p.as_dict() for p in page.parameters.values()}
+            fact["profiles"] = values[page.name]
+        return print(json.dumps(facts, indent=2))
+    for name, page in shown.items():
+        print(f"{name}: {page.title}")
+        for p in page.parameters.values():
+            own = {profile: given[p.name] for profile, given in values[name].items()}
+            others = ", ".join(f"{profile} {value!r}" for profile, value in own.items() if value != p.default)
+            print(f"  {p.name}: {p.type} = {p.default!r}" + (f"  ({others})" if others else ""))
+            allowed = f"allowed: {p.range.text}" if p.range.text else ""
+            print(*(f"      {words}\n" for words in (p.help, allowed) if words), sep="", end="")
 
 
 def show_citation(options: argparse.Namespace) -> None:
@@ -95,26 +85,25 @@ def show_citation(options: argparse.Namespace) -> None:
 
 def run_page(options: argparse.Namespace) -> None:
     """`bridgekit run PAGE`."""
-    values = pages.find(options.page).parse(options.set)
-    live = sys.stderr.isatty() and not options.lines
-    for classifier in make.classifiers(options.page, options.profile, values):
-        _made(**classifier)
+    values = _values(options)
     limit = pages.limit(options.profile, options.limit, bool(values))
-    print(make.run(options.page, options.profile, values, options.out, live=live, limit=limit))
+    print(make.run(options.page, options.profile, values, options.out, limit=limit))
+
+
+def _values(options: argparse.Namespace) -> dict[str, object]:
+    """What --set says; the classifiers that the page then needs are made where they are missing."""
+    values = pages.find(options.page).parse(options.set)
+    for each in make.classifiers(options.page, options.profile, values):
+        _made(**each)
+    return values
 
 
 def play_cells(options: argparse.Namespace) -> None:
     """`bridgekit cell PAGE [N]`."""
-    if (
-        (options.number or 0) < 0
-        or options.of < 0
-        or (options.of and options.number not in range(options.of))
-    ):
-        raise BridgekitError(f"cell {options.number} of {options.of}: both count from 0, and N is below JOBS")
-    values = pages.find(options.page).parse(options.set)
-    for each in make.classifiers(options.page, options.profile, values):
-        _made(**each)
-    make.fill(options.page, options.profile, values, (options.number, options.of))
+    number, jobs = options.number, options.of
+    if (number or 0) < 0 or (jobs and number not in range(jobs)):
+        raise BridgekitError(f"cell {number} of {jobs}: both count from 0, and N is below JOBS")
+    make.fill(options.page, options.profile, _values(options), (number, jobs))
 
 
 def explain(options: argparse.Namespace) -> None:
@@ -139,8 +128,7 @@ def show_claims(options: argparse.Namespace) -> None:
         return show_audit(pages.root(), options.write)
     ledger = claims.ledger(pages.root())
     if options.json:
-        print(json.dumps([verdict.as_dict() for verdict in ledger], indent=2))
-        return
+        return print(json.dumps([verdict.as_dict() for verdict in ledger], indent=2))
     for each in ledger:
         said = "; ".join(filter(None, [each.mark, "superseded" if each.superseded else "", each.reason]))
         print(f"{each.claim.id:4} {each.verdict:15} {each.claim.statement} ({said})")
@@ -218,7 +206,6 @@ COMMANDS = {  # name: (function, help, arguments)
                 "metavar": "TIME",
                 "help": "stop the page after this time (90s, 30m, 2h, or none), whatever the profile says",
             },
-            "--lines": {"action": "store_true", "help": "progress in lines, not in one that changes"},
         },
     ),
     "cell": (

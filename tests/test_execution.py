@@ -227,7 +227,7 @@ def test_progress_line():
 
 def test_progress_is_told_as_it_is_written(tmp_path):
     file, said = tmp_path / "progress", []
-    with execution.watched("page", file, False, said.append, every=0):
+    with execution.watched("page", file, said.append, every=0):
         for done in (1, 2):
             with file.open("a") as out:
                 text = json.dumps({"what": "fit", "done": done, "of": 2, "left": None})
@@ -239,32 +239,22 @@ def test_progress_is_told_as_it_is_written(tmp_path):
     assert said == ["page · fit · 1/2\n", "page · fit · 2/2\n"]
 
 
-def test_live_progress_is_one_line_that_is_wiped(tmp_path):
-    file, said = tmp_path / "progress", []
-    with execution.watched("page", file, True, said.append):
-        file.write_text(json.dumps({"what": "fit", "done": 1, "of": 2, "left": 9}) + "\n")
-        time.sleep(0.5)
-    assert said == ["\rpage · fit · 1/2 · 0:09 left\x1b[K", "\r\x1b[K"]
-
-
 def test_lines_come_every_ten_seconds(tmp_path):
     file, said = tmp_path / "progress", []
-    with execution.watched("page", file, False, said.append):
+    with execution.watched("page", file, said.append):
         file.write_text(json.dumps({"what": "fit", "done": 1, "of": 2, "left": 9}) + "\n")
         time.sleep(0.5)
     assert said == []
 
 
-@pytest.mark.parametrize("live", [False, True])
-def test_what_is_said_is_told_at_once_on_a_line_of_its_own(tmp_path, monkeypatch, live):
+def test_what_is_said_is_told_at_once_on_a_line_of_its_own(tmp_path, monkeypatch):
     file, told = tmp_path / "progress", []
     tell(monkeypatch, tmp_path / "spec", progress=file)
-    with execution.watched("page", file, live, told.append):
+    with execution.watched("page", file, told.append):
         progress.say("one cell is done")
         progress.say("and another")
         time.sleep(0.5)
-    lines = "".join(told).replace("\r", "").replace("\x1b[K", "").splitlines()
-    assert lines == ["page · one cell is done", "page · and another"]
+    assert told == ["page · one cell is done\n", "page · and another\n"]
     assert execution.last_note(file) is None
 
 

@@ -16,7 +16,7 @@ from conftest import CLAIM, tell
 
 from bridgekit import closure
 from bridgekit.__main__ import main
-from bridgekit.book import keys, make, pages, placement, runs, sums
+from bridgekit.book import keys, make, pages, placement, runs
 from bridgekit.errors import BridgekitError
 
 
@@ -284,8 +284,8 @@ def test_run_puts_a_whole_result_in_place(toy_book, monkeypatch):
     after = everything(toy_book.root)
     assert after - before == {"_build/notebooks/quick/beta.ipynb", "figures/quick/beta/record.json"}
     assert not before - after
-    made = sums.read_notebook(notebook)["metadata"]["bridgekit"]
-    own = {"page": "beta", "profile": "quick", "key": keys.key("beta"), "sum": made["sum"]}
+    made = keys.made(toy_book.root, "quick", "beta")
+    own = {"page": "beta", "profile": "quick", "key": keys.key("beta")}
     assert made == own | {"dependencies": keys.dependencies("beta")}
     env = json.loads((toy_book.root / "figures/quick/beta/record.json").read_text())["env"]
     assert env["BRIDGEKIT_DATA"] == str(toy_book.root / "somewhere")
@@ -301,7 +301,9 @@ def test_run_to_a_folder_of_ones_own(toy_book, tmp_path):
     assert everything(toy_book.root / "_build") == set()
     shutil.rmtree(out)
     toy_book.write(f"{out}/letter.txt", "not a result")
-    with pytest.raises(BridgekitError, match="holds other things than results of page .beta.*Choose another"):
+    with pytest.raises(
+        BridgekitError, match="holds letter.txt, which no run of page 'beta' has left.*Choose another"
+    ):
         make.run("beta", out=out)
     assert everything(out.parent) == {"beta/letter.txt"}
 

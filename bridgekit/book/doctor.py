@@ -2,9 +2,7 @@
 
 import os
 import platform
-import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 
 from bridgekit import __version__, data, files
@@ -14,7 +12,6 @@ from bridgekit.errors import BridgekitError
 
 TOOLS = ("jupyter-book", "jupytext", "papermill", "snakemake", "sphinx-mathjax-offline", "nbval", "ruff")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-COMPILERS = ("g++", "clang++", "c++")
 NO_BROWSER = "none: the rendered-book test is skipped (Debian: apt-get install chromium)"
 
 
@@ -31,26 +28,7 @@ def report() -> Iterator[tuple[str, str]]:
     yield "home folder", _said(files.home)
     yield "temporary folder", _said(kernels.temporary)
     yield "free disk", f"{shutil.disk_usage(pages.root()).free / 2**30:.1f} GiB in the repository"
-    yield "browser", found(BROWSERS) or NO_BROWSER
-    yield "C++ compiler", f"{_compiler()}; only tests/bench --compile wants one, training runs eager"
-
-
-def found(programs: tuple[str, ...]) -> str | None:
-    """The first of `programs` that is on the path."""
-    return next(filter(None, map(shutil.which, programs)), None)
-
-
-def _compiler() -> str:
-    """The compiler that torch.compile would need, with its version."""
-    path = found(COMPILERS)
-    if path is None:
-        return "none"
-    name, asked = os.path.basename(path), {"capture_output": True, "text": True, "timeout": 20, "check": True}
-    try:
-        said = subprocess.run([path, "--version"], **asked).stdout
-    except (OSError, subprocess.SubprocessError):
-        return f"found {name}, which does not run"
-    return " ".join([f"found {name}", *re.findall(r"\d+(?:\.\d+)+", said)[:1]])
+    yield "browser", next(filter(None, map(shutil.which, BROWSERS)), NO_BROWSER)
 
 
 def _torch() -> Iterator[tuple[str, str]]:
@@ -61,10 +39,8 @@ def _torch() -> Iterator[tuple[str, str]]:
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     mps = ["mps"] if torch.backends.mps.is_available() else []
     yield "devices", ", ".join(["cpu", *gpus, *mps]) + ("" if gpus or mps else f" ({_no_gpu(torch.version)})")
-    # A batch system may have limited the cores that this process may use.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = _said(lambda: f"each page uses {kernels.threads()} (BRIDGEKIT_THREADS)")
-    yield "CPU threads", f"{cores} there; {threads}"
+    yield "CPU threads", f"{os.cpu_count()} there; {threads}"
 
 
 def _no_gpu(torch) -> str:

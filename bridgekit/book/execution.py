@@ -178,14 +178,10 @@ def _note(text: str) -> dict:
 
 
 @contextmanager
-def watched(
-    page: str, file: Path, live: bool, tell: Callable[[str], None], every: float = 10.0
-) -> Iterator[None]:
-    """While the block runs, tell what comes to `file`: one changing line if `live`, else one each 10 s.
-
-    What `progress.say` was given is told at once, on a line of its own.
-    """
-    stop, (begin, wipe, end) = threading.Event(), ("\r", "\x1b[K", "") if live else ("", "", "\n")
+def watched(page: str, file: Path, tell: Callable[[str], object], every: float = 10.0) -> Iterator[None]:
+    """While the block runs, tell what comes to `file`: how far the run is each ten seconds, and what
+    `progress.say` was given at once."""
+    stop = threading.Event()
     file.touch()
 
     def watch() -> None:
@@ -196,13 +192,11 @@ def watched(
                 *whole, tail = (tail + notes.read()).split("\n")
                 for note in map(_note, whole):
                     if "said" in note:
-                        tell(f"{begin}{page} · {told(note)}{wipe}\n")
+                        tell(f"{page} · {told(note)}\n")
                     last = note if "done" in note else last
-                if last and (live or time.monotonic() - before >= every):
-                    tell(f"{begin}{page} · {told(last)}{wipe}{end}")
+                if last and time.monotonic() - before >= every:
+                    tell(f"{page} · {told(last)}\n")
                     before, last = time.monotonic(), {}
-        if live:
-            tell(f"{begin}{wipe}")
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

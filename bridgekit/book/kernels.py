@@ -54,12 +54,12 @@ def started(cwd: Path, env: Mapping[str, str], limit: float | None = None) -> It
     from jupyter_client.manager import KernelManager
 
     with ExitStack() as ending:
-        folder, sockets = ending.enter_context(_folders())
+        folder = ending.enter_context(_folder())
         manager = KernelManager(
             # With no folders to look in, the running interpreter is left: no installed 'python3' can step in.
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
             transport="ipc" if os.name == "posix" else "tcp",
-            connection_file=f"{sockets}/k.json",
+            connection_file=f"{folder}/k.json",
             client_class="jupyter_client.asynchronous.AsyncKernelClient",
         )
         ending.callback(manager.cleanup_resources)
@@ -77,38 +77,24 @@ def started(cwd: Path, env: Mapping[str, str], limit: float | None = None) -> It
 
 
 @contextmanager
-def _folders() -> Iterator[tuple[Path, Path]]:
-    """The kernel's temporary folder, and the folder of its sockets: the same one if its name is short."""
+def _folder() -> Iterator[Path]:
+    """The kernel's own folder, of temporary files and sockets."""
+    place = temporary()
+    if os.name == "posix" and len(os.fsencode(place)) > LONGEST:
+        raise BridgekitError(
+            f"the name of the temporary folder {place} is too long for a kernel's sockets: point TMPDIR to a "
+            f"folder whose name has at most {LONGEST} bytes"
+        )
     with ExitStack() as stack:
         with files.writing("into the temporary folder", WAY_OUT):
-            place = temporary()
-            sockets = folder = stack.enter_context(files.workshop(place, PREFIX))
-            if not _short(place):
-                sockets = stack.enter_context(files.workshop(_shorter(place), PREFIX))
-        yield folder, sockets
+            folder = stack.enter_context(files.workshop(place, PREFIX))
+        yield folder
 
 
 def temporary() -> Path:
     """The folder for temporary files. Raises BridgekitError where the system has none that can be written."""
     with files.writing("into a temporary folder", WAY_OUT):
         return Path(tempfile.gettempdir())
-
-
-def _short(place: Path) -> bool:
-    return os.name != "posix" or len(os.fsencode(place)) <= LONGEST
-
-
-def _shorter(place: Path) -> Path:
-    """Another folder for sockets, where the temporary one has too long a name."""
-    others = [os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp", "/dev/shm"]
-    for other in map(Path, filter(None, others)):
-        if _short(other) and other.is_dir() and os.access(other, os.W_OK | os.X_OK):
-            return other
-    raise BridgekitError(
-        f"the name of the temporary folder {place} is too long for a kernel's sockets, and none of "
-        f"{', '.join(filter(None, others))} can be written: point TMPDIR to a folder whose name has at most "
-        f"{LONGEST} bytes"
-    )
 
 
 def threads() -> int:

@@ -3,12 +3,13 @@
 A page is run again when its key changes, and only then: neither time stamps nor commits count.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from bridgekit import closure
-from bridgekit.book import criteria, pages, sums
-from bridgekit.book.records import COMMITTED, REFERENCE
+from bridgekit.book import criteria, pages, records, sums
+from bridgekit.book.records import COMMITTED
 from bridgekit.data import folders
 
 
@@ -20,11 +21,28 @@ def checkpoints(home: Path, profile: str, page: str, parameters: Mapping[str, ob
     return home / "_build" / "checkpoints" / profile / page / mark
 
 
-def cells(home: Path, profile: str, page: str, role: str) -> list[Path]:
-    """Where a page's runs at a profile keep their finished cells; those of a reference run lie where they can
-    be committed, until its record is placed."""
-    kept = home / "_build" / "cells" / profile / page
-    return [home / "figures" / "cells" / page, kept] if role == REFERENCE else [kept]
+def cells(home: Path, profile: str, page: str, out: Path, kept: Path) -> list[Path]:
+    """Where a run with checkpoints `kept` and results to `out` keeps its finished cells, and looks for them.
+
+    Those of a reference run lie where they can be committed, until its record is placed. A run to another
+    place, a repeated one say, makes all its cells itself.
+    """
+    if out != home / "figures" / profile / page:
+        return [kept / "cells"]
+    own = home / "_build" / "cells" / profile / page
+    reference = records.role(home, page, profile, out) == records.REFERENCE
+    return [home / "figures" / "cells" / page, own] if reference else [own]
+
+
+def made(home: Path, profile: str, page: str) -> dict | None:
+    """What the executed page says of its making; nothing where it is damaged, None where it is not there."""
+    path = home / "_build" / "notebooks" / profile / f"{page}.ipynb"
+    try:
+        return dict(json.loads(path.read_bytes())["metadata"]["bridgekit"])
+    except (ValueError, KeyError, TypeError):
+        return {}
+    except FileNotFoundError:
+        return None
 
 
 def reads_ledger(page: str) -> bool:
@@ -70,13 +88,12 @@ def dependencies(
 
 def why(page: str, profile: str = "quick") -> list[str]:
     """Why the page would run now at a profile, or that it would not, in lines for a person."""
-    path = pages.root() / "_build" / "notebooks" / profile / f"{page}.ipynb"
-    if not path.is_file():
+    known = made(pages.root(), profile, page)
+    if known is None:
         return ["it has not been executed"]
-    made = sums.read_notebook(path)["metadata"]["bridgekit"]
-    if made.get("key") == key(page, profile):
+    if known.get("key") == key(page, profile):
         return []
-    before, after = made.get("dependencies", {}), dependencies(page, profile)
+    before, after = known.get("dependencies", {}), dependencies(page, profile)
     lines = [f"{name} is new" for name in after.keys() - before.keys()]
     lines += [f"{name} is gone" for name in before.keys() - after.keys()]
     for name in sorted(after.keys() & before.keys()):

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
+import shutil
 import time
 from collections.abc import Hashable, Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridgekit import files
 from bridgekit.book import criteria, displays, kernels, keys, pages, placement, records, sums
 from bridgekit.book.cells import Store
 from bridgekit.book.claims import ledger
@@ -65,7 +63,6 @@ class Run:
     _figures: dict = field(default_factory=dict, init=False, repr=False)
     _files: dict = field(default_factory=dict, init=False, repr=False)
     _data: dict = field(default_factory=dict, init=False, repr=False)
-    _held: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.out, self.root = Path(self.out).resolve(), Path(self.root).resolve()
@@ -216,21 +213,15 @@ class Run:
 
     @cached_property
     def _checkpoints(self) -> Path:
-        """The folder, held while this process lives: of two equal runs the last one to end removes it."""
-        if self.checkpoints is None and not self.out.is_relative_to(self.root):
-            place = files.workshop(Path(tempfile.gettempdir()), "bridgekit-")  # goes with this run
-            return self._held.enter_context(place)
         own = keys.checkpoints(self.root, self.profile, self.page, self.parameters)
-        folder = own if self.checkpoints is None else Path(self.checkpoints)
-        self._held.enter_context(files.held(folder))
-        return folder
+        return own if self.checkpoints is None else Path(self.checkpoints)
 
     def checkpoint(self, name: str) -> Path:
         """Where training may keep its state until :meth:`finish`.
 
-        The same path again after a kill, for the same parameters (but ``workers``, which change no number);
-        not for a run whose ``out`` is outside the repository. The page's own cells are not compared, so that
-        a figure can be repaired and the run goes on: who changes what is measured removes _build/checkpoints.
+        The same path again after a kill, for the same parameters (but ``workers``, which change no number).
+        The page's own cells are not compared, so that a figure can be repaired and the run goes on: who
+        changes what is measured removes _build/checkpoints.
         """
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         return self._checkpoints / name
@@ -238,8 +229,7 @@ class Run:
     @cached_property
     def _store(self) -> Store:
         """The finished cells, of earlier runs too if results go to the page's own place."""
-        own = self.out == self.root / "figures" / self.profile / self.page
-        mine = keys.cells(self.root, self.profile, self.page, self.role) if own else [self._checkpoints]
+        mine = keys.cells(self.root, self.profile, self.page, self.out, self._checkpoints)
         strict = self.role == records.REFERENCE
         return Store(*(self.cells or mine), root=self.root, criteria=self._criteria, strict=strict)
 
@@ -292,9 +282,8 @@ class Run:
         self._glue()
         if "_store" in self.__dict__ and self.checkpoints is None:
             self._store.tidy(self._store.made)
-        self._held.close()
-        if self.checkpoints is None and "_checkpoints" in self.__dict__:
-            files.discard(self._checkpoints)
+        if self.checkpoints is None:
+            shutil.rmtree(self._checkpoints, ignore_errors=True)
 
     def _glue(self) -> None:
         """Glue what the prose may name, inside a kernel with MyST-NB only."""

@@ -83,29 +83,14 @@ def _copy(path: Path, to: Path) -> None:
 def _current(home: Path, page: str, profile: str) -> Path:
     """The page's executed notebook, once it is sure that it is this page's, at this profile."""
     notebook = home / "_build" / "notebooks" / profile / f"{page}.ipynb"
-    if not notebook.is_file():
+    made = keys.made(home, profile, page)
+    if made is None:
         raise BridgekitError(f"{page} has not been executed: run `bridgekit run {page} --profile {profile}`")
-    try:
-        if sums.read_notebook(notebook)["metadata"]["bridgekit"]["key"] == keys.key(page, profile):
-            return notebook
-        why = "had been executed from another version of it"
-    except BridgekitError:
-        why = "had been executed, but the notebook is damaged"
-    notebook.unlink()
-    raise BridgekitError(f"{page} {why}; removed. Run `make book` again")
-
-
-def discard_damaged(profile: str) -> list[str]:
-    """Remove the executed notebooks that are damaged, so that they are made anew; returns their pages."""
-    damaged = []
-    for notebook in sorted((pages.root() / "_build" / "notebooks" / profile).glob("[!.]*.ipynb")):
-        try:
-            if not notebook.name.endswith(".failed.ipynb"):
-                sums.read_notebook(notebook)
-        except BridgekitError:
-            notebook.unlink()
-            damaged.append(notebook.stem)
-    return damaged
+    if made.get("key") != keys.key(page, profile):
+        notebook.unlink()
+        why = "had been executed from another version of it, or the notebook is damaged"
+        raise BridgekitError(f"{page} {why}; removed. Run `make book` again")
+    return notebook
 
 
 def _check_references(home: Path) -> None:
@@ -124,7 +109,7 @@ def build(profile: str) -> Path:
     home = pages.root()
     placement.recover(home)
     html = home / "_build" / "html"
-    with files.room(home / "_build"), placement.workshop(home) as work:
+    with files.writing(home / "_build", None), placement.workshop(home) as work:
         fault = _jupyter_book(assemble(profile, work), home / "_config.yml", work / "book")
         if fault:
             earlier = f" What stands in {html} is the earlier book." if html.exists() else ""

@@ -1,12 +1,10 @@
 """The sums of a run's files: `SHA256SUMS` beside them, which `sha256sum -c SHA256SUMS` checks by hand.
 
-An executed notebook carries the sum of its content in its own metadata.
 Sums notice damage: a flipped bit, half a file, another file. They do not notice intent, since who changes a
 file can change its sum: what was committed, and by whom, is git's to say.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -60,32 +58,6 @@ def check(folder: Path, wanted: Iterable[str]) -> None:
         raise BridgekitError(
             f"{', '.join(wrong)} in {folder}: missing, damaged, or not in {NAME}. {_WAY_OUT}"
         )
-
-
-def sealed(notebook: str) -> str:
-    """The text of an executed notebook with the sum of its content in its metadata."""
-    content = json.loads(notebook)
-    content["metadata"]["bridgekit"]["sum"] = _of_notebook(content)
-    return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-
-
-def read_notebook(path: Path) -> dict:
-    """The content of a notebook that was ``sealed``; BridgekitError where it is not what was sealed."""
-    try:
-        content = json.loads(path.read_bytes().decode())
-        if content["metadata"]["bridgekit"]["sum"] != _of_notebook(content):
-            raise ValueError("its sum is another one")
-    except Exception as error:  # half a notebook, or one of other people: anything may be missing
-        raise BridgekitError(f"{path} is damaged ({error!r})") from error
-    return content
-
-
-def _of_notebook(content: dict) -> str:
-    """The sum of all but the sum."""
-    metadata = content["metadata"]
-    own = {name: value for name, value in metadata["bridgekit"].items() if name != "sum"}
-    rest = content | {"metadata": metadata | {"bridgekit": own}}
-    return _sum(json.dumps(rest, sort_keys=True).encode())
 
 
 def _sum(content: bytes) -> str:
