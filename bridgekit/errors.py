@@ -1,7 +1,5 @@
 """The exceptions meant for a person to read, and the hint at the end of some of them."""
 
-from __future__ import annotations
-
 import difflib
 import io
 import os

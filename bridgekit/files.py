@@ -1,7 +1,5 @@
 """Files that are whole or not there, and folders that belong to a living process or are swept.
 
-    python -m bridgekit.files        fails with one sentence where this user has no home folder that will do
-
 Every `~` of the package is expanded here, and every error of a full disk gets its words here.
 
 Whoever works on something holds a lock on a file of it, which the system drops with the process, however that
@@ -9,15 +7,12 @@ ends: process ids repeat across a cluster's nodes. Where a file system has no lo
 touched for a day is taken for dead.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -101,15 +96,17 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool | None]:
 
 
 @contextmanager
-def workshop(parent: Path, prefix: str = "") -> Iterator[Path]:
+def workshop(parent: Path, prefix: str = "", otherwise: str = WRITABLE) -> Iterator[Path]:
     """A new folder `<prefix><12 hex digits>` in `parent` for this process alone, gone afterwards.
 
-    Those that killed processes left there are swept first.
+    Those that killed processes left there are swept first. Raises BridgekitError, with the way out
+    `otherwise`, where it cannot be made.
     """
     sweep(parent, prefix)
     folder = parent / f"{prefix}{uuid4().hex[:12]}"
-    parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700)
+    with writing(parent, otherwise):
+        parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
     with locked(folder / LOCK), contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         yield folder
@@ -153,14 +150,6 @@ def expanded(path: str | Path) -> Path:
         raise BridgekitError(f"no home folder is known for '{path}': set HOME to a folder") from error
 
 
-def home() -> Path:
-    """The home folder. Raises BridgekitError where there is none, or where caches cannot be written there."""
-    place = expanded("~")
-    if not os.access(place, os.W_OK) and "XDG_CACHE_HOME" not in os.environ:
-        raise BridgekitError(f"the home folder {place} cannot be written: set HOME to a folder that can")
-    return place
-
-
 def why(error: OSError, otherwise: str = WRITABLE) -> str:
     """What an error of writing means and the way out; `otherwise` is the way out where the disk has room."""
     if error.errno in FULL:
@@ -186,10 +175,3 @@ def reserve(folder: Path, size: int) -> None:
     """Raise OSError unless `size` bytes can be written in `folder` now: free space and quotas both count."""
     with tempfile.TemporaryFile(dir=folder) as probe:
         probe.write(bytes(size))
-
-
-if __name__ == "__main__":
-    try:
-        home()
-    except BridgekitError as error:
-        sys.exit(f"bridgekit: {error}")

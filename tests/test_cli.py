@@ -126,7 +126,7 @@ def test_doctor(toy_book, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(doctor, "BROWSERS", ("no-such-browser",))
     found = findings(capsys)
-    assert found["digits"] == "present" and found["mnist"] == "absent"
+    assert found["mnist"] == "absent"
     assert found["devices"].startswith("cpu") and found["browser"].startswith("none: ")
     assert found["data root"].startswith(str(tmp_path / "data"))
     assert records.version("no-such-package") is None
@@ -136,18 +136,12 @@ def test_doctor_and_the_gpu(toy_book, capsys, monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    for cuda, hip, why in (
-        ("13.2", None, "no GPU: torch is built for CUDA 13.2 and finds none"),
-        (None, "6.4", "no GPU: torch is built for ROCm 6.4 and finds none"),
-        (None, None, "this torch is built without GPUs"),
-    ):
-        monkeypatch.setattr(torch.version, "cuda", cuda)
-        monkeypatch.setattr(torch.version, "hip", hip)
-        assert findings(capsys)["devices"] == f"cpu ({why})"
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
-    assert findings(capsys)["devices"] == "cpu, GPU 0, GPU 1"
+    monkeypatch.setattr(torch.version, "cuda", "13.2")
+    for gpus, said in ((0, "cpu"), (2, "cpu, GPU 0, GPU 1")):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda gpus=gpus: gpus)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+        found = findings(capsys)
+        assert found["devices"] == said and found["torch"].endswith("built for 13.2")
 
 
 def test_outside_a_repository_the_package_knows_its_own(tmp_path, monkeypatch, capsys):

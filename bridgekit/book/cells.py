@@ -6,8 +6,6 @@ instruction set or number of workers made it, and its provenance says what that 
 fill one store.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import os
@@ -23,6 +21,7 @@ from bridgekit.book import records
 from bridgekit.play import progress
 
 SUFFIX = ".cell"
+LONG = 10.0  # seconds: who watches is told of a cell that took so long
 _ABOUT = "about"  # the entry beside the arrays that holds provenance, as JSON
 _WAY_OUT = "Make the folder writable, and start again: the cells that are there are taken up."
 Arrays = dict[str, np.ndarray]
@@ -53,10 +52,10 @@ class Store:
         self.criteria = dict(criteria or {})  # {claim: hash}, as they stand while cells are made
         self.made: dict[str, dict] = {}
         self._strict = strict and records.git_state(self.root)[1] is False
-        self._left, self._here, self._began = 0, 0, time.monotonic()
+        self._left = 0
 
     def expect(self, more: int) -> None:
-        """So many cells will be taken, for the estimate."""
+        """So many cells will be taken; who watches is told how many are left."""
         self._left += more
 
     def has(self, name: str) -> bool:
@@ -123,16 +122,9 @@ class Store:
         path = self._files(name)[0]
         with files.writing(path, _WAY_OUT):
             files.write_checked(path, records.npz_bytes(content))
-        self._tell(name, seconds)
+        if seconds >= LONG:
+            progress.say(f"{name}: {seconds:.0f} s, {max(self._left - 1, 0)} left")
         return arrays, about
-
-    def _tell(self, name: str, seconds: float, least: float = 10.0) -> None:
-        """One line, unless it took a moment: how long the cell took, how many are left, and for how long."""
-        self._here, left = self._here + 1, max(self._left - 1, 0)
-        minutes = left * (time.monotonic() - self._began) / self._here / 60
-        if seconds >= least:
-            estimate = f", about {minutes:.0f} min" if left else ""
-            progress.say(f"{name}: {seconds:.0f} s, {left} left{estimate}")
 
     def tidy(self, used: Iterable[str]) -> None:
         """Once a record is in place: what it ``used`` stays, or goes to the second place; the rest goes."""

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from bridgekit import closure
-from bridgekit.book import pages, placement, sums
+from bridgekit.book import pages, placement
 from bridgekit.book.criteria import Claim, load
 from bridgekit.book.pages import PAPER
 from bridgekit.book.records import COMMITTED, EXACT, REFERENCE, committed, intact, portable
@@ -33,7 +33,7 @@ def ledger(root: Path) -> list[Verdict]:
     placement.recover(Path(root))
     asked = {each.page for claim in claims for each in (claim, claim.superseded) if each and each.parts}
     for run in (committed(root, page, kind) for page in sorted(asked) for kind in COMMITTED):
-        if run and (run.folder / sums.NAME).exists():
+        if run:
             intact(run.folder)
     return [decided(root, claim) for claim in claims]
 
@@ -60,9 +60,6 @@ def _decided(root: Path, claim: Claim) -> Verdict:
     run, again = (committed(root, claim.page, kind) for kind in COMMITTED)
     if not run:
         return Verdict(claim, NOT_RUN, f"no reference run of {claim.page} is committed")
-    if not (run.folder / sums.NAME).exists():
-        way_out = "restore it (git checkout), or run the page again"
-        return Verdict(claim, NOT_RUN, f"the reference run of {claim.page} has no {sums.NAME}: {way_out}")
     if why_not := inadmissible(root, claim, run.record):
         return Verdict(claim, NOT_RUN, why_not)
     plays = [run.record, again.record] if again and same_seeds(run.record, again.record) else [run.record]

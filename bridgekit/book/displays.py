@@ -176,19 +176,9 @@ def stored(folder: Path, entry: dict) -> Html:
     """A figure or film from the files that a finished run left in ``folder``; its caption says so."""
     caption = f"Reference run. {entry['caption']}".strip()
     images = {
-        Path(name).suffix: _read(folder / name) for name in entry["files"] if Path(name).suffix in _TYPES
+        Path(name).suffix: sums.read(folder / name) for name in entry["files"] if Path(name).suffix in _TYPES
     }
     return film(images[".webp"], entry, caption) if "labels" in entry else figure(images, entry, caption)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return sums.read(path)
-    except OSError as error:
-        raise BridgekitError(
-            f"the figure {path} cannot be read: {error.strerror}. "
-            "Restore it (git checkout), or run its page again."
-        ) from error
 
 
 def _caption(entry: dict, caption: str | None) -> str:

@@ -50,40 +50,25 @@ def reads_ledger(page: str) -> bool:
     return "bridgekit.book.claims" in pages.find(page).imports
 
 
-def parts(
-    page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None
-) -> dict[str, object]:
-    """What the executed page depends on, by what it is: its source, its parameters, the images of folders
-    among these (other data sets are their names), the library modules it imports directly or through others,
-    its claims, and the committed results that it shows."""
-    home, own, values = pages.root(), pages.find(page), pages.resolve(page, profile, overrides)
-    images, claims = folders.contents(values.values()), criteria.of_page(home, page)
-    shown = _made_before(home, page) if profile == pages.PAPER else _shown(home, page, bool(claims))
-    return {
-        "source": own.source,
-        "parameter": values,
-        "images": images,
-        "library": closure.library(own.code),
-        "claim": claims,
-        "committed result": shown,
-    }
-
-
-def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> str:
-    """All of :func:`parts` as one hash."""
-    return closure.digest(*parts(page, profile, overrides).values())
-
-
 def dependencies(
     page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None
 ) -> dict[str, str]:
-    """:func:`parts` as {what it is: a short text that changes with it}, for :func:`why`."""
-    found = parts(page, profile, overrides)
-    text = {f"parameter {name}": repr(value) for name, value in found["parameter"].items()}
-    text |= {f"bridgekit/{name}": mark for name, mark in found["library"]}
-    text |= {f"claim {claim.id}": claim.hash for claim in found["claim"]}
-    others = {"the page": "source", "the images": "images", "committed results": "committed result"}
-    return text | {name: closure.digest(found[part]) for name, part in others.items()}
+    """What the executed page depends on, as {what it is: a short text that changes with it}: its source, its
+    parameters, the images of folders among these (other data sets are their names), the library modules it
+    imports directly or through others, its claims, and the committed results that it shows."""
+    home, own, values = pages.root(), pages.find(page), pages.resolve(page, profile, overrides)
+    claims = criteria.of_page(home, page)
+    shown = _made_before(home, page) if profile == pages.PAPER else _shown(home, page, bool(claims))
+    text = {f"parameter {name}": repr(value) for name, value in values.items()}
+    text |= {f"bridgekit/{name}": mark for name, mark in closure.library(own.code)}
+    text |= {f"claim {claim.id}": closure.digest(claim) for claim in claims}
+    others = {"the images": folders.contents(values.values()), "committed results": shown}
+    return text | {name: closure.digest(found) for name, found in {"the page": own.source, **others}.items()}
+
+
+def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> str:
+    """All of :func:`dependencies` as one hash."""
+    return closure.digest(dependencies(page, profile, overrides))
 
 
 def why(page: str, profile: str = "quick") -> list[str]:

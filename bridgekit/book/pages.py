@@ -114,19 +114,8 @@ def root() -> Path:
 
 def contents() -> list[str]:
     """Every page that book/_toc.yml names, executed or not, in its order."""
-
-    def files(entry: object) -> Iterator[str]:
-        if isinstance(entry, dict):
-            yield from (entry[k] for k in ("root", "file") if k in entry)
-        for each in entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else ():
-            yield from files(each)
-
-    return list(files(_yaml("book/_toc.yml")))
-
-
-def _yaml(name: str) -> object:
-    """What a YAML file of the repository holds."""
-    return read_yaml(closure.text(root() / name), name)
+    text = closure.text(root() / "book" / "_toc.yml")
+    return re.findall(r"^[ -]*(?:root|file): *[\"']?([^\s\"']+)", text, re.MULTILINE)
 
 
 def executed() -> dict[str, Page]:
@@ -160,26 +149,21 @@ def profiles() -> list[str]:
 
 
 def _entries(profile: str) -> Mapping:
-    """What profiles/<profile>.yaml holds."""
+    """What profiles/<profile>.yaml holds: pages with their parameters below, and `limit`."""
     if profile not in profiles():
         raise BridgekitError(f"there is no profile '{profile}': {nearest(profile, profiles())}")
-    name = f"profiles/{profile}.yaml"
-    entries = _yaml(name) or {}
+    name, known = f"profiles/{profile}.yaml", executed()
+    entries = read_yaml(closure.text(root() / name), name) or {}
     if not isinstance(entries, dict):
         raise BridgekitError(f"{name} must hold pages with their parameters below, not '{entries}'")
+    for page, values in entries.items():
+        if page != LIMIT and page not in known:
+            raise BridgekitError(
+                f"{name} has settings for '{page}', which is no page: {nearest(page, known)}"
+            )
+        if page != LIMIT and not isinstance(values or {}, dict):
+            raise BridgekitError(f"{name}: '{page}' must hold lines `parameter: value`, not '{values}'")
     return entries
-
-
-def profile_of(page: Page, profile: str) -> dict[str, object]:
-    """What profiles/<profile>.yaml says of the page; every page and parameter it names must be there."""
-    known, entries, name = executed(), _entries(profile), f"profiles/{profile}.yaml"
-    for other, values in entries.items():
-        if other != LIMIT and other not in known:
-            hint = nearest(other, known)
-            raise BridgekitError(f"{name} has settings for '{other}', which is no page: {hint}")
-        if other != LIMIT and not isinstance(values or {}, dict):
-            raise BridgekitError(f"{name}: '{other}' must hold lines `parameter: value`, not '{values}'")
-    return page.fit(entries.get(page.name) or {}, f"{name}: ")
 
 
 def limit(profile: str, given: str | None = None, custom: bool = False) -> float | None:
@@ -199,7 +183,8 @@ def resolve(
     from the working directory, in pages and profiles from the repository, and then under the data root.
     """
     own = find(page)
-    values = {name: p.default for name, p in own.parameters.items()} | profile_of(own, profile)
+    given = own.fit(_entries(profile).get(page) or {}, f"profiles/{profile}.yaml: ")
+    values = {name: p.default for name, p in own.parameters.items()} | given
     return folders.anchored(values, root()) | folders.anchored(own.fit(overrides or {}), Path.cwd())
 
 

@@ -13,7 +13,7 @@ it shows as the parameter's help. What papermill injects after the cell cannot u
 
 `declared_in` reads assignments by `ast` and comments by `tokenize`; `Parameter.fit` checks a value against
 annotation and range, and `Parameter.parse` reads one from the command line. Annotations may be int, float,
-bool, str, None, unions of these with `|`, and `list[...]`. Nothing here imports torch, jupytext or papermill.
+bool, str, and `list[...]` of one of these. Nothing here imports torch, jupytext or papermill.
 """
 
 import ast
@@ -49,7 +49,7 @@ class Parameter:
         Raises BridgekitError, which names the parameter, for a value that is ill-typed or out of range.
         """
         try:
-            fitted = _fit(value, ast.parse(self.type, mode="eval").body)
+            fitted = _fit(value, self.type)
         except TypeError:
             kind = type(value).__name__
             raise BridgekitError(
@@ -69,29 +69,17 @@ class Parameter:
         return self.fit(text if self.type == "str" else read_yaml(text, f"the value of '{self.name}'"))
 
 
-def _fit(value: object, annotation: ast.expr) -> object:
-    """`value` as `annotation` wants it; TypeError if it does not fit, ValueError for a foreign annotation."""
-    match annotation:
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            try:
-                return _fit(value, left)
-            except TypeError:
-                return _fit(value, right)
-        case ast.Subscript(value=ast.Name(id="list"), slice=item):
-            if not isinstance(value, list | tuple):
-                raise TypeError
-            return [_fit(each, item) for each in value]
-        case ast.Constant(value=None):
-            if value is not None:
-                raise TypeError
-            return None
-        case ast.Name(id="float") if type(value) is int and abs(value) < LARGEST:
-            return float(value)
-        case ast.Name(id=name) if name in SCALARS:
-            if type(value) is not SCALARS[name]:
-                raise TypeError
-            return value
-    raise ValueError
+def _fit(value: object, kind: str) -> object:
+    """`value` as the annotation `kind` wants it; TypeError if it does not fit, KeyError for another kind."""
+    if kind.startswith("list["):
+        if not isinstance(value, list):
+            raise TypeError
+        return [_fit(each, kind[5:-1]) for each in value]
+    if kind == "float" and type(value) is int and abs(value) < LARGEST:
+        return float(value)
+    if type(value) is not SCALARS[kind]:
+        raise TypeError
+    return value
 
 
 def cells(source: str) -> list[tuple[list[str], str]]:
@@ -146,10 +134,10 @@ def _read(line: ast.AnnAssign, comment: str) -> Parameter:
         words = rest.strip() if allowed.text else comment
         parameter = Parameter(name, kind, ast.literal_eval(line.value), allowed, words)
         return replace(parameter, default=parameter.fit(parameter.default))
-    except ValueError:
+    except (KeyError, ValueError):
         raise BridgekitError(
-            f"parameter '{name}': write a literal of type int, float, bool, str, a union of these or "
-            f"list[...], not `{ast.unparse(line)}`"
+            f"parameter '{name}': write a literal of type int, float, bool, str or list[...] of one of these, "
+            f"not `{ast.unparse(line)}`"
         ) from None
 
 

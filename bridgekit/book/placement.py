@@ -9,11 +9,10 @@ left is replaced or removed: a folder that a person named holds nothing else, or
 """
 
 import contextlib
-import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +28,9 @@ ANOTHER = (
 )
 
 
-@contextmanager
-def workshop(home: Path) -> Iterator[Path]:
+def workshop(home: Path) -> AbstractContextManager[Path]:
     """A folder for this process alone under _build/work, gone afterwards; those of killed ones go first."""
-    with contextlib.ExitStack() as stack:
-        with files.writing(home / "_build"):
-            work = stack.enter_context(files.workshop(home / "_build" / "work"))
-        yield work
+    return files.workshop(home / "_build" / "work")
 
 
 @dataclass(frozen=True)
@@ -119,22 +114,13 @@ def _complete(stage: Path, home: Path) -> None:
     new = {path.name for path in ready.iterdir()} - {GONE}
     for name in sorted(new, key=lambda name: (name.endswith(".ipynb"), name == "record.json", name)):
         beside = Place(folder, name.removesuffix(".ipynb"), home).notebooks
-        _move(ready / name, (beside if name.endswith(".ipynb") else folder) / name)
+        if name.endswith(".ipynb"):  # perhaps in another file system
+            files.write_atomically(beside / name, (ready / name).read_bytes())
+        else:
+            os.replace(ready / name, folder / name)
     for name in gone.read_text(encoding="utf-8").splitlines() if gone.exists() else ():
         (folder / Path(name).name).unlink(missing_ok=True)
     shutil.rmtree(ready)
-
-
-def _move(source: Path, target: Path) -> None:
-    """Rename; between file systems, write the whole file there first."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.replace(source, target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        files.write_atomically(target, source.read_bytes())
-        source.unlink()
 
 
 def _clear(stage: Path) -> None:

@@ -23,23 +23,34 @@ DASH = "—"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+STYLE = {
+    "figure.figsize": (7.29, 4.2),  # 700 px at 96 px to the inch
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.bbox": None,
+    "svg.hashsalt": "bridgekit",
+    "svg.fonttype": "path",
+    "font.size": 10.5,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10.5,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "image.cmap": "cividis",
+}
+
+
 def style() -> None:
     """Set matplotlib's defaults for the book: 700 px wide, white, colour-blind safe, reproducible."""
     import matplotlib
     from cycler import cycler
 
-    matplotlib.rc("figure", figsize=(7.29, 4.2), facecolor="white")  # 700 px at 96 px to the inch
-    matplotlib.rc("figure.constrained_layout", use=True)
-    matplotlib.rc("savefig", bbox=None)
-    matplotlib.rc("svg", hashsalt="bridgekit", fonttype="path")
-    matplotlib.rc("font", size=10.5)
-    matplotlib.rc("axes", titlesize=11, labelsize=10.5, grid=True, axisbelow=True)
-    matplotlib.rc("axes", prop_cycle=cycler(color=list(PALETTE.values())))
-    matplotlib.rc("axes.spines", top=False, right=False)
-    matplotlib.rc("grid", color="#e4e4e4", linewidth=0.6)
-    matplotlib.rc("lines", linewidth=1.8)
-    matplotlib.rc("legend", frameon=False)
-    matplotlib.rc("image", cmap="cividis")
+    matplotlib.rcParams.update(STYLE | {"axes.prop_cycle": cycler(color=list(PALETTE.values()))})
 
 
 def samples(ax, x, means=None, *, label=None, colour=None, limit=None, size=4.0):

@@ -5,7 +5,7 @@
     multiple of 4            whole numbers
     one of all | A | B       texts
     3 entries, not empty     lists
-    distinct, ascending      lists: no entry twice; each entry above the one before
+    distinct                 lists: no entry twice
     each above 0, to 1       lists: what holds for every entry, in the words from above
 
 Words and no signs, since papermill's inspection skips a line that holds a second equals sign. `read` makes a
@@ -15,25 +15,22 @@ Words and no signs, since papermill's inspection skips a line that holds a secon
 import math
 import operator
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
+from bridgekit.data.folders import printable
 from bridgekit.errors import BridgekitError
 
 WRITTEN = (
-    "from 1, above 0, to 1, below 1, multiple of 4, one of a | b, 3 entries, not empty, distinct or "
-    "ascending; then help"
+    "from 1, above 0, to 1, below 1, multiple of 4, one of a | b, 3 entries, not empty or distinct; then help"
 )
 _COMPARE = {"from": operator.ge, "above": operator.gt, "to": operator.le, "below": operator.lt}
 _RULE = re.compile(
     r"(?P<word>from|above|to|below) (?P<end>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
     r"|multiple of (?P<multiple>[1-9]\d*)|one of (?P<choices>.+)|(?P<length>\d+) entries"
-    r"|(?P<list>distinct|ascending|not empty)"
+    r"|(?P<list>distinct|not empty)"
 )
 _LISTS = {
     "distinct": lambda entries: len(set(entries)) == len(entries),
-    "ascending": lambda entries: all(a < b for a, b in pairwise(entries)),
     "not empty": bool,
 }
 
@@ -50,34 +47,15 @@ class Range:
     lists: tuple[str, ...] = ()
 
     def allows(self, value: object) -> bool:
-        """Whether a value of the declared type lies in the range; None always does."""
+        """Whether a value of the declared type lies in the range."""
         if isinstance(value, list):
             right = self.length in (None, len(value)) and all(_LISTS[rule](value) for rule in self.lists)
-            return right and all(map(self._allows_one, _scalars(value)))
-        return self._allows_one(value)
-
-    def _allows_one(self, value: object) -> bool:
+            return right and all(map(self.allows, value))
         if isinstance(value, str):
-            return (not self.choices or value in self.choices) and _can_be_written(value)
-        if isinstance(value, bool) or value is None:
-            return True
+            return (not self.choices or value in self.choices) and printable(value)
         finite = isinstance(value, int) or math.isfinite(value)
         within = finite and all(_COMPARE[word](value, end) for word, end in self.bounds)
         return within and (self.multiple == 1 or value % self.multiple == 0)
-
-
-def _scalars(value: object) -> Iterator[object]:
-    """The value, or the entries of a list and of the lists in it."""
-    if isinstance(value, list):
-        for each in value:
-            yield from _scalars(each)
-    else:
-        yield value
-
-
-def _can_be_written(text: str) -> bool:
-    """Whether it has an encoding: an argument that was not UTF-8 arrives with halves of letters in it."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def read(text: str, where: str = "") -> Range:

@@ -38,15 +38,16 @@ PACKAGES = ("matplotlib", "numpy", "scikit-learn", "scipy", "torch", "torchmetri
 
 def json_bytes(content: dict) -> bytes:
     """Canonical JSON: sorted keys, one space of indent, null for every non-finite number."""
-    text = json.dumps(_finite(content), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(finite(content), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode()
 
 
-def _finite(value):
+def finite(value):
+    """The value with None for every number in it that JSON has none for."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -78,7 +79,7 @@ def read_record(path: Path) -> dict:
     """
     try:
         return _record(sums.read(path), path)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise BridgekitError(f"the run record {path} cannot be read: {error}.{_WAY_OUT}") from error
 
 

@@ -37,9 +37,12 @@ def listed(folder: Path) -> dict[str, str]:
 def read(path: Path) -> bytes:
     """The content of ``path``; where its folder has sums, only with the right one.
 
-    Raises BridgekitError for a wrong sum or none, OSError where there is nothing to read.
+    Raises BridgekitError for a wrong sum or none, and where it cannot be read.
     """
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BridgekitError(f"{path} cannot be read: {error.strerror}. {_WAY_OUT}") from error
     if (path.parent / NAME).exists() and listed(path.parent).get(path.name) != _sum(content):
         raise BridgekitError(f"{path} is damaged: {NAME} has another sum for it, or none. {_WAY_OUT}")
     return content

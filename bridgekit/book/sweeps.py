@@ -1,7 +1,5 @@
 """A page's cells, played or found in the store; a job on a cluster plays its share of them alone."""
 
-from __future__ import annotations
-
 import functools
 import sys
 import threading

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bridgekit.book.criteria import IDENTITY, Claim, Part
-from bridgekit.book.records import EXACT, is_exact, kind_of, metric_values
+from bridgekit.book.records import EXACT, finite, is_exact, kind_of, metric_values
 from bridgekit.errors import BridgekitError
 from bridgekit.measure import intervals, paired
 
@@ -57,10 +57,10 @@ class Measured:
         part = self.part
         facts = {"metric": part.metric, "of": list(part.metrics), "kind": part.kind, "primary": part.primary}
         facts |= {"criterion": str(part), "verdict": self.verdict, "alone": self.alone, "p": self.p}
-        facts |= {"value": finite(self.value), "interval": [finite(self.low), finite(self.high)]}
+        facts |= {"value": self.value, "interval": [self.low, self.high]}
         facts |= {"n": self.n, "lost": self.lost, "level": self.level, "too_small": self.too_small}
-        facts["smallest_effect"] = None if self.effect is None else finite(self.effect)
-        return facts | {"printed": part.printed, "trials_needed": self.needed and list(self.needed)}
+        facts |= {"smallest_effect": self.effect, "printed": part.printed}
+        return finite(facts | {"trials_needed": self.needed and list(self.needed)})
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,6 @@ class Verdict:
         return facts | {"earlier": list(self.earlier)}
 
 
-def finite(value: float) -> float | None:
-    """The number, or None where JSON has none."""
-    return value if math.isfinite(value) else None
-
-
 def judge(claim: Claim, records: Sequence[dict] | dict) -> Verdict:
     """What a record says about ``claim``; of two plays of the same seeds, what both say together.
 
@@ -110,7 +105,9 @@ def judge(claim: Claim, records: Sequence[dict] | dict) -> Verdict:
         why_not = _unusable(claim, record)
         if why_not:
             return Verdict(claim, NOT_RUN, why_not)
-    plays = [[_vectors(part, record) for part in claim.parts] for record in records]
+    plays = [
+        [[metric_values(record, name) for name in part.metrics] for part in claim.parts] for record in records
+    ]
     found = _verdict(claim, _averaged(claim, plays), _mark(claim, records[0]))
     if len(records) == 1:
         return found
@@ -153,10 +150,6 @@ def _mark(claim: Claim, record: dict) -> str:
     same = all(made.get(claim.id) == claim.hash for made in under)
     analysed = claim.analysis == EXACT or record.get("analysis", {}).get(claim.id) == claim.analysis
     return CRITERION_FIRST if same and analysed else REANALYSED
-
-
-def _vectors(part: Part, record: dict) -> list[np.ndarray]:
-    return [metric_values(record, name) for name in part.metrics]
 
 
 def _averaged(claim: Claim, plays: list[list[list[np.ndarray]]]) -> list[list[np.ndarray]]:

@@ -1,7 +1,5 @@
 """Any directory of class sub-folders as a data set."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import sys
@@ -12,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from bridgekit import closure
-from bridgekit.data import folders, layouts
-from bridgekit.data.layouts import unfit
+from bridgekit.data import folders
+from bridgekit.data.folders import unfit
 from bridgekit.data.store import Pixels, cached
 from bridgekit.spec import told
 
@@ -41,7 +39,7 @@ def _say(line: str) -> None:
     sys.stderr.write(line)
 
 
-def _decode(found: layouts.Found, split: str, size: int | None, channels: int | None) -> Pixels:
+def _decode(found: folders.Found, split: str, size: int | None, channels: int | None) -> Pixels:
     files = found.files(split)
     first, *rest = images = [_image(found.base / where, size, channels) for where, _ in files]
     for (where, _), image in zip(files[1:], rest, strict=True):

@@ -5,9 +5,6 @@ and is decoded once: the decoded pixels are kept as one checksummed file each un
 file that is damaged is built again, and a root that cannot be written simply has no cache.
 """
 
-from __future__ import annotations
-
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bridgekit.data import digits, folder, folders, published
-from bridgekit.data.folders import PREFIX
+from bridgekit.data import digits, folder, published
+from bridgekit.data.folders import PREFIX, SPLITS
 from bridgekit.data.folders import data_root as data_root
-from bridgekit.data.layouts import SPLITS
 from bridgekit.data.plane import mixture as mixture
 from bridgekit.data.store import Pixels, cached
 from bridgekit.errors import BridgekitError, nearest
@@ -127,13 +123,9 @@ def _pixels(name: str, split: str, size: int | None, channels: int | None, root:
         return folder.pixels(name, split, size, channels, root)
     if name in BUILT_IN:
         return cached(root, f"{name}-1-{split}", lambda: BUILT_IN[name](split))  # 1: the recipes' version
-    _check(name)
-    return cached(root, f"{name}-{split}", lambda: published.pixels(name, split, root))
-
-
-def _check(name: str) -> None:
-    if not name.startswith(PREFIX) and name not in NAMES[:-1]:
+    if name not in published.SETS:
         raise BridgekitError(f"there is no data set {name!r}: {nearest(name, NAMES)}")
+    return cached(root, f"{name}-{split}", lambda: published.pixels(name, split, root))
 
 
 def _size(name: str, size: int | None, pixels: Pixels) -> int:
@@ -142,11 +134,8 @@ def _size(name: str, size: int | None, pixels: Pixels) -> int:
 
 
 def present(name: str, root: Root = None) -> bool:
-    """Whether ``load(name)`` finds its files without a download; their content is not looked at."""
-    _check(name)
-    if name.startswith(PREFIX):
-        return any(map(os.path.isdir, folders.places(name, data_root(root))))
-    return name in BUILT_IN or published.present(name, data_root(root))
+    """Whether ``load(name)`` finds a published data set without a download; no content is looked at."""
+    return published.present(name, data_root(root))
 
 
 def download(name: str, root: Root = None) -> Path:

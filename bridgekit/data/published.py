@@ -4,8 +4,6 @@ It is imported late, since that takes seconds. Of MNIST it checks what it downlo
 there the content itself is compared with what was published.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 from contextlib import suppress
@@ -16,7 +14,7 @@ import numpy as np
 
 from bridgekit import files
 from bridgekit.data.digits import CLASSES
-from bridgekit.data.layouts import SPLITS
+from bridgekit.data.folders import SPLITS
 from bridgekit.data.store import Pixels, cache_path
 from bridgekit.errors import BridgekitError
 
@@ -81,7 +79,7 @@ def fetch(name: str, root: Path) -> None:
     socket.setdefaulttimeout(TIMEOUT)  # urllib would otherwise wait for a silent mirror for ever
     way_out = "Point BRIDGEKIT_DATA to a folder that can be written."
     try:
-        with files.writing(root, way_out), files.workshop(root, "download-") as part:
+        with files.writing(root, way_out), files.workshop(root, "download-", way_out) as part:
             for split in SPLITS:
                 pixels(name, split, part, download=True)
             for path in part.rglob("*"):
