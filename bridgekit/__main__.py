@@ -1,6 +1,7 @@
 """The command line: `bridgekit COMMAND`; the commands stand in one table at the end."""
 
 import argparse
+import io
 import json
 import os
 import signal
@@ -8,17 +9,17 @@ import sys
 from pathlib import Path
 
 from bridgekit import __version__, files
-from bridgekit.book import claims, keys, make, pages, site, verdicts
-from bridgekit.errors import BridgekitError, lenient, say
+from bridgekit.book import audit, cite, claims, keys, make, pages, site, verdicts
+from bridgekit.errors import BridgekitError, say
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 for bad input or a page that failed, 130 when interrupted."""
-    lenient(sys.stdout, sys.stderr)
+    for stream in (sys.stdout, sys.stderr):  # what a terminal cannot show comes out as `?`
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
-    before = signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # a scheduler's kill cleans up as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's kill cleans up as Ctrl-C does
     try:
         options.command(options)
         sys.stdout.flush()
@@ -36,8 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         say(f"cannot write {error.filename or 'what was to be printed'}: {files.why(error)}")
         return 2
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return 0
 
 
@@ -61,10 +60,7 @@ def show_pages(options: argparse.Namespace) -> None:
     if not shown:
         raise BridgekitError(f"no page of {pages.root() / 'book' / '_toc.yml'} names a kernel in its header")
     if options.json:
-        facts = [{"page": name, "title": page.title} for name, page in shown.items()]
-        for fact, page in zip(facts, shown.values(), strict=True):
-            fact["parameters"] = {p.name: p.as_dict() for p in page.parameters.values()}
-            fact["profiles"] = values[page.name]
+        facts = [page.as_dict() | {"profiles": values[name]} for name, page in shown.items()]
         return print(json.dumps(facts, indent=2))
     for name, page in shown.items():
         print(f"{name}: {page.title}")
@@ -78,15 +74,13 @@ def show_pages(options: argparse.Namespace) -> None:
 
 def show_citation(options: argparse.Namespace) -> None:
     """`bridgekit cite PAGE`."""
-    from bridgekit.book import cite
-
     print(*cite.lines(options.page), sep="\n")
 
 
 def run_page(options: argparse.Namespace) -> None:
     """`bridgekit run PAGE`."""
     values = _values(options)
-    limit = pages.limit(options.profile, options.limit, bool(values))
+    limit = pages.limit(options.profile, options.limit or None, bool(values))
     print(make.run(options.page, options.profile, values, options.out, limit=limit))
 
 
@@ -120,11 +114,10 @@ def build_html(options: argparse.Namespace) -> None:
 
 def show_claims(options: argparse.Namespace) -> None:
     """`bridgekit claims`."""
-    if options.write and not options.audit:
-        raise BridgekitError("--write is for the audit: bridgekit claims --audit --write.")
-    if options.json and options.audit:
+    audited = options.audit or options.write
+    if options.json and audited:
         raise BridgekitError("the audit has no --json: leave one of the two out.")
-    if options.audit:
+    if audited:
         return show_audit(pages.root(), options.write)
     ledger = claims.ledger(pages.root())
     if options.json:
@@ -136,8 +129,6 @@ def show_claims(options: argparse.Namespace) -> None:
 
 def show_audit(root: Path, write: bool = False) -> None:
     """`bridgekit claims --audit`: history's own account of every row; BridgekitError where they differ."""
-    from bridgekit.book import audit
-
     for path in audit.write(root) if write else ():
         print(f"written: {path.relative_to(root)}")
     findings, wrong = audit.audit(root), audit.changed(root) + audit.check(root)
@@ -239,7 +230,7 @@ COMMANDS = {  # name: (function, help, arguments)
         "the papers' claims and what the reference runs say of them",
         {
             "--audit": {"action": "store_true", "help": "hold the ledger against git's history"},
-            "--write": {"action": "store_true", "help": "with --audit: write the earlier verdicts anew"},
+            "--write": {"action": "store_true", "help": "audit, and write the earlier verdicts anew"},
             "--json": JSON,
         },
     ),

@@ -158,17 +158,12 @@ def why(error: OSError, otherwise: str = WRITABLE) -> str:
 
 
 @contextmanager
-def writing(path: Path | str, otherwise: str | None = WRITABLE) -> Iterator[None]:
-    """An OSError inside, where `path` is being written, becomes a BridgekitError that names the way out.
-
-    Without a way out `otherwise`, the errors of a full disk alone do; others pass.
-    """
+def writing(path: Path | str, otherwise: str = WRITABLE) -> Iterator[None]:
+    """An OSError inside, where `path` is being written, becomes a BridgekitError that names the way out."""
     try:
         yield
     except OSError as error:
-        if otherwise is None and error.errno not in FULL:
-            raise
-        raise BridgekitError(f"cannot write {path}: {why(error, otherwise or '')}") from error
+        raise BridgekitError(f"cannot write {path}: {why(error, otherwise)}") from error
 
 
 def reserve(folder: Path, size: int) -> None:

@@ -20,7 +20,7 @@ def assemble():
 @pytest.fixture
 def executed(toy_book):
     """The small book with notebooks as `pages.run` leaves them, at profile quick."""
-    for page in pages.names():
+    for page in pages.executed():
         metadata = {"bridgekit": {"page": page, "profile": "quick", "key": keys.key(page)}}
         notebook = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
         toy_book.write(f"_build/notebooks/quick/{page}.ipynb", json.dumps(notebook))

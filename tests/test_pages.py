@@ -60,7 +60,7 @@ def test_a_page_is_read_once(toy_book, monkeypatch, capsys):
 
 def test_contents_in_the_books_order(toy_book):
     assert pages.contents() == ["welcome", "alpha", "beta"]
-    assert pages.names() == ["alpha", "beta"]
+    assert list(pages.executed()) == ["alpha", "beta"]
     assert pages.find("alpha").title == "The first page"
     assert pages.profiles() == ["paper", "quick", "smoke"]
 

@@ -6,8 +6,8 @@ import jupytext
 import pytest
 from conftest import ALPHA, BETA, HEADER, REPOSITORY
 
-from bridgekit.book import pages, ranges
-from bridgekit.book.parameters import Parameter, cells, declared_in, injected
+from bridgekit.book import pages
+from bridgekit.book.parameters import Parameter, cells, declared_in, injected, read_range
 from bridgekit.errors import BridgekitError, nearest
 
 PAGES = [HEADER + ALPHA, HEADER + BETA, *(p.read_text() for p in sorted((REPOSITORY / "book").glob("*.md")))]
@@ -151,7 +151,7 @@ def test_the_comment_is_range_and_help():
     ],
 )
 def test_ranges(kind, text, inside, outside):
-    parameter = Parameter("p", kind, None, ranges.read(text))
+    parameter = Parameter("p", kind, None, read_range(text))
     for value in inside:
         assert parameter.fit(value) == value
     for value in outside:
@@ -189,7 +189,7 @@ def our_parameters() -> list:
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(REPOSITORY)
-        for page in pages.names():
+        for page in pages.executed():
             profiles = [pages.resolve(page, profile) for profile in pages.profiles()]
             for name, parameter in pages.declared(page).items():
                 values = [values[name] for values in profiles]

@@ -67,7 +67,7 @@ def test_failed_page_keeps_its_notebook_and_the_reference_run(toy_book):
         "bridgekit: page 'beta': cell In [3], which begins"
     )  # Snakemake's own words end above
     assert rest == ["  OSError: disk", f"  partly executed notebook: {toy_book.notebook('beta.failed')}"]
-    assert not list(toy_book.root.glob("_build/errors*"))
+    assert not list(toy_book.root.glob(".snakemake/errors*"))
 
 
 def test_page_that_takes_too_long(toy_book):

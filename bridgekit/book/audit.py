@@ -40,17 +40,16 @@ class Finding:
 
 def audit(root: Path) -> list[Finding]:
     """A finding for every claim that a reference run decides; BridgekitError where history is not whole."""
-    root = Path(root)
     whole(root)
     return [_finding(root, verdict) for verdict in claims.ledger(root) if verdict.verdict != NOT_RUN]
 
 
 def whole(root: Path) -> None:
     """Raise BridgekitError unless ``root`` is a full clone."""
-    if git(root, "rev-parse", "--show-toplevel") is None:
-        raise BridgekitError(f"{root} is no git repository: history can be audited in a clone only.")
     if git(root, "rev-parse", "--is-shallow-repository") != "false":
-        raise BridgekitError("this clone is shallow, its history cannot be audited: git fetch --unshallow.")
+        raise BridgekitError(
+            f"{root} is no full clone, and only those are audited: clone it, or git fetch --unshallow."
+        )
 
 
 def changed(root: Path) -> list[str]:

@@ -6,6 +6,7 @@ instruction set or number of workers made it, and its provenance says what that 
 fill one store.
 """
 
+import contextlib
 import io
 import json
 import os
@@ -37,8 +38,8 @@ def label(name: object, mark: str) -> str:
 class Store:
     """The cells in ``places``: new ones are written to the first one, to be read from each.
 
-    A ``strict`` store in a clean tree does without what an unclean one has made. ``made`` has the provenance
-    of each cell that this run has used so far. Several threads may take different cells at the same time.
+    ``made`` has the provenance of each cell that this run has used so far, and ``left`` is how many it will
+    still take. Several threads may take different cells at the same time.
     """
 
     def __init__(
@@ -46,17 +47,11 @@ class Store:
         *places: Path | str,
         root: Path,
         criteria: Mapping[str, str] | None = None,
-        strict: bool = False,
     ):
         self.places, self.root = [Path(place) for place in places], Path(root)
         self.criteria = dict(criteria or {})  # {claim: hash}, as they stand while cells are made
         self.made: dict[str, dict] = {}
-        self._strict = strict and records.git_state(self.root)[1] is False
-        self._left = 0
-
-    def expect(self, more: int) -> None:
-        """So many cells will be taken; who watches is told how many are left."""
-        self._left += more
+        self.left = 0
 
     def has(self, name: str) -> bool:
         """Whether a finished cell of this name is there."""
@@ -75,7 +70,7 @@ class Store:
                 found = self._found(name) or self._new(name, make)
                 self._lock(name).unlink(missing_ok=True)
         arrays, self.made[name] = found
-        self._left -= 1
+        self.left -= 1
         return arrays
 
     def _files(self, name: str) -> list[Path]:
@@ -90,22 +85,17 @@ class Store:
         return next(filter(None, map(self._read, self._files(name))), None)
 
     def _read(self, path: Path) -> Made | None:
-        """Arrays and provenance of a file that is whole; from a clean tree, if this one is."""
+        """Arrays and provenance of a file that is whole."""
         if not path.exists():
             return None
         body = files.read_checked(path)
         if body is None:
-            return self._drop(path, "is damaged")
+            progress.say(f"{path.name} is damaged: it is made again")
+            return path.unlink(missing_ok=True)
         with np.load(io.BytesIO(body), allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
         about = json.loads(arrays.pop(_ABOUT).item())
-        if self._strict and about["dirty"] is not False:
-            return self._drop(path, "was made with uncommitted changes")
         return arrays, about
-
-    def _drop(self, path: Path, why: str) -> None:
-        progress.say(f"{path.name} {why}: it is made again")
-        path.unlink(missing_ok=True)
 
     def _new(self, name: str, make: Callable[[], Mapping]) -> Made:
         """New arrays, kept, and where they are from: of a tree that was changed meanwhile, dirty."""
@@ -123,7 +113,7 @@ class Store:
         with files.writing(path, _WAY_OUT):
             files.write_checked(path, records.npz_bytes(content))
         if seconds >= LONG:
-            progress.say(f"{name}: {seconds:.0f} s, {max(self._left - 1, 0)} left")
+            progress.say(f"{name}: {seconds:.0f} s, {max(self.left - 1, 0)} left")
         return arrays, about
 
     def tidy(self, used: Iterable[str]) -> None:
@@ -137,5 +127,5 @@ class Store:
                 os.replace(path, self.places[-1] / path.name)
         for lock in self.places[0].glob(f"*{files.LOCK}"):  # of processes that were killed
             files.discard(lock)
-        if self.places[0].is_dir() and not any(self.places[0].iterdir()):
+        with contextlib.suppress(OSError):  # not empty
             self.places[0].rmdir()

@@ -3,18 +3,15 @@
 import os
 import platform
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 
-from bridgekit import __version__, data, files
+from bridgekit import __version__, data
 from bridgekit.book import kernels, pages
 from bridgekit.book.records import version
 from bridgekit.data.published import SETS
 from bridgekit.errors import BridgekitError
 
 TOOLS = ("jupyter-book", "jupytext", "papermill", "snakemake", "sphinx-mathjax-offline", "nbval", "ruff")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-NO_BROWSER = "none: the rendered-book test is skipped (Debian: apt-get install chromium)"
 
 
 def report() -> Iterator[tuple[str, object]]:
@@ -37,10 +34,7 @@ def report() -> Iterator[tuple[str, object]]:
     yield "data root", _said(lambda: f"{data.data_root()} (BRIDGEKIT_DATA)")
     for name in SETS:
         yield name, _said(lambda name=name: "present" if data.present(name) else "absent")
-    yield "home folder", _said(lambda: files.expanded("~"))
-    yield "temporary folder", _said(lambda: kernels.folder() and tempfile.gettempdir())
     yield "free disk", f"{shutil.disk_usage(root).free / 2**30:.1f} GiB in the repository"
-    yield "browser", next(filter(None, map(shutil.which, BROWSERS)), NO_BROWSER)
 
 
 def _said(what: Callable[[], object]) -> object:

@@ -81,10 +81,9 @@ def why(page: str, profile: str = "quick") -> list[str]:
     before, after = known.get("dependencies", {}), dependencies(page, profile)
     lines = [f"{name} is new" for name in after.keys() - before.keys()]
     lines += [f"{name} is gone" for name in before.keys() - after.keys()]
-    for name in sorted(after.keys() & before.keys()):
-        if before[name] != after[name]:
-            told = f": {before[name]} before, {after[name]} now" if name.startswith("parameter ") else ""
-            lines.append(f"{name} has changed{told}")
+    for name in after.keys() & before.keys():
+        told = f": {before[name]} before, {after[name]} now" if name.startswith("parameter ") else ""
+        lines += [f"{name} has changed{told}"] if before[name] != after[name] else []
     return sorted(lines)
 
 
@@ -92,7 +91,7 @@ def _made_before(home: Path, page: str) -> list:
     """What a reference run shows: for the committed results stand the keys of the pages that make them."""
     if not reads_ledger(page):
         return []
-    makers = [key(other, pages.PAPER) for other in pages.names() if not reads_ledger(other)]
+    makers = [key(other, pages.PAPER) for other in pages.executed() if not reads_ledger(other)]
     return [makers, closure.tree([home / "claims.yml"], home)]
 
 

@@ -41,6 +41,11 @@ class Page:
         found = re.search(r"^# +(.+?) *$", self.source, re.MULTILINE)
         return found[1] if found else self.name
 
+    def as_dict(self) -> dict[str, object]:
+        """For machines: plain JSON types."""
+        parameters = {p.name: p.as_dict() for p in self.parameters.values()}
+        return {"page": self.name, "title": self.title, "parameters": parameters}
+
     @cached_property
     def cells(self) -> list[tuple[list[str], str]]:
         """Tags and code of its code cells."""
@@ -123,11 +128,6 @@ def executed() -> dict[str, Page]:
     book = root() / "book"
     found = {name: load(book / f"{name}.md") for name in contents()}
     return {name: page for name, page in found.items() if page and "kernelspec" in page.header}
-
-
-def names() -> list[str]:
-    """The names of the pages that are executed, in the book's order."""
-    return list(executed())
 
 
 def find(page: str) -> Page:

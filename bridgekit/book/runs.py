@@ -21,11 +21,9 @@ import numpy as np
 
 from bridgekit.book import criteria, displays, kernels, keys, pages, placement, records, sums
 from bridgekit.book.cells import Store
-from bridgekit.book.claims import ledger
 from bridgekit.book.criteria import Claim
 from bridgekit.book.parameters import injected
 from bridgekit.book.records import Reference, portable
-from bridgekit.book.verdicts import Verdict
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.measure import intervals
 from bridgekit.spec import told
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
 
     from bridgekit.book.sweeps import Share
     from bridgekit.play.sweep import Cell, Evaluate, Kept
-
-__all__ = ["Claim", "Reference", "Run", "Verdict", "ledger"]
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -230,8 +226,7 @@ class Run:
     def _store(self) -> Store:
         """The finished cells, of earlier runs too if results go to the page's own place."""
         mine = keys.cells(self.root, self.profile, self.page, self.out, self._checkpoints)
-        strict = self.role == records.REFERENCE
-        return Store(*(self.cells or mine), root=self.root, criteria=self._criteria, strict=strict)
+        return Store(*(self.cells or mine), root=self.root, criteria=self._criteria)
 
     def sweep(
         self,

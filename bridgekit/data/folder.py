@@ -47,9 +47,9 @@ def _decode(found: folders.Found, split: str, size: int | None, channels: int | 
             other = f"{found.base / files[0][0]} is {_kind(first)}"
             wrong = f"is {_kind(image)} but {other}: pass size= and channels= to make all alike."
             raise unfit(found.base / where, wrong)
-    marks = [hashlib.sha256(where.encode()).hexdigest() for where, _ in files]
+    mixed = np.argsort([hashlib.sha256(where.encode()).hexdigest() for where, _ in files])
     labels = np.array([k for _, k in files], np.int64)
-    return Pixels(np.stack(images), labels, found.classes).at(np.argsort(marks))
+    return Pixels(np.stack(images)[mixed], labels[mixed], found.classes)
 
 
 def _kind(image: np.ndarray) -> str:
@@ -61,7 +61,9 @@ def _image(path: Path, size: int | None, channels: int | None) -> np.ndarray:
     """One image as (C, H, W) uint8: upright, on white, grey or RGB, fitted to ``size`` if given."""
     try:
         with Image.open(path) as opened:
-            image = _eight_bits(opened)
+            image = opened.copy()  # which also reads it
+            if image.mode.startswith(("I", "F")):
+                raise ValueError("it has more than 8 bits a channel: convert it to 8 bits first")
             with contextlib.suppress(Exception):  # no orientation, or none that makes sense
                 image = image.transpose(TURNS[image.getexif()[ORIENTATION]])
             if image.has_transparency_data:
@@ -74,11 +76,3 @@ def _image(path: Path, size: int | None, channels: int | None) -> np.ndarray:
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         raise unfit(path, f"cannot be read as an image ({error}): repair or remove it.") from error
     return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """The image, loaded; ValueError where its values would be cut."""
-    image.load()
-    if image.mode.startswith(("I", "F")):
-        raise ValueError("it has more than 8 bits a channel: convert it to 8 bits first")
-    return image

@@ -16,6 +16,8 @@ from bridgekit.data import digits, folder, published
 from bridgekit.data.folders import PREFIX, SPLITS
 from bridgekit.data.folders import data_root as data_root
 from bridgekit.data.plane import mixture as mixture
+from bridgekit.data.published import download as download
+from bridgekit.data.published import present as present
 from bridgekit.data.store import Pixels, cached
 from bridgekit.errors import BridgekitError, nearest
 
@@ -131,23 +133,6 @@ def _pixels(name: str, split: str, size: int | None, channels: int | None, root:
 def _size(name: str, size: int | None, pixels: Pixels) -> int:
     """The side of the images that ``load`` gives: scikit-learn's digits are shown larger than they are."""
     return size or (28 if name == "digits" else pixels.x.shape[-1])
-
-
-def present(name: str, root: Root = None) -> bool:
-    """Whether ``load(name)`` finds a published data set without a download; no content is looked at."""
-    return published.present(name, data_root(root))
-
-
-def download(name: str, root: Root = None) -> Path:
-    """Fetch what is missing or damaged of ``mnist``, ``svhn`` or ``cifar10``; returns the data root.
-
-    From torchvision's addresses; what is whole takes its place, and a broken download leaves nothing behind.
-    """
-    if name not in published.SETS:
-        known = ", ".join(published.SETS)
-        raise BridgekitError(f"Nothing to download for {name!r}: what is downloaded is one of {known}.")
-    published.fetch(name, data_root(root))
-    return data_root(root)
 
 
 def _coloured(x: Tensor, channels: int | None) -> Tensor:

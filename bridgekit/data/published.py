@@ -14,12 +14,11 @@ import numpy as np
 
 from bridgekit import files
 from bridgekit.data.digits import CLASSES
-from bridgekit.data.folders import SPLITS
+from bridgekit.data.folders import SPLITS, data_root
 from bridgekit.data.store import Pixels, cache_path
 from bridgekit.errors import BridgekitError
 
 TIMEOUT = 30.0  # seconds without a byte before a mirror is given up
-OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MNIST = {"train": "ccabbe5fed0440a8", "test": "2b10d23d4e45a841"}  # fingerprints
 
 
@@ -28,15 +27,14 @@ class Published(NamedTuple):
 
     reader: str
     place: str
-    classes: tuple[str, ...]
     size: str
     stand_in: str
 
 
 SETS = {
-    "mnist": Published("MNIST", "MNIST/raw", CLASSES, "11 MB", "digits"),
-    "svhn": Published("SVHN", "test_32x32.mat", CLASSES, "250 MB", "street"),
-    "cifar10": Published("CIFAR10", "cifar-10-batches-py", OBJECTS, "170 MB", "street"),
+    "mnist": Published("MNIST", "MNIST/raw", "11 MB", "digits"),
+    "svhn": Published("SVHN", "test_32x32.mat", "250 MB", "street"),
+    "cifar10": Published("CIFAR10", "cifar-10-batches-py", "170 MB", "street"),
 }
 
 
@@ -60,21 +58,31 @@ def _decoded(name: str, found) -> Pixels:
     """What a reader of torchvision's holds: grey images without a channel, or colours last or first."""
     x, y = np.asarray(found.data), found.labels if name == "svhn" else found.targets
     x = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2) if x.shape[-1] == 3 else x
-    return Pixels(np.ascontiguousarray(x), np.asarray(y, np.int64), SETS[name].classes)
+    classes = tuple(found.classes) if name == "cifar10" else CLASSES
+    return Pixels(np.ascontiguousarray(x), np.asarray(y, np.int64), classes)
 
 
-def present(name: str, root: Path) -> bool:
-    """Whether the published files, or the caches made of them, are there."""
+def present(name: str, root: str | Path | None = None) -> bool:
+    """Whether the published files, or the caches made of them, are there; no content is looked at."""
+    root = data_root(root)
     kept = all(cache_path(root, f"{name}-{split}").is_file() for split in SPLITS)
     return kept or (root / SETS[name].place).exists()
 
 
-def fetch(name: str, root: Path) -> None:
-    """Download what is missing or damaged, whole or not at all; BridgekitError says why it could not be."""
+def download(name: str, root: str | Path | None = None) -> Path:
+    """Fetch what is missing or damaged of ``mnist``, ``svhn`` or ``cifar10``; returns the data root.
+
+    From torchvision's addresses; what is whole takes its place, and a broken download leaves nothing behind.
+    """
+    if name not in SETS:
+        raise BridgekitError(
+            f"Nothing to download for {name!r}: what is downloaded is one of {', '.join(SETS)}."
+        )
+    root = data_root(root)
     with suppress(BridgekitError):
         for split in SPLITS:
             pixels(name, split, root)
-        return
+        return root
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)  # urllib would otherwise wait for a silent mirror for ever
     way_out = "Point BRIDGEKIT_DATA to a folder that can be written."
@@ -89,11 +97,12 @@ def fetch(name: str, root: Path) -> None:
                     os.replace(path, place)
     finally:
         socket.setdefaulttimeout(before)
+    return root
 
 
 def _ways_out(name: str) -> str:
     """The end of every message about a data set that is missing or damaged."""
-    size, stand_in = SETS[name][3:]
+    size, stand_in = SETS[name][2:]
     return (
         f"Three ways out: download it (about {size}) with `python -m bridgekit download {name}`; point "
         f"BRIDGEKIT_DATA to a folder with it in torchvision's layout; or use the stand-in, `{stand_in}`."
