@@ -352,19 +352,6 @@ def test_a_broken_download_leaves_nothing(name, how, server, tmp_path):
     assert files_under(tmp_path) == [] and not data.present(name, tmp_path)
 
 
-def test_ctrl_c_in_a_download_leaves_nothing(server, tmp_path, monkeypatch):
-    def interrupted(self):
-        (tmp_path / "half").rename(Path(self.raw_folder).parent / "half")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(MNIST, "download", interrupted)
-    monkeypatch.setattr(MNIST, "raw_folder", property(lambda self: f"{self.root}/raw"))
-    (tmp_path / "half").touch()
-    with pytest.raises(KeyboardInterrupt):
-        data.download("mnist", tmp_path)
-    assert files_under(tmp_path) == []
-
-
 def test_a_silent_mirror_is_given_up(server, tmp_path, monkeypatch):
     monkeypatch.setattr(published, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:

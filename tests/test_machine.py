@@ -8,6 +8,7 @@ import pwd
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,9 +68,8 @@ def test_doctor_reports_a_missing_home_and_goes_on(homeless, monkeypatch, toy_bo
     monkeypatch.delenv("BRIDGEKIT_DATA", raising=False)
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"^home folder +no home folder is known", said, re.MULTILINE)
     assert re.search(r"^data root +no home folder is known", said, re.MULTILINE)
-    assert "browser" in said
+    assert "free disk" in said
 
 
 def test_home_that_cannot_be_written(monkeypatch, tmp_path):
@@ -190,10 +190,8 @@ def test_words_of_a_full_disk():
     assert said == "No space left on device. Free some space (the disk is full) and start again."
     assert "disk quota is used up" in files.why(OSError(errno.EDQUOT, "Disk quota exceeded"))
     assert files.why(PermissionError(13, "Permission denied"), "Do.") == "Permission denied. Do."
-    with pytest.raises(BridgekitError, match="cannot write x: No space left"), files.writing("x", None):
+    with pytest.raises(BridgekitError, match="cannot write x: No space left"), files.writing("x"):
         full()
-    with pytest.raises(FileNotFoundError), files.writing("x", None):
-        open("/no/such/file")
     with pytest.raises(BridgekitError, match="cannot write x: .*Make the folder writable"):
         with files.writing("x"):
             open("/no/such/file", "w")
@@ -241,10 +239,10 @@ def test_progress_that_a_full_disk_does_not_take(tmp_path, monkeypatch):
 
 def test_note_that_was_cut_is_passed_over(tmp_path):
     file = tmp_path / "progress"
-    file.write_text('{"what": "fit", "done": 1, "of": 9, "left": 3}\n{"what": "fit", "do\n3\n')
+    file.write_text('{"what": "fit", "done": 1, "of": 9, "left": 3}\n{"what": "fit", "do\n')
     assert execution.last_note(file)["done"] == 1
     assert execution.last_note(tmp_path / "none") is None
     said = []
-    with execution.watched("page", file, said.append, every=0):
-        execution.time.sleep(0.5)
-    assert said == ["page · fit · 1/9 · 0:03 left\n"]
+    with execution.watched("page", file, said.append):
+        time.sleep(0.5)
+    assert said == ["page · fit · 1/9 · 00:03 left\n"]

@@ -75,7 +75,7 @@ def test_page_that_takes_too_long(toy_book):
     toy_book.append("profiles/quick.yaml", "limit: 1h\n")
     done, pages = make(toy_book, "figures", "only=beta", "limit=20s")
     assert done.returncode != 0 and pages == []
-    assert "page 'beta': stopped after 0:20, its time limit, in " in done.stderr.splitlines()[-2]
+    assert "page 'beta': stopped after 00:20, its time limit, in " in done.stderr.splitlines()[-2]
 
 
 def test_broken_book_fails_twice(toy_book):

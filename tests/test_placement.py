@@ -337,20 +337,6 @@ def test_what_cannot_be_moved_is_moved_by_the_next_start(stand_in, tmp_path, mon
     assert found(stand_in.root / "figures/quick/beta") == result(NEW)
 
 
-def test_between_file_systems_a_file_is_written_anew(tmp_path, monkeypatch):
-    lay(tmp_path, {"a": b"new", "b": b"old"})
-    replace = os.replace
-
-    def other_device(source, target):
-        if Path(source).name == "a":
-            raise OSError(18, "Invalid cross-device link")
-        return replace(source, target)
-
-    monkeypatch.setattr(os, "replace", other_device)
-    placement._move(tmp_path / "a", tmp_path / "b")
-    assert found(tmp_path) == {"b": b"new"}
-
-
 def test_a_swap_that_fails_leaves_the_old_folder(tmp_path, monkeypatch):
     lay(tmp_path, {"html/index.html": b"old"})
     with pytest.raises(FileNotFoundError):

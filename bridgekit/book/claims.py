@@ -16,7 +16,7 @@ from bridgekit import closure
 from bridgekit.book import pages, placement, sums
 from bridgekit.book.criteria import Claim, load
 from bridgekit.book.pages import PAPER
-from bridgekit.book.records import COMMITTED, REFERENCE, committed, portable
+from bridgekit.book.records import COMMITTED, EXACT, REFERENCE, committed, portable
 from bridgekit.book.verdicts import NOT_RUN, REANALYSED, Verdict, judge
 from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.errors import BridgekitError
@@ -32,9 +32,9 @@ def ledger(root: Path) -> list[Verdict]:
     claims = load(root)
     placement.recover(Path(root))
     asked = {each.page for claim in claims for each in (claim, claim.superseded) if each and each.parts}
-    for run in (committed(root, page, kind) for page in sorted(asked) for kind in COMMITTED):
-        if run:
-            sums.check(run.folder)
+    runs = [committed(root, page, kind) for page in sorted(asked) for kind in COMMITTED]
+    for run in filter(None, runs):
+        sums.check(run.folder)
     return [decided(root, claim) for claim in claims]
 
 
@@ -122,6 +122,13 @@ def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
     if other:
         named = ", ".join(f"{name} is {value!r}, not {says.get(name)!r}" for name, value in other.items())
         return f"the record of {page} has not the parameters of profile {PAPER} ({named}): run it again"
+    # A page may have several numbers of trials; only it knows which a metric is over.
+    numbers = {n for name, n in says.items() if isinstance(n, int) and name != "workers"}
+    asked = [name for part in claim.parts if part.kind != EXACT for name in part.metrics]
+    counts = {name: len(record["metrics"].get(name, {}).get("values", ())) for name in asked}
+    few = [f"{name} has {count}" for name, count in counts.items() if count and count not in numbers]
+    if numbers and few:
+        return f"the record of {page} has not as many values as a parameter says: {', '.join(few)}"
     return None
 
 

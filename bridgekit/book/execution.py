@@ -112,9 +112,8 @@ def _keep(notebook, failed: Path) -> str:
     import nbformat
 
     try:
-        failed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+        files.write_atomically(failed, (nbformat.writes(notebook) + "\n").encode())
     except OSError as error:
-        failed.unlink(missing_ok=True)
         return f"the partly executed notebook was lost: {files.why(error)}"
     return f"partly executed notebook: {failed}"
 

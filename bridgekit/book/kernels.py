@@ -61,8 +61,10 @@ def started(cwd: Path, env: Mapping[str, str], limit: float | None = None) -> It
         )
         ending.callback(manager.cleanup_resources)
         ending.callback(lambda: manager.has_kernel and manager.shutdown_kernel(now=True))
-        with files.writing("what a kernel is started with", WAY_OUT):
+        try:
             manager.start_kernel(cwd=str(cwd), env={**os.environ, **_habits(own), **env})
+        except OSError as error:
+            raise BridgekitError(f"the kernel could not be started: {files.why(error, '')}") from error
         kernel = Kernel(manager, manager.provisioner.process)
         timer = threading.Timer(limit or threading.TIMEOUT_MAX, kernel.stop)
         timer.daemon = True

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from bridgekit import closure, spec
-from bridgekit.book import execution
+from bridgekit.book import execution, schemas
 from bridgekit.book.parameters import Parameter, cells, declared_in
 from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.data import folders
@@ -154,15 +154,12 @@ def _entries(profile: str) -> Mapping:
         raise BridgekitError(f"there is no profile '{profile}': {nearest(profile, profiles())}")
     name, known = f"profiles/{profile}.yaml", executed()
     entries = read_yaml(closure.text(root() / name), name) or {}
-    if not isinstance(entries, dict):
-        raise BridgekitError(f"{name} must hold pages with their parameters below, not '{entries}'")
-    for page, values in entries.items():
+    schemas.check("profile", entries, name)
+    for page in entries:
         if page != LIMIT and page not in known:
             raise BridgekitError(
                 f"{name} has settings for '{page}', which is no page: {nearest(page, known)}"
             )
-        if page != LIMIT and not isinstance(values or {}, dict):
-            raise BridgekitError(f"{name}: '{page}' must hold lines `parameter: value`, not '{values}'")
     return entries
 
 

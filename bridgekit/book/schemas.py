@@ -12,7 +12,7 @@ from bridgekit.errors import BridgekitError, nearest
 
 @cache
 def schema(name: str) -> dict:
-    """The schema of `claims` or `record`."""
+    """The schema of `claims`, `profile` or `record`."""
     return json.loads(Path(__file__).with_name(f"{name}.schema.json").read_text(encoding="utf-8"))
 
 

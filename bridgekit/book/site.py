@@ -107,8 +107,9 @@ def build(profile: str) -> Path:
     with placement.workshop(home) as work:
         if _jupyter_book(assemble(profile, work), home / "_config.yml", work / "book"):
             earlier = f" What stands in {html} is the earlier book." if html.exists() else ""
-            fault = "the book has warnings, and each of them is an error: see the lines above."
-            raise BridgekitError(fault + earlier)
+            raise BridgekitError(
+                f"the book has warnings, and each of them is an error: see the lines above.{earlier}"
+            )
         placement.swap(work / "book" / "_build" / "html", html)
     return html / "index.html"
 

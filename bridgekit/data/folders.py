@@ -42,19 +42,14 @@ def places(name: str, root: Path, here: Path = Path()) -> list[Path]:
     return [here / path, root / path] if given else []
 
 
-def find(name: str, root: Path) -> Path:
-    """The folder that ``folder:PATH`` names; BridgekitError where there is none."""
-    tried = list(dict.fromkeys(places(name, root)))
+def look(name: str, root: Path | None = None) -> "Found":
+    """What lies in the folder that ``folder:PATH`` names; BridgekitError for none, and for an unfit one."""
+    tried = list(dict.fromkeys(places(name, root or data_root())))
     for place in tried:
         if os.path.isdir(place):  # unlike Path.is_dir, never an error: of a name too long, of a closed folder
-            return place
+            return _found(place)
     absolute = " or ".join(str(place.absolute()) for place in tried)
     raise BridgekitError(f"No such folder: {absolute or name}. PATH in folder:PATH holds class sub-folders.")
-
-
-def look(name: str, root: Path | None = None) -> "Found":
-    """What lies in the folder that ``folder:PATH`` names; BridgekitError for an unfit one."""
-    return _found(find(name, root or data_root()))
 
 
 def anchored(values: Mapping[str, object], here: Path) -> dict[str, object]:

@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bridgekit.data import digits, folder, published
-from bridgekit.data.folders import PREFIX, SPLITS
-from bridgekit.data.folders import data_root as data_root
+from bridgekit.data.folders import PREFIX, SPLITS, data_root
 from bridgekit.data.plane import mixture as mixture
 from bridgekit.data.published import download as download
 from bridgekit.data.published import present as present
