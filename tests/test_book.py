@@ -82,7 +82,7 @@ def test_a_damaged_file_of_a_reference_run_stops_the_book(executed, kind):
     rewrite(image.parent / "record.json", RECORD)
     assert assemble()
     image.write_text("<svg >")
-    with pytest.raises(BridgekitError, match=rf"curve\.svg in .*{kind}/other: missing, damaged"):
+    with pytest.raises(BridgekitError, match=rf"curve\.svg in .*{kind}/other: missing or damaged"):
         assemble()
 
 

@@ -83,7 +83,7 @@ def test_homes_are_looked_up_in_one_place():
     """A law: who writes a new `~` meets it."""
     pattern = re.compile(r"\.expanduser\(|Path\.home\(|\bgetpass\b|os\.getlogin")
     found = {path.name for path in closure.PACKAGE.rglob("*.py") if pattern.search(path.read_text())}
-    assert found == {"files.py", "records.py"}  # records.portable: a text that looks like a home stays one
+    assert found == {"files.py"}
 
 
 def stranger(*command: str, home: str | None, book) -> subprocess.CompletedProcess:

@@ -150,11 +150,11 @@ def test_a_table_is_markdown_and_its_cells_cannot_break_it():
         [{"model": "p | q\nr", "modes": 25, "value": [1.0, 3.0]}, {"model": None}], "Two models"
     )
     assert list(shown._repr_mimebundle_()) == ["text/markdown"]
-    lines = shown.source.splitlines()
+    lines = shown.text.splitlines()
     assert lines[:2] == ["*Two models*", ""]
     assert lines[2:4] == ["| model | modes | value |", "| --- | --- | --- |"]
     assert lines[4] == "| p \\| q r | 25 | 2.00 ± 1.4 (n = 2) |" and lines[5] == "| — | — | — |"
-    assert repr(shown) == shown.source
+    assert repr(shown) == shown.text
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def check(folder: Path) -> None:
         if not path.is_file() or _sum(path.read_bytes()) != mark:
             wrong.append(name)
     if wrong:
-        raise BridgekitError(f"{', '.join(wrong)} in {folder}: missing, or damaged. {_WAY_OUT}")
+        raise BridgekitError(f"{', '.join(wrong)} in {folder}: missing or damaged, or {NAME} is. {_WAY_OUT}")
 
 
 def _sum(content: bytes) -> str:
