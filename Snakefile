@@ -93,7 +93,7 @@ rule page:
         mem_mb=8000,
         runtime=600,
     shell:
-        "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} --limit {LIMIT:q}"
+        "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} --limit={LIMIT:q}"
 
 
 rule cells:
