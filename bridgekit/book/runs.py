@@ -124,7 +124,7 @@ class Run:
         about = {"label": label, "paper": paper, "place": place}
         about = {"unit": unit} | {key: text for key, text in about.items() if text}
         if label:
-            self.labelled[name] = about
+            self.labelled[name] = about | {"exact": exact}
         if values is None:
             return
         array = np.atleast_1d(records.as_array(values)).astype(float)
