@@ -116,8 +116,9 @@ class Run:
         said), or ``identity``: the rounding error of an equation, of which the worst trial counts. One value
         is one seed's, which decides nothing. With a ``label`` it is a row of :func:`plots.reference_table`,
         beside what the ``paper`` prints or says of it and the ``place`` there; None for values: not measured
-        in this run, and the row has the reference run's alone. The last call wins. Raises BridgekitError for a name that is not snake_case or is a parameter's, an
-        unknown kind, an exact metric with another kind, values empty or not (n,), and several exact ones.
+        in this run, and the row has the reference run's alone. The last call wins. Raises BridgekitError for
+        a name that is not snake_case or is a parameter's, an unknown kind, an exact metric with another kind,
+        values empty or not (n,), and several exact ones.
         """
         self._free(name, "metric")
         about = {"label": label, "paper": paper, "place": place}
@@ -152,7 +153,9 @@ class Run:
         if not criteria.SNAKE_CASE.fullmatch(name):
             raise BridgekitError(f"the {what}'s name {name!r} is not snake_case.")
         if name in self.parameters:
-            raise BridgekitError(f"{name} is a parameter, which the prose has as it is: no {what} of that name.")
+            raise BridgekitError(
+                f"{name} is a parameter, which the prose has as it is: no {what} of that name."
+            )
 
     def values(self, name: str) -> np.ndarray:
         """A metric recorded in this run, one value per seed: (n,); BridgekitError for an unknown name."""
