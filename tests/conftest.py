@@ -230,7 +230,7 @@ def rewrite(path: Path, record: dict) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The real book first, which takes longest; what real pages say is told apart by page, all else by file."""
+    """The real book first, which takes longest; its tests are told apart by page, all others by file."""
     slow = {item.path for item in items if item.get_closest_marker("pipeline")}
     items.sort(key=lambda item: (item.get_closest_marker("book") is None, item.path not in slow))
     for item in items:

@@ -52,6 +52,7 @@ DECIDING = [  # by these the ledger would say the opposite
     ("the worst setting for the best", "training", "best_setting", "max(known", "min(known"),
     ("the least error for the largest", "worst_case", "largest", ".max()", ".min()"),
     ("the noisier twin for the quieter", "estimators", "combination_gain", "torch.minimum", "torch.maximum"),
+    ("the nearest point for the whole grid", "estimators", "root_mean_square", ".mean(1)", ".amin(1)"),
 ]
 
 

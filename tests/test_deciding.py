@@ -187,6 +187,20 @@ def drift_since(function):
     assert isinstance(function(CLOUDS, 0), np.ndarray)
 
 
+def mixture_distances(function):
+    target, one, other = tensor([3, 0], [4, 2]), tensor([0, 0], [0, 1]), tensor([3, 4], [4, 2])
+    same(function(target, one, other, tensor(0, 1)), [[1, 0.5], [0, 2]])
+    same(function(target, one, other, tensor(0.75)), [[0.25, math.hypot(3, 0.25) / 2]])
+    lost = function(target, one, tensor([3, NAN], [4, 2]), tensor(0, 1))
+    same(lost, [[1, NAN], [0, NAN]])
+    same(function(target[:, 0], one[:, 0], other[:, 0], tensor(0.5)), [0.5])
+
+
+def root_mean_square(function):
+    same(function(tensor([[3, -4], [0, 0]], [[1, 1], [-1, 1]], [[1, 1], [1, NAN]])), [2.5, 1, NAN])
+    same(function(tensor([3, -4, 0, 0])), [2.5])
+
+
 def distance_back(function):
     points = tensor([0, 0], [3, 4], [0, 0])  # two pairs are 5 apart, one 0: 10/3 on average
     same(function(points, points), 0)
@@ -259,6 +273,8 @@ ORACLES = {
     estimators.lowest_member: lowest_member,
     on_plane.drift: drift,
     on_plane.drift_since: drift_since,
+    estimators.mixture_distances: mixture_distances,
+    estimators.root_mean_square: root_mean_square,
     on_plane.distance_back: distance_back,
     worst_case.relative: relative,
     worst_case.relative_errors: relative_errors,
