@@ -44,12 +44,15 @@ DECIDING = [  # by these the ledger would say the opposite
     ("stable once is stable", "training", "stable", ".all(0)", ".any(0)"),
     ("the best later evaluation for the worst", "training", "deepest_fall", ".min(0)", ".max(0)"),
     ("nothing covered, all kept", "training", "share_kept", "curve[start], np.nan", "curve[start], np.inf"),
-    ("the end of training for the asked evaluation", "training", "share_lost", "curve[end]", "curve[-1]"),
+    ("the end of training for the asked evaluation", "training", "fall", "curve[end]", "curve[-1]"),
+    ("a fall with its sign turned", "training", "fall", "curve[0] - curve[end]", "curve[end] - curve[0]"),
+    ("drift since the start of training", "on_plane", "drift_since", "(start, -1)", "(0, -1)"),
     ("a mean that leaves lost settings out", "training", "over_settings", "np.mean(", "np.nanmean("),
     ("an evaluation chosen by what it is tested by", "training", "at_stop", "curves[by]", "curves[key]"),
     ("the worst setting for the best", "training", "best_setting", "max(known", "min(known"),
     ("the least error for the largest", "worst_case", "largest", ".max()", ".min()"),
     ("the noisier twin for the quieter", "estimators", "combination_gain", "torch.minimum", "torch.maximum"),
+    ("the nearest point for the whole grid", "estimators", "root_mean_square", ".mean(1)", ".amin(1)"),
 ]
 
 

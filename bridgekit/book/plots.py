@@ -11,7 +11,7 @@ import numpy as np
 
 from bridgekit.book import claims, verdicts
 from bridgekit.book.displays import Html, markdown
-from bridgekit.book.records import as_array, is_exact, metric_values
+from bridgekit.book.records import as_array, metric_values
 from bridgekit.book.runs import Run
 from bridgekit.book.verdicts import Measured, Verdict
 
@@ -170,7 +170,7 @@ def reference_table(run: Run, caption: str = "") -> Html:
 
 
 def _beside(name: str, about: dict, here: dict, there: dict) -> dict:
-    exact = name in here["metrics"] and is_exact(here, name)
+    exact = about["exact"]  # which older records do not say
     paper, place = about.get("paper"), about.get("place")
     return {
         "quantity": f"{about['label']} ({about['unit']})" if about["unit"] else about["label"],
@@ -181,11 +181,11 @@ def _beside(name: str, about: dict, here: dict, there: dict) -> dict:
 
 
 def _values(record: dict, metric: str, exact: bool):
-    """A metric's values, (n,); the bare number if exact, by its record or, in an old one, by ``exact``."""
+    """A metric's values, (n,); the bare number if exact."""
     if metric not in record["metrics"]:
         return None
     values = metric_values(record, metric)
-    return values[0] if values.size == 1 and is_exact(record, metric, exact) else values
+    return values[0] if exact and values.size == 1 else values
 
 
 def claims_table(run: Run) -> Html:

@@ -113,11 +113,6 @@ def metric_values(record: dict, name: str) -> np.ndarray:
     return np.array([math.nan if value is None else value for value in values], dtype=float)
 
 
-def is_exact(record: dict, name: str, unsaid: bool = False) -> bool:
-    """Whether a metric is exact; ``unsaid`` where the record is older than that distinction."""
-    return record["metrics"][name].get("kind", EXACT if unsaid else PER_SEED) == EXACT
-
-
 @dataclass(frozen=True)
 class Reference:
     """A committed run of a page: ``figures/paper/<page>/``, say. False, and empty, without a folder."""

@@ -109,14 +109,15 @@ class Run:
         said), or ``identity``: the rounding error of an equation, of which the worst trial counts. One value
         is one seed's, which decides nothing. With a ``label`` it is a row of :func:`plots.reference_table`,
         beside what the ``paper`` prints or says of it and the ``place`` there; None for values: not measured
-        in this run, and the row has the reference run's alone. The last call wins. Raises BridgekitError for a name that is not snake_case or is a parameter's, an
-        unknown kind, an exact metric with another kind, values empty or not (n,), and several exact ones.
+        in this run, and the row has the reference run's alone. The last call wins. Raises BridgekitError for
+        a name that is not snake_case or is a parameter's, an unknown kind, an exact metric with another kind,
+        values empty or not (n,), and several exact ones.
         """
         self._free(name, "metric")
         about = {"label": label, "paper": paper, "place": place}
         about = {"unit": unit} | {key: text for key, text in about.items() if text}
         if label:
-            self.labelled[name] = about
+            self.labelled[name] = about | {"exact": exact}
         if values is None:
             return
         array = np.atleast_1d(records.as_array(values)).astype(float)
