@@ -42,19 +42,13 @@ from named_mutants import NAMED  # noqa: E402
 STRATA = {
     "theory": ("theory/*",),
     "games": ("games/*", "models/labelled", "data/binary"),
-    "loop": (
-        "random",
-        *(
-            f"play/{name}"
-            for name in ("draws", "game", "state", "loop", "evaluation", "checkpoints", "sweep")
-        ),
-    ),
+    "loop": ("random", *map("play/{}".format, "draws game state loop evaluation checkpoints sweep".split())),
     "measure": (
-        *(f"measure/{name}" for name in ("on_plane", "on_images", "evidence", "estimators", "classifiers")),
-        *(f"measure/{name}" for name in ("coverage", "finite", "training", "worst_case")),
+        *map("measure/{}".format, "on_plane on_images evidence estimators classifiers".split()),
+        *map("measure/{}".format, "coverage finite training worst_case".split()),
         "book/cells",
     ),
-    "claims": tuple(f"book/{name}" for name in ("criteria", "claims", "verdicts", "audit", "records")),
+    "claims": tuple(map("book/{}".format, "criteria claims verdicts audit records".split())),
     "statistics": ("measure/paired", "measure/intervals"),
 }
 ENOUGH = 0.95
@@ -154,7 +148,7 @@ def named(root: Path = ROOT) -> list[Mutant]:
     """The mistakes with a name; each text stands exactly once in its function."""
     files = {module: (stratum, file) for stratum, module, file in modules(root)}
     found = []
-    for what, module, name, old, new in NAMED:
+    for what, module, name, old, new, *_ in NAMED:
         stratum, file = files[module]
         text = file.read_text(encoding="utf-8")
         function = _function(ast.parse(text), name)
@@ -195,30 +189,11 @@ def reach(folder: Path, jobs: int) -> tuple[dict[str, dict[int, set[str]]], dict
 
     config = folder / "coveragerc"
     config.write_text(f"[run]\ndata_file={folder}/data\nsource=bridgekit\ndynamic_context=none\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        *UNIT,
-        "--cov=bridgekit",
-        "--cov-context=test",
-        "--cov-report=",
-    ]
-    command += [
-        f"--cov-config={config}",
-        "--durations=0",
-        "-vv",
-        "-n",
-        str(jobs),
-        "--dist",
-        "loadfile",
-        "tests",
-    ]
+    options = f"--cov=bridgekit --cov-context=test --cov-report= --durations=0 -vv -n {jobs} --dist loadfile"
+    command = [sys.executable, "-m", "pytest", *UNIT, *options.split(), f"--cov-config={config}", "tests"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(
-            f"the unit tests do not pass as they are:\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
-        )
+        raise SystemExit(f"the unit tests fail as they are:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
     seconds: Counter[str] = Counter()
     for line in done.stdout.splitlines():
         words = line.split(maxsplit=2)
@@ -249,10 +224,8 @@ class Instead(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
         self.module, self.source = module, source
 
     def find_spec(self, name, path, target=None):
-        file = ROOT / Path(*name.split(".")).with_suffix(".py")
-        return (
-            importlib.util.spec_from_file_location(name, file, loader=self) if name == self.module else None
-        )
+        if name == self.module:
+            return importlib.util.spec_from_file_location(name, self.get_filename(name), loader=self)
 
     def get_filename(self, name):
         return str(ROOT / Path(*name.split(".")).with_suffix(".py"))
@@ -318,14 +291,10 @@ def play(drawn: list[Mutant], lines: dict, seconds: dict, jobs: int, folder: Pat
             if done or late:
                 del running[child]
                 passed = done and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
-                ends[mutant] = (
-                    f"survived ({count} tests)" if passed else "no end" if not done else _killer(log)
-                )
-                left = (time.monotonic() - began) / len(ends) * (len(drawn) - len(ends))
-                print(
-                    f"{len(ends)}/{len(drawn)} · {left / 60:.0f} min left · {ends[mutant]} · {mutant.what}",
-                    flush=True,
-                )
+                how = f"survived ({count} tests)" if passed else _killer(log) if done else "no end"
+                ends[mutant] = how
+                left = (time.monotonic() - began) / len(ends) * (len(drawn) - len(ends)) / 60
+                print(f"{len(ends)}/{len(drawn)} · {left:.0f} min left · {how} · {mutant.what}", flush=True)
         time.sleep(0.02)
     return ends
 
@@ -334,11 +303,9 @@ def _killer(log: Path) -> str:
     """The test that failed, from what pytest said."""
     text = log.read_text(encoding="utf-8", errors="replace")
     named = [line.split(" - ")[0] for line in text.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return (
-        f"killed by {named[0].split(maxsplit=1)[-1]}"
-        if named
-        else "killed (the library cannot be imported, or died)"
-    )
+    if not named:
+        return "killed (the library cannot be imported, or died)"
+    return f"killed by {named[0].split(maxsplit=1)[-1]}"
 
 
 def main() -> int:

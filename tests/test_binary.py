@@ -154,7 +154,7 @@ def test_no_mutant_of_bits_and_parts_is_what_it_says(function):
 def test_parts_may_take_every_image():
     *_, rest = binary.strata(LABELS, [60], [3])
     assert rest.shape == (1, 0)
-    with pytest.raises(BridgekitError, match="cannot be taken"):
+    with pytest.raises(BridgekitError, match="cannot be taken from each of 3 classes: change the shares"):
         binary.strata(LABELS, [61], [3])
 
 

@@ -265,18 +265,16 @@ def setting(setter, getter, other):
     return changed
 
 
-@contextmanager
-def instruction_set(monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS")
-        yield
+def patched(where, name, value):
+    """Does the block with another value of an attribute."""
 
+    @contextmanager
+    def changed(monkeypatch):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, value)
+            yield
 
-@contextmanager
-def version(monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "__version__", "0.1")
-        yield
+    return changed
 
 
 CHANGES = {
@@ -284,13 +282,14 @@ CHANGES = {
     "dtype": setting(torch.set_default_dtype, torch.get_default_dtype, torch.float64),
     "precision": setting(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision, "medium"),
     "deterministic": setting(torch.set_deterministic_debug_mode, torch.get_deterministic_debug_mode, "warn"),
-    "instruction set": instruction_set,
-    "version": version,
+    "instruction set": patched(torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS"),
+    "version": patched(torch, "__version__", "0.1"),
+    "code": patched(checkpoints, "code", lambda: "other"),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_changes_the_last_bits_is_part_of_a_checkpoint(game, tmp_path, monkeypatch, change):
+def test_what_changes_a_number_is_part_of_a_checkpoint(game, tmp_path, monkeypatch, change):
     state, path = start(game, SEEDS), tmp_path / "c.pt"
     play(game, state, "I", checkpoint=path)
     identity = checkpoints.identity(game, state)

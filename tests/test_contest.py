@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from games.harness import same, weights
 
 from bridgekit import data, random
 from bridgekit.errors import BridgekitError
@@ -30,15 +31,6 @@ def small_plane(**settings):
 
 def small_bridge(rounds=ROUNDS, **settings):
     return bridge.alpha_bridge(small_plane(**settings), rounds=rounds)
-
-
-def weights(state):
-    return {f"{n}/{k}": v.clone() for n, net in state.nets.items() for k, v in net.state_dict().items()}
-
-
-def same(a, b):
-    """Two dictionaries of tensors, bit by bit; NaN where the other has NaN."""
-    return a.keys() == b.keys() and all(torch.allclose(a[k], b[k], rtol=0, atol=0, equal_nan=True) for k in a)
 
 
 def evaluate(state, samples=200):

@@ -10,8 +10,8 @@ from decimal import Decimal, localcontext
 import pytest
 import torch
 from mutants import survivors
-from oracles import tools
-from oracles.tools import LOG_Q, MODELS, M, S, X, close, gradient, leaves, log_normal, same_gradient, tensor
+from oracles.gaussians import LOG_Q, MODELS, M, S, X, jensen_shannon, log_normal
+from oracles.tools import close, gradient, leaves, same_gradient, tensor
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
@@ -147,7 +147,7 @@ ORACLES = {
     divergences.log_ratio: log_ratio,
     divergences.forward_kl: integrand(lambda *p: divergences.kl_normal(tensor(M), tensor(S), *p)),
     divergences.reverse_kl: integrand(lambda *p: divergences.kl_normal(*p, M, S)),
-    divergences.jensen_shannon: integrand(lambda *p: tools.jensen_shannon(log_normal(X, *p), LOG_Q)),
+    divergences.jensen_shannon: integrand(lambda *p: jensen_shannon(log_normal(X, *p), LOG_Q)),
     divergences.squared_hellinger: integrand(hellinger_closed),
     divergences.pearson_chi2: integrand(pearson_closed, WIDE),
     divergences.alpha: alpha,

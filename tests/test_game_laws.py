@@ -24,7 +24,7 @@ from bridgekit import data
 from bridgekit.data.binary import Pairs
 from bridgekit.play import loop
 from bridgekit.play.game import Turn
-from bridgekit.play.state import State, fresh_optimiser
+from bridgekit.play.state import State, fresh_optimiser, start
 from bridgekit.random import stream
 
 EXEMPT = {
@@ -111,6 +111,14 @@ def test_trials_side_by_side_are_the_trials_alone(name):
         assert together.losses.keys() == state.losses.keys()
         for key, losses in together.losses.items():
             close(torch.stack(losses)[:, i], torch.stack(state.losses[key])[:, 0], f"{key} of trial {i}")
+
+
+@stacked
+def test_no_two_trials_begin_with_the_same_weights_or_noise(name):
+    state = start(CASES[name].game(), CASES[name].seeds)
+    for network, net in state.nets.items():
+        assert not all(map(torch.equal, of_trial(net, 0), of_trial(net, 1))), network
+    assert not torch.equal(*(generator.get_state() for generator in state.generators))
 
 
 @every

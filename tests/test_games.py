@@ -1,167 +1,145 @@
-"""Regularised discriminators on the plane: trials, resuming, failures, and when their vectors move.
+"""Games that belong together begin and draw alike; where they lead; settings that make no game.
 
 What every game is, ``tests/test_game_laws.py`` says.
 """
 
 from __future__ import annotations
 
-import warnings
+import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from games.autoencoders import BARE, BITS, LARGE_BITS, PARTS, REST
+from games.harness import draws_of, same, weights
+from games.paper_a import noise_images
 
 from bridgekit import data
-from bridgekit.games import baselines, bridge, setups
-from bridgekit.measure import evidence
-from bridgekit.play.evaluation import probe
-from bridgekit.play.game import Phase
-from bridgekit.play.loop import fit, play
+from bridgekit.errors import BridgekitError
+from bridgekit.games import adaptation, avb, baselines, bridge, importance, m2, setups, vae
+from bridgekit.games.aavae import autoencoder
+from bridgekit.play.loop import play
 from bridgekit.play.state import start
-from bridgekit.random import noise
 from bridgekit.theory import adversarial
-from bridgekit.theory import alpha as twins
+
+IMAGES = noise_images(40, 16)
 
 
 def plane(**settings):
     return setups.plane(data.mixture("gaussians25"), **({"batch": 16, "hidden": 8, "depth": 2} | settings))
 
 
-def reverse_kl_gan(setup=None, **settings):
-    return baselines.gan(setup or plane(), adversarial.reverse_kl, **settings)
+def images(**settings):
+    return setups.images(IMAGES, batch=8, width=2, z=5, **settings)
 
 
-GAMES = {
-    "RKL-GP": lambda: reverse_kl_gan(penalty=1.0),
-    "RKL-SN": lambda: reverse_kl_gan(plane(spectral=True)),
-    "WGAN-GP": lambda: baselines.wgan_gp(plane()),
-    "bridge + GP": lambda: bridge.alpha_bridge(plane(), penalty=1.0, gamma=twins.cosine_gamma),
-    "bridge + SN": lambda: bridge.alpha_bridge(plane(spectral=True), gamma=twins.linear_gamma),
+def gan(setup):
+    return baselines.gan(setup, adversarial.non_saturating)
+
+
+SMALL = {"hidden": 5, "z": 2, "batch": 3}
+PAIRS = {
+    "GAN and IWGAN": lambda: (gan(plane()), importance.iwgan(plane())),
+    "GAN and IWGAN, images": lambda: (gan(images()), importance.iwgan(images())),
+    "CGAN and IWCGAN": lambda: [g(images(labelled=True)) for g in (importance.cgan, importance.iwcgan)],
+    "the bridge, spectral": lambda: [bridge.alpha_bridge(plane(spectral=s)) for s in (False, True)],
+    "the VAE and its perfect D": lambda: (vae.vae(plane()), vae.perfect_vae(plane())),
+    "the VAE, activated": lambda: [autoencoder(BARE, PARTS, temperature=t, **SMALL) for t in (None, 1.0)],
+    "the CVAE, activated": lambda: [autoencoder(BITS, PARTS, temperature=t, **SMALL) for t in (None, 1.0)],
+    "the SVAE, activated": lambda: [
+        m2.semi_supervised(BITS, PARTS, REST, temperature=t, **SMALL) for t in (None, 1.0)
+    ],
 }
-regularised = pytest.mark.parametrize("name", GAMES)
 
 
-def weights(state):
-    return {f"{n}/{k}": v.clone() for n, net in state.nets.items() for k, v in net.state_dict().items()}
+@pytest.mark.parametrize("pair", PAIRS)
+def test_two_games_of_a_seed_begin_alike_and_draw_the_same_data(pair):
+    one, other = PAIRS[pair]()
+    seeds = [5, 6] if one.stacked else [5]
+    mine, theirs = (weights(start(game, seeds)) for game in (one, other))
+    assert mine.keys() <= theirs.keys() and same(mine, {name: theirs[name] for name in mine})
+    phase = one.phases[0]
+    for k, (turn, counterpart) in enumerate(zip(phase.turns, other.phases[0].turns, strict=True)):
+        drawn = [draws_of(game, phase.name, k, seeds, rounds=3) for game in (one, other)]
+        if turn.draws.keys() == counterpart.draws.keys():
+            assert same(*drawn)
+        else:  # the adversary's own draws come behind the images
+            first = next(iter(turn.draws))
+            assert torch.equal(*(found[first] for found in drawn))
 
 
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+def test_the_vae_with_its_perfect_discriminator_takes_the_plain_vaes_steps():
+    plain, perfect = (
+        weights(play(g, start(g, [0, 1]), "train", 20)) for g in PAIRS["the VAE and its perfect D"]()
+    )
+    for key, value in plain.items():
+        torch.testing.assert_close(perfect[key], value, rtol=1e-6, atol=1e-7)
 
 
-def played(game, seeds, rounds=3, **options):
-    state = start(game, seeds)
-    for phase in game.phases:
-        play(game, state, phase.name, rounds, **options)
-    return state
+def clouds(shift, seed):
+    """Two classes around (-1, 0) and (1, 0), all moved by ``shift``."""
+    draws = torch.Generator().manual_seed(seed)
+    y = torch.randint(2, (400,), generator=draws)
+    x = 0.4 * torch.randn(400, 2, generator=draws) + torch.tensor(shift)
+    x[:, 0] += 2.0 * y - 1
+    return data.Images(x.view(-1, 1, 1, 2), y, ("left", "right"), "clouds", "train", f"{shift} {seed}")
 
 
-@regularised
-def test_batched_trials_are_the_trials_alone_with_a_regularised_d(name):
-    game, seeds = GAMES[name](), [3, 1, 4]
-    together = weights(played(game, seeds, 12))
-    for i, seed in enumerate(seeds):
-        for key, value in weights(played(game, [seed], 12)).items():
-            torch.testing.assert_close(together[key][i], value[0], rtol=1e-3, atol=1e-4)
+@pytest.mark.parametrize(
+    ("shift", "weight", "low", "high"),
+    [
+        ((1.5, 3.0), 1.0, 0.9, 1.0),  # across the classes: found again
+        ((1.5, 3.0), 0.0, 0.0, 0.75),  # and without the adversary not
+        ((1.5, 0.0), 1.0, 0.0, 0.35),  # along them: the nearer class is the wrong one
+    ],
+)
+def test_ada_lays_one_domain_on_the_other(shift, weight, low, high):
+    source, target, fresh = clouds((0.0, 0.0), 0), clouds(shift, 1), clouds(shift, 2)
+    setup = setups.flat(source, hidden=32)
+    game = adaptation.adversarial_domain_adaptation(setup, target, weight=weight, features=8, rounds=300)
+    nets = SimpleNamespace(**play(game, start(game, [0, 1]), "train").nets)
+    answer = nets.C(nets.G(fresh.x.flatten(1).expand(2, -1, -1))).argmax(-1)
+    right = (answer == fresh.y).double().mean(-1)
+    assert (right > low).all() and (right < high).all(), right
 
 
-@regularised
-def test_a_run_taken_up_again_ends_with_the_same_weights_and_vectors(name, tmp_path):
-    game = GAMES[name]()
-    phase, path = game.phases[-1].name, tmp_path / "state.pt"
-    straight = weights(play(game, start(game, [0, 1]), phase, 12))
-    play(game, start(game, [0, 1]), phase, 7, checkpoint=path)
-    resumed = start(game, [0, 1])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a checkpoint that is not taken up is warned about
-        (now,) = (s.played[phase] for s in fit(game, resumed, phase, 12, at=[7], checkpoint=path))
-    assert now == 7 and path.exists() and same(weights(resumed), straight)
-    assert ("D/body.u0" in straight) == name.endswith("SN")
+def test_the_gaussian_posterior_finds_a_known_bound():
+    """x = 0: the best Gaussian is close to the posterior N(0, 1/5), which at 0 has one mode."""
+    game = avb.gaussian_posterior(setups.flat(torch.zeros(128, 1), hidden=8, batch=128, lr=1e-2))
+    mu, log_sigma = play(game, start(game, [0]), "train", 200).nets["E"](torch.zeros(1, 1, 1))
+    assert abs(mu.item()) < 0.15 and abs(math.exp(log_sigma.item()) - math.sqrt(0.2)) < 0.1
 
 
-@regularised
-def test_a_trial_that_fails_leaves_the_others_alone(name):
-    game = GAMES[name]()
-    phase = game.phases[-1].name
-    sound, broken = start(game, [0, 1, 2]), start(game, [0, 1, 2])
-    with torch.no_grad():
-        broken.nets["D"].body.weights[1][1] = float("nan")
-    for state in (sound, broken):
-        play(game, state, phase, 10)
-    assert [failure is None for failure in broken.failed] == [True, False, True]
-    for key, value in weights(sound).items():
-        torch.testing.assert_close(weights(broken)[key][[0, 2]], value[[0, 2]])
+def oblong(width):
+    return replace(IMAGES, x=torch.zeros(40, 1, 16, width))
 
 
-def test_evaluating_and_branching_leave_the_vectors_alone():
-    game = GAMES["RKL-SN"]()
-    state = play(game, start(game, [0, 1]), "train", 5)
-    before = weights(state)
-    with probe(state) as nets:
-        nets.D(nets.G(noise(state.seeds, (50, 2), "probe")))
-    twin = state.branch()
-    play(game, twin, "train", 9)
-    assert same(weights(state), before)
-    assert not torch.equal(weights(twin)["D/body.u0"], before["D/body.u0"])
-    assert same(weights(play(game, state, "train", 9)), weights(twin))
+BROKEN = {
+    "cannot have -1 rounds": lambda: bridge.alpha_bridge(plane(), rounds=(-1, 1, 1)),
+    "three steps, I, II and III": lambda: bridge.alpha_bridge(plane(), rounds=(1, 1, 1, 1)),
+    "batch is at least 1": lambda: plane(batch=0),
+    "D takes 0 steps a round": lambda: baselines.gan(plane(), adversarial.reverse_kl, d_steps=0),
+    "wants square images, not 6 x 16": lambda: setups.images(oblong(6)),
+    "wants square images, not 20 x 16 pixels": lambda: setups.images(oblong(20), labelled=True),
+    "wants labels: setups.images": lambda: importance.cgan(images()),
+    "only class-conditional games": lambda: importance.iwgan(images(labelled=True)),
+    "2 numbers wants codes of as many, not 3: z=2": lambda: importance.affine(plane(z=3)),
+    "one shape": lambda: adaptation.adversarial_domain_adaptation(setups.flat(IMAGES, batch=8), oblong(9)),
+    "a batch of 41 wants at least as many images; there are 40": lambda: setups.images(IMAGES, batch=41),
+    "a batch of 8 wants at least as many images; there are 7": lambda: autoencoder(BITS, PARTS, batch=8),
+}
 
 
-def test_the_vectors_move_once_before_each_step_of_d():
-    game = reverse_kl_gan(plane(spectral=True, lr=0.0), d_steps=3)
-    state, expected = start(game, [0]), start(game, [0])
-    for _ in range(2 * 3):
-        expected.nets["D"].body.iterate()
-    play(game, state, "train", 2)
-    assert same(weights(state), weights(expected))
-    assert not same(weights(state), weights(start(game, [0])))
+@pytest.mark.parametrize("message", BROKEN)
+def test_settings_that_make_no_game_are_one_clear_error(message):
+    with pytest.raises(BridgekitError, match=message):
+        BROKEN[message]()
 
 
-def test_spectral_normalisation_leaves_the_start_of_g_and_e_as_it_is():
-    plain, spectral = (start(bridge.alpha_bridge(plane(spectral=s)), [7]) for s in (False, True))
-    for name, value in weights(plain).items():
-        assert torch.equal(value, weights(spectral)[name])
-
-
-def test_d_steps_are_steps_on_fresh_samples():
-    game = reverse_kl_gan(d_steps=3)
-    state = play(game, start(game, [0, 1]), "train", 4)
-    steps = {n: o.state[o.param_groups[0]["params"][0]]["step"].item() for n, o in state.optimisers.items()}
-    assert steps == {"D": 12, "G": 4}
-    assert [tuple(v.shape) for v in state.losses["train/D"]] == [(2,)]
-    seen = []
-    d, *_ = game.phases[0].turns
-
-    def spying(G, D, x, z):
-        seen.append((x, z))
-        return d.losses(G, D, x, z)
-
-    spied = replace(game, phases=(Phase("train", 1, (replace(d, losses=spying),) * 3),))
-    play(spied, start(spied, [0]), "train")
-    assert len(seen) == 3
-    assert not torch.equal(seen[0][0], seen[1][0]) and not torch.equal(seen[1][1], seen[2][1])
-
-
-@pytest.mark.parametrize("gamma", [twins.linear_gamma, twins.cosine_gamma, twins.sigmoid_gamma])
-def test_step_two_may_be_of_any_length_and_rise_in_any_way(gamma):
-    game = bridge.alpha_bridge(plane(), rounds=(1, 7, 1), gamma=gamma)
-    now = game.phase("II").schedule(game.phase("II").rounds)
-    assert len(now["alpha"]) == 7 and (now["alpha"].diff() > 0).all() and (now["gamma"].diff() > 0).all()
-    assert 0 < now["gamma"][0] < now["gamma"][-1] < 1
-
-
-def test_a_page_can_look_at_the_effective_sample_size_of_the_weights():
-    game = bridge.alpha_bridge(plane(), rounds=(2, 8, 1))
-    state = play(game, start(game, [0, 1]), "I")
-    x, z = (noise([0, 1], (200, 2), purpose) for purpose in ("x", "z"))
-    phase = game.phase("II")
-    alpha = phase.schedule(phase.rounds)["alpha"]
-    shares = []
-    for now in fit(game, state, "II", at=range(1, 9)):
-        with probe(now) as nets:
-            a = alpha[now.played["II"] - 1]
-            forward = twins.forward_log_weight(nets.D(x), a, clip=5.0)
-            reverse = twins.reverse_log_weight(nets.D(nets.G(z)), a, clip=5.0)
-        shares.append(torch.stack([evidence.effective_sample_size(w) / 200 for w in (forward, reverse)]))
-    shares = torch.stack(shares)
-    assert shares.shape == (8, 2, 2) and (shares > 0).all() and (shares <= 1 + 1e-5).all()
-    assert (shares[-1, 0] < shares[0, 0]).all()  # e^{-alpha f} grows uneven with alpha
+def test_nothing_to_exchange_and_nothing_to_halve():
+    with pytest.raises(ValueError, match="needs a temperature"):
+        autoencoder(BARE, PARTS, exchanged=True, **SMALL)
+    with pytest.raises(ValueError, match="halves the image at least twice"):
+        start(autoencoder(BARE, PARTS, width=2, z=2, batch=3), [0, 1])
+    autoencoder(LARGE_BITS, PARTS, width=2, z=2, batch=7)  # a batch may be as large as a part

@@ -12,7 +12,7 @@ from sklearn.neighbors import KernelDensity
 from bridgekit.data import mixture
 from bridgekit.errors import BridgekitError
 from bridgekit.measure import evidence, on_images, on_plane
-from bridgekit.theory.densities import Mixture, normal_log_prob
+from bridgekit.theory.densities import Mixture
 
 GRID = mixture("gaussians25")
 
@@ -133,21 +133,6 @@ def test_kde_equals_scikit_learn(d):
         assert on_plane.kde_log_likelihood(samples, points, h).item() == pytest.approx(expected, rel=1e-12)
         single = on_plane.kde_log_likelihood(samples.float(), points.float(), h).item()
         assert single == pytest.approx(expected, rel=1e-5)
-
-
-def test_kde_of_a_gaussian_is_the_smoothed_gaussian():
-    # N(0, 1) smoothed by h is N(0, 1 + h^2); log-density error of the estimate is O(1 / N h).
-    samples = torch.randn(40_000, 1, generator=generator(), dtype=torch.float64)
-    points = torch.randn(500, 1, generator=generator(1), dtype=torch.float64)
-    h = 0.5
-    expected = normal_log_prob(points, 0.0, 0.5 * math.log(1 + h**2)).mean().item()
-    assert on_plane.kde_log_likelihood(samples, points, h).item() == pytest.approx(expected, abs=0.01)
-
-
-def test_kde_of_the_grid_is_the_wider_grid():
-    samples, points = GRID.sample(10_000, generator()), GRID.sample(500, generator(1))
-    expected = Mixture(GRID.means, math.hypot(0.05, 0.1)).log_prob(points).mean().item()
-    assert on_plane.kde_log_likelihood(samples, points, 0.1).item() == pytest.approx(expected, abs=0.02)
 
 
 def test_kde_of_far_points_is_finite_and_exact():

@@ -37,7 +37,7 @@ from bridgekit.play.state import State, start
 from bridgekit.theory import adversarial
 
 
-def plain(setup: setups.Arena) -> Game:
+def plain(setup: setups.Setup) -> Game:
     return baselines.gan(setup, adversarial.non_saturating)
 
 

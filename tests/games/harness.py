@@ -369,7 +369,7 @@ class Record:
 
 
 def _same(a: Mapping[Any, Tensor], b: Mapping[Any, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(a[k].shape == b[k].shape and torch.equal(a[k], b[k]) for k in a)
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 class _ByHand:
@@ -432,6 +432,8 @@ def check(case: Case, draws: bool = True) -> Record:
     rounds = {phase.name: phase.rounds for phase in game.phases}
     assert rounds == {name: steps.rounds for name, steps in paper.phases.items()}
     assert list(rounds) == list(paper.phases)
+    owned = {name: {*player.networks} for name, player in game.players.items()}
+    assert owned == {name: {*owner.networks} for name, owner in paper.players.items()}, "who owns what"
     state = begun(theirs, case.seeds)
     shapes = {name: _shapes(net, game.stacked) for name, net in state.nets.items()}
     assert shapes == {name: sorted(sizes) for name, sizes in paper.networks.items()}
@@ -512,6 +514,16 @@ def of_trial(net: nn.Module, i: int) -> list[Tensor]:
 
 def _shapes(net: nn.Module, stacked: bool) -> list[tuple[int, ...]]:
     return sorted(tuple(p.shape) for p in (of_trial(net, 0) if stacked else net.parameters()))
+
+
+def weights(state: State) -> dict[str, Tensor]:
+    """A copy of all networks' tensors, by network and name."""
+    return {f"{n}/{k}": v.clone() for n, net in state.nets.items() for k, v in net.state_dict().items()}
+
+
+def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    """Whether both hold the same, bit by bit; NaN where the other has NaN."""
+    return a.keys() == b.keys() and all(torch.allclose(a[k], b[k], rtol=0, atol=0, equal_nan=True) for k in a)
 
 
 # --- laws -------------------------------------------------------------------------------------------------

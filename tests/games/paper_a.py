@@ -297,6 +297,7 @@ STEPS, ALONE = {"rounds": (1, 2, 1)}, {"apart": True}
 REVERSE_KL = {"objective": adversarial.reverse_kl, "rounds": 2, "d_steps": 2}
 CASES = {
     "gan": plane_case(baselines.gan, REVERSE_KL, gan, GAN_CHANGES),
+    "gan, spectral": Case(Part(baselines.gan, {"setup": plane(spectral=True)} | REVERSE_KL), gan),
     "gan, images": image_case(baselines.gan, REVERSE_KL | {"penalty": 0.7}, gan),
     "wgan_gp": plane_case(baselines.wgan_gp, {"rounds": 2, "d_steps": 2}, wgan_gp, WGAN_CHANGES),
     "f_gan": plane_case(baselines.f_gan, {"divergence": f_gan.FORWARD_KL, "rounds": 2}, fgan, F_CHANGES),

@@ -26,8 +26,8 @@ SAME = {
     },
     "predictability.masked": {
         "which = torch.eye(k, dtype=code.dtype).expand(*code.shape, k)": CPU,
-        "seen = 0 * which if blind else code.unsqueeze(2) * (1 - which)": ELSEWHERE + "test_variants",
-        "return torch.cat([seen, which], -1).flatten(-3, 2)": ELSEWHERE + "test_variants",
+        "seen = 0 * which if blind else code.unsqueeze(2) * (1 - which)": ELSEWHERE + "test_game_functions",
+        "return torch.cat([seen, which], -1).flatten(-3, 2)": ELSEWHERE + "test_game_functions",
     },
     "predictability.predictability_minimisation": {
         "return likelihood.gaussian_nll(guess, code, 1.0).mean(-1)": SUM,
@@ -39,7 +39,7 @@ SAME = {
     "vae.perfect_turn": {
         "if True:": NO_GRADIENT,
         "made = semi_implicit_sample(noise, G(z), sigma)": ELSEWHERE
-        + "tests/test_paper_b_games.py, with a discriminator that is not perfect",
+        + "tests/test_game_mutants.py, with a discriminator that is not perfect",
     },
     "avb.implicit_posterior": {
         "if True:": NO_GRADIENT,

@@ -9,23 +9,8 @@ import torch
 from torch import Tensor
 
 from bridgekit.theory import adversarial, divergences
-from oracles.tools import (
-    EPS,
-    LOG_Q,
-    MODELS,
-    Function,
-    M,
-    S,
-    X,
-    close,
-    gradient,
-    jensen_shannon,
-    leaves,
-    log_normal,
-    mean_eps,
-    same_gradient,
-    tensor,
-)
+from oracles.gaussians import EPS, LOG_Q, MODELS, M, S, X, jensen_shannon, log_normal, mean_eps
+from oracles.tools import Function, close, gradient, leaves, same_gradient, tensor
 
 
 def discriminator(function: Function) -> None:

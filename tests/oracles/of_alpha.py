@@ -11,24 +11,8 @@ from torch import Tensor
 
 from bridgekit.theory import adversarial, divergences, likelihood
 from bridgekit.theory import alpha as twins
-from oracles.tools import (
-    EPS,
-    LOG_Q,
-    MODELS,
-    Function,
-    M,
-    S,
-    X,
-    close,
-    gradient,
-    leaves,
-    log_normal,
-    mean_eps,
-    mean_q,
-    rejects,
-    same_gradient,
-    tensor,
-)
+from oracles.gaussians import EPS, LOG_Q, MODELS, M, S, X, log_normal, mean_eps, mean_q
+from oracles.tools import Function, close, gradient, leaves, rejects, same_gradient, tensor
 
 
 def _tilted(alpha: Tensor, mu: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,21 +17,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from bridgekit.theory import divergences, f_gan
-from oracles.tools import (
-    EPS,
-    LOG_Q,
-    Function,
-    M,
-    S,
-    X,
-    close,
-    gradient,
-    leaves,
-    log_normal,
-    mean_eps,
-    same_gradient,
-    tensor,
-)
+from oracles.gaussians import EPS, LOG_Q, M, S, X, log_normal, mean_eps
+from oracles.tools import Function, close, gradient, leaves, same_gradient, tensor
 
 # Pearson's chi-squared is finite, and its integrand well inside the grid, only for models about as wide as q.
 WIDE = ((0.5, 1.0), (-0.6, 1.3), (0.2, 0.95))

@@ -10,24 +10,8 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from bridgekit.theory import adversarial, divergences, labelling
-from oracles.tools import (
-    EPS,
-    LOG_Q,
-    MODELS,
-    Function,
-    M,
-    S,
-    X,
-    close,
-    gradient,
-    jensen_shannon,
-    leaves,
-    log_normal,
-    mean_eps,
-    mean_q,
-    same_gradient,
-    tensor,
-)
+from oracles.gaussians import EPS, LOG_Q, MODELS, M, S, X, jensen_shannon, log_normal, mean_eps, mean_q
+from oracles.tools import Function, close, gradient, leaves, same_gradient, tensor
 
 STEP = math.log(X[1] - X[0])
 

@@ -12,23 +12,8 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn.functional import logsigmoid
 
 from bridgekit.theory import divergences, likelihood
-from oracles.tools import (
-    EPS,
-    MODELS,
-    Function,
-    M,
-    S,
-    X,
-    close,
-    gradient,
-    leaves,
-    log_normal,
-    mean_eps,
-    mean_q,
-    rejects,
-    same_gradient,
-    tensor,
-)
+from oracles.gaussians import EPS, MODELS, M, S, X, log_normal, mean_eps, mean_q
+from oracles.tools import Function, close, gradient, leaves, rejects, same_gradient, tensor
 
 
 def negative_log_likelihood(function: Function) -> None:

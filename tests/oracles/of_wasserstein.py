@@ -6,20 +6,8 @@ import torch
 from torch import Tensor
 
 from bridgekit.theory import wasserstein
-from oracles.tools import (
-    EPS,
-    Function,
-    M,
-    S,
-    X,
-    close,
-    gradient,
-    leaves,
-    log_normal,
-    mean_eps,
-    same_gradient,
-    tensor,
-)
+from oracles.gaussians import EPS, M, S, X, log_normal, mean_eps
+from oracles.tools import Function, close, gradient, leaves, same_gradient, tensor
 
 
 def critic(function: Function) -> None:

@@ -9,23 +9,8 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from bridgekit.theory import adversarial, divergences, likelihood, weighted
-from oracles.tools import (
-    EPS,
-    LOG_Q,
-    MODELS,
-    Function,
-    M,
-    S,
-    X,
-    close,
-    gradient,
-    leaves,
-    log_normal,
-    mean_eps,
-    rejects,
-    same_gradient,
-    tensor,
-)
+from oracles.gaussians import EPS, LOG_Q, MODELS, M, S, X, log_normal, mean_eps
+from oracles.tools import Function, close, gradient, leaves, rejects, same_gradient, tensor
 
 DATA = tensor(M), tensor(S)
 
