@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -102,24 +101,6 @@ def test_a_lock_on_a_file_that_went_is_taken_again(tmp_path):
             assert got and path.exists()
             with files.locked(path, wait=False) as again:
                 assert again is False
-
-
-def test_one_at_a_time_though_each_removes_the_lock(tmp_path):
-    inside, most = [], []
-
-    def work():
-        for _ in range(4):
-            with files.locked(tmp_path / "lock"):
-                inside.append(1)
-                most.append(len(inside))
-                time.sleep(0.005)
-                inside.pop()
-                (tmp_path / "lock").unlink()
-
-    with ThreadPoolExecutor(3) as pool:
-        for done in [pool.submit(work) for _ in range(3)]:
-            done.result()
-    assert most == [1] * 12 and names(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])

@@ -126,30 +126,6 @@ def test_folder_sizes_and_modes(tmp_path):
         data.load(name, root=tmp_path)
 
 
-def test_folder_images_stand_upright(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side
-    picture(tmp_path / "f" / "a" / "0.jpg", exif=exif)
-    assert data.load(f"folder:{tmp_path / 'f'}", root=tmp_path).x.shape == (1, 3, 6, 4)
-
-
-@pytest.mark.parametrize(
-    ("suffix", "at", "value"), [("png", 8, 255), ("png", 11, 0), ("png", 35, 0), ("bmp", 20, 255)]
-)
-def test_every_kind_of_broken_image_is_named(tmp_path, suffix, at, value):
-    # Pillow tells these four apart: OSError, ValueError, SyntaxError, and an image said to be huge.
-    path = tmp_path / "f" / "a" / f"0.{suffix}"
-    path.parent.mkdir(parents=True)
-    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    Image.fromarray(noise).save(path)
-    body = bytearray(path.read_bytes())
-    body[at] = value
-    path.write_bytes(body)
-    with pytest.raises(BridgekitError, match=rf"a/0.{suffix} cannot be read as an image"):
-        data.load(f"folder:{tmp_path / 'f'}", root=tmp_path)
-    assert not (tmp_path / "cache").exists()
-
-
 def test_folder_errors(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
@@ -215,7 +191,7 @@ def test_the_cache_follows_the_content(tmp_path, monkeypatch):
     assert load(base).fingerprint != first.fingerprint and load(base).x.max() > 0.5
 
 
-# ----------------------------------------------------------------------------------------------- layouts
+# ----------------------------------------------------------------------------------------------- folders
 
 
 @pytest.mark.parametrize(("train", "test"), [("train", "test"), ("TRAINING", "Test"), ("Train", "val")])

@@ -142,12 +142,6 @@ def test_page_runs_on_a_terminal_of_few_letters(toy_book):
     assert record["text"] == "αβ"
 
 
-def test_name_that_is_no_utf8_is_printed(toy_book, capfd, monkeypatch):
-    monkeypatch.setattr("bridgekit.book.make.run", lambda *a, **k: Path(os.fsdecode(b"/out/\xe9")))
-    assert main(["run", "beta"]) == 0
-    assert capfd.readouterr().out == "/out/?\n"
-
-
 # ----------------------------------------------------------------------------------- long temporary folder
 
 

@@ -243,15 +243,6 @@ def test_a_damaged_record_in_its_own_place_takes_its_figures_along(stand_in, tmp
     assert found(folder) == result(NEW) | FOREIGN
 
 
-def test_a_record_that_names_files_elsewhere_is_not_believed(stand_in, tmp_path):
-    there = {name: body for name, body in result(OLD).items() if name != sums.NAME}
-    there["record.json"] = there["record.json"].replace(b'"gone.svg"', b'"../letter.txt"')
-    lay(tmp_path / "mine", there | {sums.NAME: sums.body(there)})
-    lay(tmp_path, {"letter.txt": b"mine"})
-    run(out=tmp_path / "mine")
-    assert (tmp_path / "letter.txt").read_bytes() == b"mine"
-
-
 def test_what_is_to_go_is_in_the_folder_itself(stand_in, tmp_path):
     ready = tmp_path / "mine" / placement.PLACING / placement.READY
     lay(tmp_path, {"letter.txt": b"mine"})
