@@ -249,13 +249,21 @@ def finished(root):
 
 
 @pytest.mark.parametrize("state", [("c0ffee", True), ("c0ffee", None), (None, None)])
-def test_a_cell_from_no_clean_tree_decides_no_claim(tmp_path, monkeypatch, state):
+def test_a_cell_from_no_clean_tree_decides_no_claim_and_a_clean_tree_makes_it_again(
+    tmp_path, monkeypatch, state
+):
     monkeypatch.setattr(records, "git_state", lambda root: state)
     played(run_of(tmp_path), three()[:1])
+    run = run_of(tmp_path)
+    store = run._store
     monkeypatch.setattr(records, "git_state", lambda root: STATE)
-    assert finished(tmp_path) == NAMES[1:]
+    run.metric("value", [1.0, 2.0])
+    store.take(next(place(tmp_path).glob("*.cell")).stem, dict)
+    run.finish()
     verdict = claims.ledger(tmp_path)[0]
     assert verdict.verdict == claims.NOT_RUN and "a cell of demo, bridge-0.001" in verdict.reason
+    assert finished(tmp_path) == NAMES  # without the one that was used above
+    assert claims.ledger(tmp_path)[0].verdict != claims.NOT_RUN
 
 
 def test_a_cell_made_before_the_criterion_shows(tmp_path):
@@ -312,7 +320,10 @@ def test_the_line_says_how_many_are_left(tmp_path, capsys, monkeypatch):
     store.left = 2
     for name in ("one", "two"):
         store.take(name, lambda: {"x": 1})
-    assert capsys.readouterr().out.splitlines() == ["one: 0 s, 1 left", "two: 0 s, 0 left"]
+    assert capsys.readouterr().out.splitlines() == [
+        "one: 0 s, 1 left, about 0 min",
+        "two: 0 s, 0 left, about 0 min",
+    ]
 
 
 def test_one_that_another_process_makes_is_waited_for(tmp_path):

@@ -38,8 +38,9 @@ def label(name: object, mark: str) -> str:
 class Store:
     """The cells in ``places``: new ones are written to the first one, to be read from each.
 
-    ``made`` has the provenance of each cell that this run has used so far, and ``left`` is how many it will
-    still take. Several threads may take different cells at the same time.
+    A ``strict`` store in a clean tree does without what an unclean one has made. ``made`` has the provenance
+    of each cell that this run has used so far, and ``left`` is how many it will still take. Several threads
+    may take different cells at the same time.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class Store:
         *places: Path | str,
         root: Path,
         criteria: Mapping[str, str] | None = None,
+        strict: bool = False,
     ):
         self.places, self.root = [Path(place) for place in places], Path(root)
         self.criteria = dict(criteria or {})  # {claim: hash}, as they stand while cells are made
         self.made: dict[str, dict] = {}
-        self.left = 0
+        self._strict = strict and records.git_state(self.root)[1] is False
+        self.left, self._here, self._began = 0, 0, time.monotonic()
 
     def has(self, name: str) -> bool:
         """Whether a finished cell of this name is there."""
@@ -85,17 +88,22 @@ class Store:
         return next(filter(None, map(self._read, self._files(name))), None)
 
     def _read(self, path: Path) -> Made | None:
-        """Arrays and provenance of a file that is whole."""
+        """Arrays and provenance of a file that is whole; from a clean tree, if this one is."""
         if not path.exists():
             return None
         body = files.read_checked(path)
         if body is None:
-            progress.say(f"{path.name} is damaged: it is made again")
-            return path.unlink(missing_ok=True)
+            return self._drop(path, "is damaged")
         with np.load(io.BytesIO(body), allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
         about = json.loads(arrays.pop(_ABOUT).item())
+        if self._strict and about["dirty"] is not False:
+            return self._drop(path, "was made with uncommitted changes")
         return arrays, about
+
+    def _drop(self, path: Path, why: str) -> None:
+        progress.say(f"{path.name} {why}: it is made again")
+        path.unlink(missing_ok=True)
 
     def _new(self, name: str, make: Callable[[], Mapping]) -> Made:
         """New arrays, kept, and where they are from: of a tree that was changed meanwhile, dirty."""
@@ -112,8 +120,10 @@ class Store:
         path = self._files(name)[0]
         with files.writing(path, _WAY_OUT):
             files.write_checked(path, records.npz_bytes(content))
+        self._here, left = self._here + 1, max(self.left - 1, 0)
+        minutes = left * (time.monotonic() - self._began) / self._here / 60
         if seconds >= LONG:
-            progress.say(f"{name}: {seconds:.0f} s, {max(self.left - 1, 0)} left")
+            progress.say(f"{name}: {seconds:.0f} s, {left} left, about {minutes:.0f} min")
         return arrays, about
 
     def tidy(self, used: Iterable[str]) -> None:

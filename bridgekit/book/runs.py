@@ -227,7 +227,8 @@ class Run:
     def _store(self) -> Store:
         """The finished cells, of earlier runs too if results go to the page's own place."""
         mine = keys.cells(self.root, self.profile, self.page, self.out, self._checkpoints)
-        return Store(*(self.cells or mine), root=self.root, criteria=self._criteria)
+        strict = self.role == records.REFERENCE
+        return Store(*(self.cells or mine), root=self.root, criteria=self._criteria, strict=strict)
 
     def sweep(
         self,
