@@ -1,20 +1,16 @@
-"""The graph: pages -> executed notebooks (with their figures and records) -> the book.
-
-    snakemake book --cores 2
-    snakemake figures --cores 2 --config profile=paper only=twin_gradients
-    snakemake figures --cores 2 --config profile=paper only=plane cells=2
-
-    snakemake --profile cluster/slurm --config profile=paper
-
-A page is run again when its content key changes (bridgekit.book.keys.key): with the options in profiles/default,
-time stamps count for nothing. Jobs meet in the file system alone, so any executor plugin will do.
-"""
+# The graph: pages -> executed notebooks (with their figures and records) -> the book.
+#
+#     snakemake book --cores 2
+#     snakemake figures --cores 2 --config profile=paper only=twin_gradients
+#     snakemake figures --cores 2 --config profile=paper only=plane cells=2
+#
+#     snakemake --profile cluster/slurm --config profile=paper
+#
+# A page is run again when its content key changes (bridgekit.book.keys.key): with the options in profiles/default,
+# time stamps count for nothing. Jobs meet in the file system alone, so any executor plugin will do.
 
 import atexit
 import os
-import re
-import shlex
-import shutil
 import sys
 from pathlib import Path
 from uuid import uuid4
@@ -28,58 +24,38 @@ from snakemake.exceptions import WorkflowError
 PYTHON = sys.executable
 PROFILE = config.get("profile", "quick")
 ONLY = config.get("only")
-LIMIT = config.get("limit")
+LIMIT = str(config.get("limit") or "")
 JOBS = int(config.get("cells", 0))  # in so many jobs the cells of each page are played before the page is run
 if "BRIDGEKIT_ERRORS" not in os.environ:  # else this is a job of a call that has set it
-    os.environ["BRIDGEKIT_ERRORS"] = os.path.abspath(f"_build/errors-{uuid4().hex}")
-    atexit.register(shutil.rmtree, os.environ["BRIDGEKIT_ERRORS"], ignore_errors=True)
+    os.environ["BRIDGEKIT_ERRORS"] = os.path.abspath(f".snakemake/errors-{uuid4().hex}")
+    atexit.register(Path(os.environ["BRIDGEKIT_ERRORS"]).unlink, missing_ok=True)
+ERRORS = Path(os.environ["BRIDGEKIT_ERRORS"])
 
 try:
     placement.recover(pages.root())  # what a kill interrupted
-    KEYS = {page: keys.key(page, PROFILE) for page in pages.names()}
-    CLASSIFIERS = {page: make.classifiers(page, PROFILE) for page in KEYS}
+    KEYS = {page: keys.key(page, PROFILE) for page in pages.executed()}
     SWEEPS = {page for page in KEYS if make.SWEEP in pages.find(page).code}
-    CLASSIFIER_CODE, BOOK = make.classifier_key(), site.key(PROFILE)
-    for page in site.discard_damaged(PROFILE):
-        print(f"{page}: its executed notebook was damaged; removed, to be made anew", file=sys.stderr)
+    BOOK = site.key(PROFILE)
     if ONLY:
         pages.find(ONLY)
 except BridgekitError as error:
     raise WorkflowError(f"bridgekit: {error}") from None
 
 
-def arguments(classifier):
-    """A classifier as `bridgekit classifier` takes it."""
-    return [classifier["name"], *(f"--{k}={v}" for k, v in classifier.items() if k != "name" and v is not None)]
-
-
-def report(classifier):
-    """Where it is written that a classifier is there: `street --size=16` makes street-size-16.txt."""
-    return "_build/classifiers/" + re.sub(r"[^\w.]+", "-", " ".join(arguments(classifier))) + ".txt"
-
-
+# The page's cells, where they are played in jobs of their own. The scoreboard reads the reference runs: where they
+# are being made, it comes after them.
 def before(wildcards):
-    """The page's evaluation classifiers. The scoreboard reads the reference runs: where they are being
-    made, it comes after them."""
-    first = keys.reads_ledger(wildcards.page) and wildcards.profile == pages.PAPER and not ONLY
-    makers = [page for page in KEYS if not keys.reads_ledger(page)] if first else []
-    made = [f"_build/notebooks/{wildcards.profile}/{page}.ipynb" for page in makers]
-    if wildcards.page in SWEEPS:
-        made += [f"_build/cells/{wildcards.profile}/{wildcards.page}/{n}-of-{JOBS}.txt" for n in range(JOBS)]
-    return [*map(report, CLASSIFIERS[wildcards.page]), *made]
+    after = keys.reads_ledger(wildcards.page) and wildcards.profile == pages.PAPER and not ONLY
+    first = [page for page in KEYS if after and not keys.reads_ledger(page)]
+    parts = range(JOBS if wildcards.page in SWEEPS else 0)
+    cells = [f"_build/cells/{wildcards.profile}/{wildcards.page}/{n}-of-{JOBS}.txt" for n in parts]
+    return cells + [f"_build/notebooks/{wildcards.profile}/{page}.ipynb" for page in first]
 
 
-LIMITED = f"--limit {shlex.quote(str(LIMIT))}" if LIMIT else ""
-REPORTS = {report(each): each for classifiers in CLASSIFIERS.values() for each in classifiers}
-
-
+# What failed and the way out, as the jobs left it, after all that Snakemake has to say itself.
 def last_word():
-    """What failed and the way out, as the jobs left it, after all that Snakemake has to say itself."""
-    said = sorted(Path(os.environ["BRIDGEKIT_ERRORS"]).glob("*.txt"), key=os.path.getmtime)
-    for text in said:
-        print(text.read_text(encoding="utf-8"), end="", file=sys.stderr)
-    if not said:
-        print("bridgekit: a job ended without a word of its own: see the lines above", file=sys.stderr)
+    none = "bridgekit: a job ended without a word of its own: see the lines above\n"
+    print(ERRORS.read_text(encoding="utf-8") if ERRORS.exists() else none, end="", file=sys.stderr)
 
 
 onerror:
@@ -88,9 +64,6 @@ onerror:
 
 wildcard_constraints:
     page="|".join(KEYS),
-    classifier="[^/]+",
-    part="[0-9]+",
-    jobs="[0-9]+",
 
 
 rule book:
@@ -120,14 +93,12 @@ rule page:
         mem_mb=8000,
         runtime=600,
     shell:
-        "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} --lines {LIMITED}"
+        "{PYTHON:q} -m bridgekit run {wildcards.page} --profile {wildcards.profile} --limit={LIMIT:q}"
 
 
 rule cells:
     # One of several equal parts of a page's cells. Finished ones lie in the store, which any later job reads; a
     # second job that wants one that is being made waits for it.
-    input:
-        lambda wildcards: list(map(report, CLASSIFIERS[wildcards.page])),
     output:
         touch("_build/cells/{profile}/{page}/{part}-of-{jobs}.txt"),
     params:
@@ -139,19 +110,6 @@ rule cells:
     shell:
         "{PYTHON:q} -m bridgekit cell {wildcards.page} {wildcards.part} --of {wildcards.jobs} "
         "--profile {wildcards.profile}"
-
-
-rule classifier:
-    # The weights lie in the data root, which clones share; `bridgekit run` makes them again where they have gone
-    # from there and this file has not.
-    output:
-        "_build/classifiers/{classifier}.txt",
-    params:
-        arguments=lambda wildcards, output: shlex.join(arguments(REPORTS[output[0]])),
-        key=CLASSIFIER_CODE,
-    threads: 1
-    shell:
-        "{PYTHON:q} -m bridgekit classifier {params.arguments} > {output:q}"
 
 
 rule html:

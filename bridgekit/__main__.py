@@ -1,6 +1,7 @@
 """The command line: `bridgekit COMMAND`; the commands stand in one table at the end."""
 
 import argparse
+import io
 import json
 import os
 import signal
@@ -8,17 +9,17 @@ import sys
 from pathlib import Path
 
 from bridgekit import __version__, files
-from bridgekit.book import claims, keys, make, pages, site, verdicts
-from bridgekit.errors import BridgekitError, lenient, say
+from bridgekit.book import audit, cite, claims, keys, make, pages, site, verdicts
+from bridgekit.errors import BridgekitError, say
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 for bad input or a page that failed, 130 when interrupted."""
-    lenient(sys.stdout, sys.stderr)
+    for stream in (sys.stdout, sys.stderr):  # what a terminal cannot show comes out as `?`
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
-    before = signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # a scheduler's kill cleans up as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's kill cleans up as Ctrl-C does
     try:
         options.command(options)
         sys.stdout.flush()
@@ -36,8 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         say(f"cannot write {error.filename or 'what was to be printed'}: {files.why(error)}")
         return 2
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return 0
 
 
@@ -56,65 +55,49 @@ def _parser() -> argparse.ArgumentParser:
 
 def show_pages(options: argparse.Namespace) -> None:
     """`bridgekit list`."""
-    profiles = pages.profiles()
     shown = {options.page: pages.find(options.page)} if options.page else pages.executed()
-    facts = [
-        {
-            "page": name,
-            "title": page.title,
-            "parameters": {
-                p.name: {"type": p.type, "default": p.default, "range": p.range.text, "help": p.help}
-                for p in page.parameters.values()
-            },
-            "profiles": {profile: pages.resolve(name, profile) for profile in profiles},
-        }
-        for name, page in shown.items()
-    ]
-    if not facts:
+    values = {name: {profile: pages.resolve(name, profile) for profile in pages.profiles()} for name in shown}
+    if not shown:
         raise BridgekitError(f"no page of {pages.root() / 'book' / '_toc.yml'} names a kernel in its header")
     if options.json:
-        print(json.dumps(facts, indent=2))
-        return
-    for fact in facts:
-        print(f"{fact['page']}: {fact['title']}")
-        for name, parameter in fact["parameters"].items():
-            values = {profile: values[name] for profile, values in fact["profiles"].items()}
-            others = ", ".join(f"{k} {v!r}" for k, v in values.items() if v != parameter["default"])
-            declaration = f"  {name}: {parameter['type']} = {parameter['default']!r}"
-            print(declaration + (f"  ({others})" if others else ""))
-            allowed = f"allowed: {parameter['range']}" if parameter["range"] else ""
-            print(*(f"      {words}\n" for words in (parameter["help"], allowed) if words), sep="", end="")
+        facts = [page.as_dict() | {"profiles": values[name]} for name, page in shown.items()]
+        return print(json.dumps(facts, indent=2))
+    for name, page in shown.items():
+        print(f"{name}: {page.title}")
+        for p in page.parameters.values():
+            own = {profile: given[p.name] for profile, given in values[name].items()}
+            others = ", ".join(f"{profile} {value!r}" for profile, value in own.items() if value != p.default)
+            print(f"  {p.name}: {p.type} = {p.default!r}" + (f"  ({others})" if others else ""))
+            allowed = f"allowed: {p.range.text}" if p.range.text else ""
+            print(*(f"      {words}\n" for words in (p.help, allowed) if words), sep="", end="")
 
 
 def show_citation(options: argparse.Namespace) -> None:
     """`bridgekit cite PAGE`."""
-    from bridgekit.book import cite
-
     print(*cite.lines(options.page), sep="\n")
 
 
 def run_page(options: argparse.Namespace) -> None:
     """`bridgekit run PAGE`."""
+    values = _values(options)
+    limit = pages.limit(options.profile, options.limit or None, bool(values))
+    print(make.run(options.page, options.profile, values, options.out, limit=limit))
+
+
+def _values(options: argparse.Namespace) -> dict[str, object]:
+    """What --set says; the classifiers that the page then needs are made where they are missing."""
     values = pages.find(options.page).parse(options.set)
-    live = sys.stderr.isatty() and not options.lines
-    for classifier in make.classifiers(options.page, options.profile, values):
-        _made(**classifier)
-    limit = pages.limit(options.profile, options.limit, bool(values))
-    print(make.run(options.page, options.profile, values, options.out, live=live, limit=limit))
+    for each in make.classifiers(options.page, options.profile, values):
+        _made(**each)
+    return values
 
 
 def play_cells(options: argparse.Namespace) -> None:
     """`bridgekit cell PAGE [N]`."""
-    if (
-        (options.number or 0) < 0
-        or options.of < 0
-        or (options.of and options.number not in range(options.of))
-    ):
-        raise BridgekitError(f"cell {options.number} of {options.of}: both count from 0, and N is below JOBS")
-    values = pages.find(options.page).parse(options.set)
-    for each in make.classifiers(options.page, options.profile, values):
-        _made(**each)
-    make.fill(options.page, options.profile, values, (options.number, options.of))
+    number, jobs = options.number, options.of
+    if (number or 0) < 0 or (jobs and number not in range(jobs)):
+        raise BridgekitError(f"cell {number} of {jobs}: both count from 0, and N is below JOBS")
+    make.fill(options.page, options.profile, _values(options), (number, jobs))
 
 
 def explain(options: argparse.Namespace) -> None:
@@ -131,16 +114,14 @@ def build_html(options: argparse.Namespace) -> None:
 
 def show_claims(options: argparse.Namespace) -> None:
     """`bridgekit claims`."""
-    if options.write and not options.audit:
-        raise BridgekitError("--write is for the audit: bridgekit claims --audit --write.")
-    if options.json and options.audit:
+    audited = options.audit or options.write
+    if options.json and audited:
         raise BridgekitError("the audit has no --json: leave one of the two out.")
-    if options.audit:
+    if audited:
         return show_audit(pages.root(), options.write)
     ledger = claims.ledger(pages.root())
     if options.json:
-        print(json.dumps([verdict.as_dict() for verdict in ledger], indent=2))
-        return
+        return print(json.dumps([verdict.as_dict() for verdict in ledger], indent=2))
     for each in ledger:
         said = "; ".join(filter(None, [each.mark, "superseded" if each.superseded else "", each.reason]))
         print(f"{each.claim.id:4} {each.verdict:15} {each.claim.statement} ({said})")
@@ -148,8 +129,6 @@ def show_claims(options: argparse.Namespace) -> None:
 
 def show_audit(root: Path, write: bool = False) -> None:
     """`bridgekit claims --audit`: history's own account of every row; BridgekitError where they differ."""
-    from bridgekit.book import audit
-
     for path in audit.write(root) if write else ():
         print(f"written: {path.relative_to(root)}")
     findings, wrong = audit.audit(root), audit.changed(root) + audit.check(root)
@@ -218,7 +197,6 @@ COMMANDS = {  # name: (function, help, arguments)
                 "metavar": "TIME",
                 "help": "stop the page after this time (90s, 30m, 2h, or none), whatever the profile says",
             },
-            "--lines": {"action": "store_true", "help": "progress in lines, not in one that changes"},
         },
     ),
     "cell": (
@@ -252,7 +230,7 @@ COMMANDS = {  # name: (function, help, arguments)
         "the papers' claims and what the reference runs say of them",
         {
             "--audit": {"action": "store_true", "help": "hold the ledger against git's history"},
-            "--write": {"action": "store_true", "help": "with --audit: write the earlier verdicts anew"},
+            "--write": {"action": "store_true", "help": "audit, and write the earlier verdicts anew"},
             "--json": JSON,
         },
     ),

@@ -1,14 +1,10 @@
 """The exceptions meant for a person to read, and the hint at the end of some of them."""
 
-from __future__ import annotations
-
+import contextlib
 import difflib
-import io
 import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
-from uuid import uuid4
 
 
 class BridgekitError(Exception):
@@ -25,16 +21,13 @@ class NoTrialLeft(BridgekitError):
 def say(error: object) -> None:
     """Print one error for a person. Where a whole graph is at work it is kept as well, for its last word.
 
-    The Snakefile names the folder, ``$BRIDGEKIT_ERRORS``, which every job of one call shares.
+    The Snakefile names the file, ``$BRIDGEKIT_ERRORS``, which every job of one call shares.
     """
     text = f"bridgekit: {error}"
     print(text, file=sys.stderr)
-    if folder := os.environ.get("BRIDGEKIT_ERRORS"):
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            (Path(folder) / f"{uuid4().hex}.txt").write_text(f"{text}\n", encoding="utf-8", errors="replace")
-        except OSError:  # a full disk: it has been said once
-            return
+    if kept := os.environ.get("BRIDGEKIT_ERRORS"):
+        with contextlib.suppress(OSError), open(kept, "a", encoding="utf-8", errors="replace") as file:
+            file.write(f"{text}\n")  # on a full disk, it has been said once
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -42,10 +35,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = [str(item) for item in known]
     close = difflib.get_close_matches(str(name), known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}"
-
-
-def lenient(*streams) -> None:
-    """What a terminal cannot show comes out as `?`, where an error would have ended the program."""
-    for stream in streams:
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")

@@ -1,7 +1,5 @@
 """Files that are whole or not there, and folders that belong to a living process or are swept.
 
-    python -m bridgekit.files        fails with one sentence where this user has no home folder that will do
-
 Every `~` of the package is expanded here, and every error of a full disk gets its words here.
 
 Whoever works on something holds a lock on a file of it, which the system drops with the process, however that
@@ -9,17 +7,13 @@ ends: process ids repeat across a cluster's nodes. Where a file system has no lo
 touched for a day is taken for dead.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
-import functools
 import hashlib
-import math
 import os
 import re
 import shutil
-import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,54 +76,37 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool | None]:
     Yields True; False where another one holds it and `wait` is False; None where there are no locks and
     nothing is known. Raises OSError where it cannot be opened. Who removes the file does so inside the block.
     """
-    lock = FileLock(path, blocking=wait, thread_local=False, fallback_to_soft=False)
+    lock, held = FileLock(path, blocking=wait, thread_local=False, fallback_to_soft=False), None
     try:
-        yield _acquired(lock)
+        while held is None:
+            try:
+                lock.acquire()
+                held = True
+            except Timeout:
+                held = False
+            except FileNotFoundError:  # its folder was swept this very moment
+                continue
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                break
+        yield held
     finally:
         lock.release()
 
 
-def _acquired(lock: FileLock) -> bool | None:
-    """What :func:`locked` yields."""
-    while True:
-        try:
-            lock.acquire()
-            return True
-        except Timeout:
-            return False
-        except FileNotFoundError:  # its folder was swept this very moment
-            continue
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            return None
-
-
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Keep `folder`, made where it is missing, from being discarded while the block runs.
-
-    Others may do so too: a lock is one holder's alone, so each has a file of its own. Who comes, and who
-    discards, holds `LOCK` meanwhile.
-    """
-    mine = folder / f"{uuid4().hex[:12]}{LOCK}"
-    with contextlib.ExitStack() as stack:
-        with locked(folder / LOCK):
-            stack.enter_context(locked(mine))
-        stack.callback(mine.unlink, missing_ok=True)
-        yield
-
-
-@contextmanager
-def workshop(parent: Path, prefix: str = "") -> Iterator[Path]:
+def workshop(parent: Path, prefix: str = "", otherwise: str = WRITABLE) -> Iterator[Path]:
     """A new folder `<prefix><12 hex digits>` in `parent` for this process alone, gone afterwards.
 
-    Those that killed processes left there are swept first.
+    Those that killed processes left there are swept first. Raises BridgekitError, with the way out
+    `otherwise`, where it cannot be made.
     """
     sweep(parent, prefix)
     folder = parent / f"{prefix}{uuid4().hex[:12]}"
-    parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700)
+    with writing(parent, otherwise):
+        parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
     with locked(folder / LOCK), contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         yield folder
@@ -143,28 +120,26 @@ def sweep(parent: Path, prefix: str = "", suffix: str = "") -> None:
     name = re.compile(rf"{re.escape(prefix)}[0-9a-f]{{12}}{re.escape(suffix)}")
     for path in parent.iterdir() if parent.is_dir() else ():
         if name.fullmatch(path.name) and not path.is_symlink():
-            discard(path, DAY)
+            discard(path)
 
 
-def discard(path: Path, after: float = -math.inf) -> None:
-    """Remove a file, or a folder, unless a living process holds it.
+def discard(path: Path) -> None:
+    """Remove a file, or a folder, unless a living process holds it."""
+    with contextlib.suppress(OSError), dead(path) as free:  # somebody else's, or gone by now
+        if free:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    Where there are no locks it goes once nothing in it has changed for `after` seconds; by default at once,
-    and what its other users have open they make again.
+
+@contextmanager
+def dead(path: Path) -> Iterator[bool]:
+    """Whether no living process holds a file, or a folder by its `LOCK`; none does while the block runs.
+
+    Raises OSError where there is nothing. Without locks, nothing in it may have changed for a day.
     """
-    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:  # somebody else's, or gone by now
-        if not path.exists():
-            return
-        had = [stack.enter_context(locked(path / LOCK if path.is_dir() else path, wait=False))]
-        had += [stack.enter_context(locked(lock, wait=False)) for lock in path.glob(f"?*{LOCK}")]
-        if False not in had and (None not in had or untouched(path, after)):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
-
-
-def untouched(path: Path, seconds: float = DAY) -> bool:
-    """Whether nothing in it has changed for so long."""
-    latest = max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
-    return time.time() - latest > seconds
+    path.stat()
+    with locked(path / LOCK if path.is_dir() else path, wait=False) as mine:
+        changed = max(each.lstat().st_mtime for each in (path, *path.rglob("*"))) if mine is None else 0.0
+        yield mine is True or (mine is None and time.time() - changed > DAY)
 
 
 def expanded(path: str | Path) -> Path:
@@ -175,14 +150,6 @@ def expanded(path: str | Path) -> Path:
         raise BridgekitError(f"no home folder is known for '{path}': set HOME to a folder") from error
 
 
-def home() -> Path:
-    """The home folder. Raises BridgekitError where there is none, or where caches cannot be written there."""
-    place = expanded("~")
-    if not os.access(place, os.W_OK) and "XDG_CACHE_HOME" not in os.environ:
-        raise BridgekitError(f"the home folder {place} cannot be written: set HOME to a folder that can")
-    return place
-
-
 def why(error: OSError, otherwise: str = WRITABLE) -> str:
     """What an error of writing means and the way out; `otherwise` is the way out where the disk has room."""
     if error.errno in FULL:
@@ -191,35 +158,15 @@ def why(error: OSError, otherwise: str = WRITABLE) -> str:
 
 
 @contextmanager
-def writing(path: Path | str, otherwise: str | None = WRITABLE) -> Iterator[None]:
-    """An OSError inside, where `path` is being written, becomes a BridgekitError that names the way out.
-
-    Without a way out `otherwise`, the errors of a full disk alone do; others pass.
-    """
+def writing(path: Path | str, otherwise: str = WRITABLE) -> Iterator[None]:
+    """An OSError inside, where `path` is being written, becomes a BridgekitError that names the way out."""
     try:
         yield
     except OSError as error:
-        if otherwise is None and error.errno not in FULL:
-            raise
-        raise BridgekitError(f"cannot write {path}: {why(error, otherwise or '')}") from error
-
-
-room = functools.partial(writing, otherwise=None)
+        raise BridgekitError(f"cannot write {path}: {why(error, otherwise)}") from error
 
 
 def reserve(folder: Path, size: int) -> None:
     """Raise OSError unless `size` bytes can be written in `folder` now: free space and quotas both count."""
-    import tempfile
-
     with tempfile.TemporaryFile(dir=folder) as probe:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(probe.fileno(), 0, size)
-        else:
-            probe.write(bytes(size))
-
-
-if __name__ == "__main__":
-    try:
-        home()
-    except BridgekitError as error:
-        sys.exit(f"bridgekit: {error}")
+        probe.write(bytes(size))

@@ -1,7 +1,5 @@
 """Where tensors live, and the generators that all randomness comes from."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 

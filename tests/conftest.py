@@ -228,6 +228,12 @@ def rewrite(path: Path, record: dict) -> None:
     (path.parent / sums.NAME).write_bytes(sums.body(files))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The real book first: it takes longest, and the other tests fit beside it."""
-    items.sort(key=lambda item: item.get_closest_marker("book") is None)
+    """The real book first, which takes longest; its tests are told apart by page, all others by file."""
+    slow = {item.path for item in items if item.get_closest_marker("pipeline")}
+    items.sort(key=lambda item: (item.get_closest_marker("book") is None, item.path not in slow))
+    for item in items:
+        values = item.callspec.params if hasattr(item, "callspec") else {}
+        group = values["page"] if item.get_closest_marker("book") and "page" in values else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -95,7 +95,8 @@ def _sources(function: Callable) -> dict[str, ast.Module]:
 
 def mutants(function: Callable) -> Iterator[tuple[str, Callable]]:
     """Every distinct mutant of ``function`` and its private helpers, with the line that was changed in it."""
-    modules = {name for name, value in function.__globals__.items() if inspect.ismodule(value)}
+    known = inspect.unwrap(function).__globals__
+    modules = {name for name, value in known.items() if inspect.ismodule(value)}
     trees = _sources(function)
     sources = {name: ast.unparse(tree) for name, tree in trees.items()}
     for changed, tree in trees.items():
@@ -114,7 +115,7 @@ def mutants(function: Callable) -> Iterator[tuple[str, Callable]]:
 def _made(function: Callable, sources: dict[str, str], changed: str, mutant: str) -> tuple[str, Callable]:
     lines = zip(sources[changed].splitlines(), mutant.splitlines(), strict=True)
     line = next(after.strip() for before, after in lines if before != after)
-    scope = dict(function.__globals__)
+    scope = dict(inspect.unwrap(function).__globals__)
     for source in (sources | {changed: mutant}).values():
         exec(compile(source, f"<{function.__name__}: {line}>", "exec"), scope)
     return line, scope[function.__name__]
@@ -132,6 +133,7 @@ def survivors(oracle: Callable[[Callable], None], function: Callable) -> set[str
             alive.add(line)
         except Exception as error:
             files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
-            if not isinstance(error, AssertionError) and mutant.__code__.co_filename not in files:
+            own = inspect.unwrap(mutant).__code__.co_filename
+            if not isinstance(error, AssertionError) and own not in files:
                 raise
     return alive

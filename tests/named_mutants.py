@@ -110,8 +110,11 @@ measure.training.deepest_fall
   the best later evaluation for the worst: .min(0) => .max(0)
 measure.training.share_kept
   nothing covered, all kept: curve[start], np.nan => curve[start], np.inf
-measure.training.share_lost
+measure.training.fall
   the end of training for the asked evaluation: curve[end] => curve[-1]
+  a fall with its sign turned: curve[0] - curve[end] => curve[end] - curve[0]
+measure.on_plane.drift_since
+  drift since the start of training: (start, -1) => (0, -1)
 measure.training.over_settings
   a mean that leaves lost settings out: np.mean( => np.nanmean(
 measure.training.at_stop
@@ -122,6 +125,8 @@ measure.worst_case.largest
   the least error for the largest: .max() => .min()
 measure.estimators.combination_gain
   the noisier twin for the quieter: torch.minimum => torch.maximum
+measure.estimators.root_mean_square
+  the nearest point for the whole grid: .mean(1) => .amin(1)
 """
 
 

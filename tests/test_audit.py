@@ -266,9 +266,9 @@ def test_a_shallow_clone_is_an_error(repository, tmp_path_factory, monkeypatch):
     commit(repository, "run")
     shallow = tmp_path_factory.mktemp("shallow") / "clone"
     git(repository, "clone", "-q", "--depth", "1", repository.as_uri(), str(shallow))
-    with pytest.raises(BridgekitError, match="this clone is shallow.*git fetch --unshallow"):
+    with pytest.raises(BridgekitError, match="is no full clone.*git fetch --unshallow"):
         audit.audit(shallow)
-    with pytest.raises(BridgekitError, match="no git repository"):
+    with pytest.raises(BridgekitError, match="is no full clone"):
         audit.audit(tmp_path_factory.mktemp("plain"))
 
 

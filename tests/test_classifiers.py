@@ -237,7 +237,7 @@ def test_missing_is_one_message_with_the_command(quick, tmp_path, options):
 
 def test_missing_data_is_said_first(quick, tmp_path):
     for function in (classifiers.load, classifiers.make):
-        with pytest.raises(BridgekitError, match="'svhn' is not there.*Three ways out"):
+        with pytest.raises(BridgekitError, match="'svhn' cannot be read in .*Three ways out"):
             function("svhn", root=tmp_path)
     with pytest.raises(BridgekitError, match="did you mean 'digits'"):
         classifiers.load("digit", root=tmp_path)
@@ -326,10 +326,10 @@ def test_no_place_at_all(quick, tmp_path, monkeypatch):
 
 
 def test_a_place_without_room_is_known_before_training(quick, tmp_path, monkeypatch):
-    def full(*arguments):
+    def full(**options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(classifiers.files.os, "posix_fallocate", full)
+    monkeypatch.setattr(classifiers.files.tempfile, "TemporaryFile", full)
     with pytest.raises(BridgekitError, match=r"neither .*\(No space left on device\) nor .* 40 MB of room"):
         classifiers.make("digits", root=tmp_path)
     assert not quick
@@ -445,8 +445,6 @@ def test_snakemake_trains_what_pages_name(toy_repository, scored, tmp_path):
         assert done.returncode == 0, done.stderr
         assert len(list((tmp_path / "cache").glob("classifier-digits-*.weights"))) == 1
         assert ("scored · quick · done" in done.stderr) == (times == 1)
-    (report,) = (scored.root / "_build" / "classifiers").iterdir()
-    assert report.name == "digits-size-12.txt" and report.read_text().startswith("digits: accuracy 0.")
 
 
 def test_the_code_that_decides_the_weights_is_all_of_it(monkeypatch):

@@ -8,7 +8,7 @@ from conftest import CLAIM
 
 from bridgekit import closure
 from bridgekit.__main__ import main
-from bridgekit.book import doctor, records
+from bridgekit.book import records
 
 
 def test_list(toy_book, capsys):
@@ -58,7 +58,7 @@ def test_claims(toy_book, capsys):
 
 
 def test_run_with_a_value_set_by_hand_leaves_the_profile_alone(toy_book, capsys):
-    assert main(["run", "beta", "--set", "text=a b", "--lines"]) == 0
+    assert main(["run", "beta", "--set", "text=a b"]) == 0
     said = capsys.readouterr()
     assert said.out == f"{toy_book.notebook('beta', 'custom')}\n"
     assert said.err.startswith("beta · custom · done in ")
@@ -83,7 +83,6 @@ def test_run_with_a_value_set_by_hand_leaves_the_profile_alone(toy_book, capsys)
             "page 'beta': parameter 'text' is '\\udcff', out of its range",
         ),
         (["claims"], "the claims ledger"),
-        (["claims", "--write"], "--write is for the audit: bridgekit claims --audit --write"),
         (["claims", "--audit", "--json"], "the audit has no --json"),
     ],
 )
@@ -124,52 +123,23 @@ def findings(capsys) -> dict[str, str]:
 
 def test_doctor(toy_book, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(doctor, "BROWSERS", ("no-such-browser",))
     found = findings(capsys)
-    assert found["digits"] == "present" and found["mnist"] == "absent"
-    assert found["devices"].startswith("cpu") and found["browser"].startswith("none: ")
+    assert found["mnist"] == "absent"
+    assert found["devices"].startswith("cpu")
     assert found["data root"].startswith(str(tmp_path / "data"))
-    assert doctor.found(("no-such-program", "sh")).endswith("sh")
     assert records.version("no-such-package") is None
-
-
-@pytest.mark.parametrize(
-    ("script", "said"),
-    [
-        ("echo 'g++ (Debian 12.2.0-14+deb12u1) 12.2.0'", "found g++ 12.2.0; only"),
-        ("echo 'Apple clang version 15.0.0 (clang-1500.3.9.4)'", "found g++ 15.0.0; only"),
-        ("echo 'a compiler'", "found g++; only"),
-        ("exit 1", "found g++, which does not run; only"),
-        (None, "none; only"),
-    ],
-)
-def test_doctor_and_the_compiler(toy_book, capsys, monkeypatch, script, said):
-    """A machine without one lacks nothing: with nothing on the path at all, doctor still says all it has."""
-    if script:
-        toy_book.write("bin/g++", f"#!/bin/sh\n{script}\n").chmod(0o755)
-    monkeypatch.setenv("PATH", str(toy_book.root / "bin") if script else "")
-    found = findings(capsys)
-    assert found["C++ compiler"].startswith(said)
-    assert found["C++ compiler"].endswith("tests/bench --compile wants one, training runs eager")
-    assert {"torch", "devices", "free disk", "browser"} <= found.keys()
 
 
 def test_doctor_and_the_gpu(toy_book, capsys, monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    for cuda, hip, why in (
-        ("13.2", None, "no GPU: torch is built for CUDA 13.2 and finds none"),
-        (None, "6.4", "no GPU: torch is built for ROCm 6.4 and finds none"),
-        (None, None, "this torch is built without GPUs"),
-    ):
-        monkeypatch.setattr(torch.version, "cuda", cuda)
-        monkeypatch.setattr(torch.version, "hip", hip)
-        assert findings(capsys)["devices"] == f"cpu ({why})"
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
-    assert findings(capsys)["devices"] == "cpu, GPU 0, GPU 1"
+    monkeypatch.setattr(torch.version, "cuda", "13.2")
+    for gpus, said in ((0, "cpu"), (2, "cpu, GPU 0, GPU 1")):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda gpus=gpus: gpus)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+        found = findings(capsys)
+        assert found["devices"] == said and found["torch"].endswith("built for 13.2")
 
 
 def test_outside_a_repository_the_package_knows_its_own(tmp_path, monkeypatch, capsys):

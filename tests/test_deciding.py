@@ -86,6 +86,12 @@ def share_kept(function):
     assert function(modes, 0).dtype == np.float32
 
 
+def fall(function):
+    same(function(CURVE), [4, -4, NAN])
+    same(function(CURVE, 2), [6, -1, -2])
+    same(function(torch.from_numpy(CURVE), end=1), [1, -1, -1])
+
+
 def share_lost(function):
     same(function(CURVE[:, :2]), [4 / 9, -4])
     same(function(CURVE[:, :2], floor=-3.0), [4 / 12, -4 / 4])
@@ -163,6 +169,38 @@ def lowest_member(function):
     assert function(wins, tensor([5, 1], [6, 4])) == 3 and function(wins, tensor([-5, 1], [3, 4])) == 0
 
 
+# Two codes of two trials: at the last evaluation they are 5 and 0 from the first, 2 and 6 from the second.
+CLOUDS = np.array(
+    [[[[0, 0], [0, 6]], [[0, 0]] * 2], [[[3, 2], [0, 0]], [[1, 0]] * 2], [[[3, 4], [0, 6]], [[INF, 0]] * 2]]
+)
+
+
+def drift(function):
+    first, second, last = torch.from_numpy(CLOUDS)
+    same(function(last, first), [2.5, NAN]), same(function(second, last), [4, NAN])
+    same(function(second[1].requires_grad_(), first[1]), 1)
+
+
+def drift_since(function):
+    same(function(CLOUDS, 0), [2.5, NAN]), same(function(CLOUDS, 1), [4, NAN])
+    same(function(CLOUDS[:2], start=0), [(math.sqrt(13) + 6) / 2, 1])
+    assert isinstance(function(CLOUDS, 0), np.ndarray)
+
+
+def mixture_distances(function):
+    target, one, other = tensor([3, 0], [4, 2]), tensor([0, 0], [0, 1]), tensor([3, 4], [4, 2])
+    same(function(target, one, other, tensor(0, 1)), [[1, 0.5], [0, 2]])
+    same(function(target, one, other, tensor(0.75)), [[0.25, math.hypot(3, 0.25) / 2]])
+    lost = function(target, one, tensor([3, NAN], [4, 2]), tensor(0, 1))
+    same(lost, [[1, NAN], [0, NAN]])
+    same(function(target[:, 0], one[:, 0], other[:, 0], tensor(0.5)), [0.5])
+
+
+def root_mean_square(function):
+    same(function(tensor([[3, -4], [0, 0]], [[1, 1], [-1, 1]], [[1, 1], [1, NAN]])), [2.5, 1, NAN])
+    same(function(tensor([3, -4, 0, 0])), [2.5])
+
+
 def distance_back(function):
     points = tensor([0, 0], [3, 4], [0, 0])  # two pairs are 5 apart, one 0: 10/3 on average
     same(function(points, points), 0)
@@ -220,6 +258,7 @@ ORACLES = {
     training.lost: lost,
     training.deepest_fall: deepest_fall,
     training.share_kept: share_kept,
+    training.fall: fall,
     training.share_lost: share_lost,
     training.moved: moved,
     training.over_settings: over_settings,
@@ -232,6 +271,10 @@ ORACLES = {
     estimators.combination_gain: combination_gain,
     estimators.in_winning_band: in_winning_band,
     estimators.lowest_member: lowest_member,
+    on_plane.drift: drift,
+    on_plane.drift_since: drift_since,
+    estimators.mixture_distances: mixture_distances,
+    estimators.root_mean_square: root_mean_square,
     on_plane.distance_back: distance_back,
     worst_case.relative: relative,
     worst_case.relative_errors: relative_errors,
@@ -250,6 +293,7 @@ EQUIVALENT = {
     training.moved: {
         "def moved(default: np.ndarray, curve: np.ndarray) -> np.ndarray:": "symmetric",
     },
+    on_plane.drift: {"def drift(start: Tensor, samples: Tensor) -> Tensor:": "symmetric"},
     estimators.combination_gain: {
         "def combination_gain(reverse: Tensor, forward: Tensor, combination: Tensor) -> Tensor:": "symmetric"
     },

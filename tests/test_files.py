@@ -2,14 +2,11 @@
 
 import errno
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -81,36 +78,6 @@ def test_workshops_of_the_dead_are_swept_and_nothing_else(tmp_path):
     assert set(names(tmp_path)) == expected
 
 
-def test_what_two_hold_goes_with_the_last(tmp_path):
-    folder = tmp_path / "states"
-    with files.held(folder):
-        with files.held(folder):
-            files.discard(folder)
-            assert folder.is_dir()
-        files.discard(folder)
-        assert folder.is_dir()
-    for _ in range(2):
-        files.discard(folder)
-        assert names(tmp_path) == []
-    files.discard(folder / "deeper")
-    assert names(tmp_path) == []
-
-
-def test_what_the_dead_held_goes_and_who_comes_waits_until_it_is_gone(tmp_path):
-    folder = tmp_path / "states"
-    killed(f"with files.held(Path('states')): Path('states/old').touch(); {KILL}", tmp_path)
-    assert len(names(folder)) == 3
-    with ThreadPoolExecutor(1) as pool, ExitStack() as mine:
-        with files.locked(folder / files.LOCK):
-            coming = pool.submit(mine.enter_context, files.held(folder))
-            time.sleep(0.02)
-            assert not coming.done()
-            shutil.rmtree(folder)
-        coming.result(5)
-        files.discard(folder)
-        assert len(names(folder)) == 2
-
-
 def test_a_lock_on_a_file_that_went_is_taken_again(tmp_path):
     """The waiting one gets a lock that everybody else finds."""
     path = tmp_path / "gone" / files.LOCK
@@ -136,24 +103,6 @@ def test_a_lock_on_a_file_that_went_is_taken_again(tmp_path):
                 assert again is False
 
 
-def test_one_at_a_time_though_each_removes_the_lock(tmp_path):
-    inside, most = [], []
-
-    def work():
-        for _ in range(4):
-            with files.locked(tmp_path / "lock"):
-                inside.append(1)
-                most.append(len(inside))
-                time.sleep(0.005)
-                inside.pop()
-                (tmp_path / "lock").unlink()
-
-    with ThreadPoolExecutor(3) as pool:
-        for done in [pool.submit(work) for _ in range(3)]:
-            done.result()
-    assert most == [1] * 12 and names(tmp_path) == []
-
-
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
 def test_without_locks_a_day_must_have_passed(tmp_path, monkeypatch, number):
     def unsupported(file, how):
@@ -173,6 +122,3 @@ def test_without_locks_a_day_must_have_passed(tmp_path, monkeypatch, number):
     files.sweep(tmp_path, "bk-")
     files.write_atomically(tmp_path / "state", b"")
     assert names(tmp_path) == ["state"]
-    with files.held(folder):
-        files.discard(folder)  # what others have open they make again
-        assert not folder.exists()

@@ -1,11 +1,8 @@
 """Folders of images: every layout is done right or is one clear error; caches and keys follow the content."""
 
 import os
-import struct
 import subprocess
 import sys
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +14,7 @@ from PIL import Image, ImageOps
 from bridgekit import closure, data
 from bridgekit.__main__ import main
 from bridgekit.book import keys, pages
-from bridgekit.data import folders, layouts
+from bridgekit.data import folder, folders
 from bridgekit.errors import BridgekitError
 
 
@@ -31,7 +28,7 @@ def tree(base, *files):
     """Pictures, or other files by their suffix, below ``base``: each picture with a colour of its own."""
     for i, file in enumerate(files):
         path = base / file
-        if path.suffix in layouts.SUFFIXES:
+        if path.suffix in folders.SUFFIXES:
             picture(path, (i, 0, 255))
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +53,7 @@ def refuses(base, *parts, split="train", **options):
 
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch):
-    monkeypatch.setattr(layouts, "_said", set())
+    folder._say.cache_clear()
     monkeypatch.delenv("BRIDGEKIT_SPEC", raising=False)
 
 
@@ -67,12 +64,11 @@ def test_folder_of_classes(tmp_path):
     for kind, suffix in (("zebra", "png"), ("ant", "bmp")):
         for i in range(7):
             picture(tmp_path / "pets" / kind / f"{i}.{suffix}", (i, 0, 255))
-    picture(tmp_path / "pets" / "ant" / "deep" / "more.PNG", (9, 0, 255))
+    picture(tmp_path / "pets" / "ant" / "more.PNG", (9, 0, 255))
     (tmp_path / "pets" / "ant" / "notes.txt").write_text("not an image")
     (tmp_path / "pets" / "ant" / "._0.png").write_text("another program's note")
     (tmp_path / "pets" / ".git").mkdir()
     name = f"folder:{tmp_path / 'pets'}"
-    assert data.present(name) and not data.present(f"{name}-not")
     train, test = (data.load(name, split, root=tmp_path) for split in ("train", "test"))
     assert train.classes == ("ant", "zebra") and train.name == name
     assert train.x.shape == (13, 3, 4, 6) and sorted(test.y.tolist()) == [0, 1]
@@ -94,11 +90,6 @@ def test_folder_with_splits_under_the_data_root(tmp_path, monkeypatch):
     assert train.x.shape == (3, 1, 4, 6) and sorted(train.y.tolist()) == [0, 1, 2]
     assert test.classes == train.classes and test.y.tolist() == [2]
     assert test.x.unique().item() == pytest.approx(7 / 127.5 - 1)
-
-
-def test_every_fifth_is_counted_in_the_order_of_whole_paths(tmp_path):
-    base = tree(tmp_path / "f", *(f"a/deep/{i}.png" for i in range(4)), "a/deep-0.png")
-    assert load(base, "test").x[0, 0, 0, 0] == pytest.approx(3 / 127.5 - 1)
 
 
 def test_a_class_may_be_called_train(tmp_path):
@@ -135,30 +126,6 @@ def test_folder_sizes_and_modes(tmp_path):
         data.load(name, root=tmp_path)
 
 
-def test_folder_images_stand_upright(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side
-    picture(tmp_path / "f" / "a" / "0.jpg", exif=exif)
-    assert data.load(f"folder:{tmp_path / 'f'}", root=tmp_path).x.shape == (1, 3, 6, 4)
-
-
-@pytest.mark.parametrize(
-    ("suffix", "at", "value"), [("png", 8, 255), ("png", 11, 0), ("png", 35, 0), ("bmp", 20, 255)]
-)
-def test_every_kind_of_broken_image_is_named(tmp_path, suffix, at, value):
-    # Pillow tells these four apart: OSError, ValueError, SyntaxError, and an image said to be huge.
-    path = tmp_path / "f" / "a" / f"0.{suffix}"
-    path.parent.mkdir(parents=True)
-    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    Image.fromarray(noise).save(path)
-    body = bytearray(path.read_bytes())
-    body[at] = value
-    path.write_bytes(body)
-    with pytest.raises(BridgekitError, match=rf"a/0.{suffix} cannot be read as an image"):
-        data.load(f"folder:{tmp_path / 'f'}", root=tmp_path)
-    assert not (tmp_path / "cache").exists()
-
-
 def test_folder_errors(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
@@ -169,7 +136,7 @@ def test_folder_errors(tmp_path, monkeypatch):
     fails(r"No such folder: .*/f or .*/root/f\.")
     fails("No such folder: folder:", path="")
     (tmp_path / "f").mkdir()
-    fails("f has no class sub-folders: images go to f/<class>/<image>.png")
+    fails("f has no class sub-folders: images go to <class>/<image>.png")
     (tmp_path / "f" / "a").mkdir()
     fails("f/a holds no image: add some, or remove this class folder")
     picture(tmp_path / "f" / "a" / "0.png")
@@ -180,7 +147,7 @@ def test_folder_errors(tmp_path, monkeypatch):
     broken.write_text("text")
     fails(r"f/a/1.png cannot be read as an image")
     Image.fromarray(np.zeros((4, 6), np.uint16)).save(broken)
-    fails("f/a/1.png has more than 8 bits a channel")
+    fails(r"f/a/1.png cannot be read as an image \(it has more than 8 bits a channel")
     picture(tmp_path / "g" / "train" / "a" / "0.png")
     fails("g has train/ but no test/", path="g", split="test")
     assert not (tmp_path / "root").exists()
@@ -224,72 +191,18 @@ def test_the_cache_follows_the_content(tmp_path, monkeypatch):
     assert load(base).fingerprint != first.fingerprint and load(base).x.max() > 0.5
 
 
-def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch):
-    base, read = tree(tmp_path / "f", "a/0.bmp", "a/1.bmp"), folders.digest
-
-    def late(file):
-        sum_ = read(file)
-        picture(base / "a/1.bmp", (9, 9, 9))
-        return sum_
-
-    monkeypatch.setattr(folders, "digest", late)
-    picture(base / "a/1.bmp", (8, 8, 8))
-    monkeypatch.setattr(folders, "digest", lambda file: read(file) if file.endswith("0.bmp") else late(file))
-    refuses(base, "a/1.bmp was changed while it was read")
+# ----------------------------------------------------------------------------------------------- folders
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
-    base = tree(tmp_path / "f", "a/0.png")
-
-    def denied(*_):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("builtins.open", denied)
-    with pytest.raises(
-        BridgekitError, match=r"a/0.png cannot be read \(Permission denied\): make it readable"
-    ):
-        load(base)
-
-
-# ----------------------------------------------------------------------------------------------- layouts
-
-
-SPLIT_NAMES = [
-    ("train", "test"),
-    ("training", "testing"),
-    ("Train", "Test"),
-    ("TRAINING", "test"),
-    ("train", "val"),
-    ("train", "Validation"),
-]
-
-
-@pytest.mark.parametrize(("train", "test"), SPLIT_NAMES)
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("TRAINING", "Test"), ("Train", "val")])
 def test_splits_by_their_usual_names(tmp_path, train, test, capsys):
     base = tree(tmp_path / "f", *(f"{train}/{k}/{i}.png" for k in "ab" for i in range(6)), f"{test}/b/0.png")
     images, held = load(base), load(base, "test")
     assert images.classes == held.classes == ("a", "b")
     assert len(images) == 12 and held.y.tolist() == [1]
     name = f"folder:{base}"
-    said = (
-        f"{name}: 12 train ({train}/) and 1 test ({test}/) images of 2 classes (a, b); no test image of a\n"
-    )
+    said = f"{name}: 12 train ({train}/) and 1 test ({test}/) images of 2 classes (a, b)\n"
     assert capsys.readouterr().err == said
-
-
-def test_a_validation_set_beside_a_test_set_is_passed_over_aloud(tmp_path, capsys):
-    base = tree(tmp_path / "f", "train/a/0.png", "test/a/1.png", "val/a/2.png", "0.png", "train/1.png")
-    tree(base, "notes/train/0.txt", "notes/test/0.txt")
-    assert len(load(base)) == len(load(base, "test")) == 1
-    said = capsys.readouterr().err
-    assert "passed over: 2 images in no class folder" in said and "passed over: notes/ and val/" in said
-
-
-def test_classes_too_small_for_a_test_image_are_said(tmp_path, capsys):
-    load(tree(tmp_path / "f", *(f"a/{i}.png" for i in range(5)), "b/0.png"))
-    assert capsys.readouterr().err.endswith(
-        "images (every fifth of a class is a test image) of 2 classes (a, b); no test image of b\n"
-    )
 
 
 def test_what_is_found_is_said_once_and_again_when_it_changes(tmp_path, capsys, monkeypatch):
@@ -300,16 +213,23 @@ def test_what_is_found_is_said_once_and_again_when_it_changes(tmp_path, capsys, 
     caught = capsys.readouterr()
     assert caught.out == "" and caught.err == (
         f"folder:{base}: 48 train and 12 test images (every fifth of a class is a test image) of 12 classes "
-        "(0, 1, 10, ..., 9); passed over: 2 files (1 .tif, 1 .txt)\n"
+        "(0, 1, 10, ..., 9); passed over: 1 .tif, 1 .txt\n"
     )
     (base / "0/a.txt").unlink()
     load(base)
-    assert capsys.readouterr().err.endswith("passed over: 1 file (1 .tif)\n")
+    assert capsys.readouterr().err.endswith("passed over: 1 .tif\n")
     tell(monkeypatch, tmp_path / "spec", progress="a file")  # the command line has said it
     (base / "0/b.tif").unlink()
     load(base)
-    data.load("digits")
     assert capsys.readouterr().err == ""
+
+
+def test_a_validation_set_beside_a_test_set_is_passed_over_aloud(tmp_path, capsys):
+    base = tree(tmp_path / "f", "train/a/0.png", "test/a/1.png", "val/a/2.png", "0.png", "train/1.png")
+    tree(base, "notes/train/0.txt", "notes/test/0.txt")
+    assert len(load(base)) == len(load(base, "test")) == 1
+    said = capsys.readouterr().err
+    assert said.endswith("; passed over: 2 in no class folder, 1 notes/, 1 val/\n")
 
 
 TWO_READINGS = {
@@ -317,20 +237,14 @@ TWO_READINGS = {
         ["train/a/0.png", "Training/a/0.png", "test/a/0.png"],
         ["Training/ and train/, which mean one split"],
     ),
-    "train in two cases": (["train/a/0.png", "Train/a/0.png"], ["Train/ and train/, which mean one split"]),
     "a class beside splits": (
         ["train/a/0.png", "test/a/0.png", "dog/0.png"],
         ["test/ and train/ with class sub-folders", "beside it dog/ with images"],
     ),
     "case differs": (
         ["train/cat/0.png", "test/Cat/0.png"],
-        ["the class test/Cat, but train/cat: give both one name"],
+        ["has the class Cat in its test set alone", "one name for it: did you mean 'cat'?"],
     ),
-    "accents differ": (
-        ["train/caf\u00e9/0.png", "test/cafe\u0301/0.png"],
-        ["the class test/cafe\u0301, but train/caf\u00e9: give both one name"],
-    ),
-    "a test class alone": (["train/cat/0.png", "test/cat/0.png", "test/dog/0.png"], ["test/dog alone"]),
     "an empty class": (
         ["a/0.png", "b/"],
         ["f/b holds no image: add some, or remove this class folder"],
@@ -344,21 +258,21 @@ TWO_READINGS = {
     "one split without classes": (["train/0.png"], ["train/ without class sub-folders"]),
     "splits below classes": (
         ["cat/train/0.png", "cat/test/1.png", "dog/train/2.png", "dog/test/3.png"],
-        ["f/cat holds test/ and train/: splits stand above classes"],
+        ["f/cat holds test/ and train/: images go to <class>/<image>.png, and no deeper"],
     ),
     "a folder too high": (
         ["mnist_png/training/0/0.png", "mnist_png/testing/0/0.png"],
-        ["mnist_png holds testing/ and training/", "name it: folder:", "f/mnist_png"],
+        ["mnist_png holds testing/ and training/", "as in folder:", "f/mnist_png"],
     ),
     "splits by other names": (
         ["seg_train/a/0.png", "seg_test/a/0.png"],
-        ["seg_test/ and seg_train/: call splits train/ and test/"],
-    ),
-    "sets": (
-        ["training_set/a/0.png", "test_set/a/0.png"],
-        ["test_set/ and training_set/: call splits train/ and test/"],
+        ["seg_test holds a/", "Folders above classes are called train/ and test/"],
     ),
     "no training set": (["test/a/0.png"], ["f has test/ but no train/ with class sub-folders"]),
+    "a name that is no UTF-8": (
+        ["a/0.png", os.fsdecode(b"caf\xe9/0.png")],
+        [r"f holds 'caf\udce9', a name that is no UTF-8 text: rename it"],
+    ),
 }
 
 
@@ -377,121 +291,20 @@ def test_unlabelled_test_images_are_no_classes(tmp_path):
         load(base, "test")
 
 
-def test_capital_letters_may_be_classes_of_their_own(tmp_path):
-    assert load(tree(tmp_path / "f", "a/0.png", "A/1.png")).classes == ("A", "a")
-
-
-# -------------------------------------------------------------------------------------- links and rights
-
-
-def test_linked_folders_and_files_are_followed(tmp_path):
-    base = tree(tmp_path / "f", "a/0.png", "b/1.png")
-    plain = load(base)
-    linked = tmp_path / "linked"
-    tree(tmp_path / "else", "a/0.png")
-    picture(tmp_path / "else" / "b.png", (1, 0, 255))
-    (linked / "b").mkdir(parents=True)
-    (linked / "a").symlink_to(tmp_path / "else" / "a")
-    (linked / "b" / "1.png").symlink_to(tmp_path / "else" / "b.png")
-    assert load(linked).fingerprint == plain.fingerprint
-    (linked / "b" / "more").symlink_to(base / "a")
-    assert len(load(linked)) == 3
-
-
-def test_links_that_lead_nowhere_are_named(tmp_path):
-    for where in ("f/a/1.png", "f/b", "f/a/deep"):
-        base = tree(tmp_path / where.replace("/", "-") / "f", "a/0.png")
-        link = base.parent / where
-        link.symlink_to(tmp_path / "gone")
-        refuses(base, f"{link} is a link that leads nowhere", "mend or remove it")
-    link.unlink()
-    link.symlink_to(link)
-    refuses(base, f"{link} is a link that leads nowhere")
-
-
-def test_links_in_a_circle_are_named(tmp_path):
-    base = tree(tmp_path / "f", "a/0.png", "a/deep/1.png")
-    link = base / "a" / "deep" / "up"
-    for target in (base, base / "a", base / "a" / "deep"):
-        link.symlink_to(target)
-        refuses(base, f"{link} is a link to a folder that holds it")
-        link.unlink()
-
-
-def test_a_test_set_that_is_the_training_set_by_a_link_is_refused(tmp_path):
-    base = tree(tmp_path / "f", "train/a/0.png")
-    (base / "test").symlink_to(base / "train")
-    refuses(base, "train/ and test/, which are one folder, by a link")
-
-
-def test_what_is_neither_file_nor_folder_is_named(tmp_path):
-    base = tree(tmp_path / "f", "a/0.png")
-    os.mkfifo(base / "a" / "1.png")
-    refuses(base, "a/1.png is neither a file nor a folder")
-
-
-@pytest.mark.parametrize("closed", ["f", "f/a", "f/a/deep", "f/train", "f/train/a"])
+@pytest.mark.parametrize("closed", ["f", "f/train", "f/train/a"])
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch, closed):
-    first = "train/a/0.png" if "train" in closed else "a/deep/0.png"
-    base, scan = tree(tmp_path / "f", first, first.replace("a/", "b/")), os.scandir
+    base, listed = tree(tmp_path / "f", "train/a/0.png"), os.listdir
 
     def denied(path):
         if Path(path) == tmp_path / closed:
             raise PermissionError(13, "Permission denied")
-        return scan(path)
+        return listed(path)
 
-    monkeypatch.setattr(os, "scandir", denied)
+    monkeypatch.setattr(os, "listdir", denied)
     refuses(base, f"{tmp_path / closed} cannot be read (Permission denied): make it readable")
 
 
-def test_names_that_are_no_utf_8(tmp_path):
-    base = tree(tmp_path / "f", "a/0.png", "b/1.png")
-    odd = base / "a" / os.fsdecode(b"caf\xe9.png")
-    picture(odd, (77, 0, 0))
-    images = load(base)
-    assert len(images) == 3 and load(base).fingerprint == images.fingerprint
-    assert folders.contents([f"folder:{base}"]) == folders.contents([f"folder:{base}"])
-    odd.write_text("damaged")
-    refuses(base, r"a/caf\udce9.png cannot be read as an image")
-    odd.unlink()
-    strange = base / os.fsdecode(b"caf\xe9")
-    (base / "b").rename(strange)
-    refuses(base, r"f/caf\udce9 has a name that is no UTF-8 text: rename this class folder")
-    refuses(strange, r"caf\udce9' is no UTF-8 text: rename the folder")
-    for name in ("folder:a\0b", "folder:" + "a" * 300):
-        with pytest.raises(BridgekitError, match="No such folder|no UTF-8"):
-            data.load(name)
-    assert not data.present("folder:" + "a" * 300)
-
-
 # ------------------------------------------------------------------------------------------ kinds of files
-
-
-def png16(path, channels, kind):
-    """A PNG of 16-bit channels, which Pillow does not write: 2 x 2 pixels."""
-
-    def chunk(name, body):
-        return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
-
-    rows = b"".join(b"\0" + bytes([1, 200] * channels * 2) for _ in range(2))
-    head = (2).to_bytes(4, "big") * 2 + bytes([16, kind, 0, 0, 0])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-
-
-@pytest.mark.parametrize(("channels", "kind"), [(1, 0), (3, 2), (2, 4), (4, 6)])
-def test_sixteen_bits_a_channel_are_refused(tmp_path, channels, kind):
-    png16(tmp_path / "f" / "a" / "0.png", channels, kind)
-    refuses(tmp_path / "f", "a/0.png has more than 8 bits a channel: convert it to 8 bits first")
-
-
-@pytest.mark.parametrize("mode", ["I", "F", "I;16"])
-def test_other_deep_files_by_the_name_of_png_are_refused(tmp_path, mode):
-    path = tmp_path / "f" / "a" / "0.png"
-    path.parent.mkdir(parents=True)
-    Image.new(mode, (3, 2)).save(path, format="TIFF")
-    refuses(tmp_path / "f", "has more than 8 bits a channel")
 
 
 def glyph(mode, ink):
@@ -526,17 +339,8 @@ def test_transparent_colours_are_laid_on_white(tmp_path):
         black = {"palette": image.getpixel((0, 1)), "grey": 0, "colour": (0, 0, 0)}[name]
         image.putpixel((3, 0), {"palette": image.getpixel((0, 0)), "grey": 7, "colour": (7, 7, 7)}[name])
         image.save(tmp_path / name / "a" / "0.png", transparency=black)
-        if name == "palette":  # all of it is white: nothing would be left
-            refuses(tmp_path / name, "a/0.png is one colour when it is laid on white")
-        else:
-            x = load(tmp_path / name).x[0, 0]
-            assert x[0, 1] == 1 and x[0, 3] == pytest.approx(7 / 127.5 - 1)
-
-
-def test_white_ink_on_nothing_is_refused(tmp_path):
-    (tmp_path / "f" / "a").mkdir(parents=True)
-    glyph("RGBA", (255, 255, 255)).save(tmp_path / "f" / "a" / "0.png")
-    refuses(tmp_path / "f", "a/0.png is one colour when it is laid on white: lay it on another")
+        x = load(tmp_path / name).x[0, 0]
+        assert x[0, 1] == 1 and (name == "palette" or x[0, 3] == pytest.approx(7 / 127.5 - 1))
 
 
 def test_an_opaque_alpha_channel_changes_nothing(tmp_path):
@@ -556,13 +360,9 @@ def exif_of(kind, value, count=1):
 
 BAD_EXIF = {
     "text": exif_of(2, b"6\0\0\0", 2),
-    "bytes": exif_of(7, b"\x06\0\0\0", 4),
-    "unknown type": exif_of(99, b"\x06\0\0\0"),
     "beyond": exif_of(3, b"\x63\0\0\0"),
-    "far away": exif_of(2, b"\xff\xff\xff\x7f", 90),
     "cut": exif_of(3, b"\x06\0\0\0")[:-9],
     "no TIFF": b"Exif\0\0nonsense",
-    "nothing": b"Exif\0\0",
 }
 
 
@@ -571,15 +371,6 @@ BAD_EXIF = {
 def test_exif_of_a_wrong_kind_is_ignored(tmp_path, exif, suffix):
     picture(tmp_path / "f" / "a" / f"0.{suffix}", exif=exif)
     assert load(tmp_path / "f").x.shape == (1, 3, 4, 6)
-
-
-def test_another_tag_of_a_wrong_type_leaves_the_image_upright(tmp_path):
-    entries = b"".join(
-        tag.to_bytes(2, "little") + kind.to_bytes(2, "little") + (1).to_bytes(4, "little") + value
-        for tag, kind, value in ((0x0112, 3, b"\x06\0\0\0"), (0x011A, 2, b"abc\0"), (0x8769, 2, b"xyz\0"))
-    )
-    picture(tmp_path / "f" / "a" / "0.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\x03\0" + entries + b"\0\0\0\0")
-    assert load(tmp_path / "f").x.shape == (1, 3, 6, 4)
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
@@ -625,17 +416,6 @@ def test_damaged_images_are_one_error_or_images(tmp_path, suffix):
             load(tmp_path / "f", size=8, channels=3)
         except BridgekitError as error:
             assert "0." + suffix in str(error)
-
-
-@pytest.mark.parametrize("error", [zlib.error, KeyError, TypeError, EOFError, struct.error, MemoryError])
-def test_whatever_pillow_raises_names_the_file(tmp_path, monkeypatch, error):
-    base = tree(tmp_path / "f", "a/0.png")
-
-    def fails(*_):
-        raise error("of the decoder")
-
-    monkeypatch.setattr(Image.Image, "convert", fails)
-    refuses(base, "a/0.png cannot be read as an image", "of the decoder")
 
 
 # ------------------------------------------------------------------------------- paths, keys and pages
@@ -753,19 +533,3 @@ def test_a_page_reads_the_folder_where_the_user_stands(toy_book, tmp_path, monke
     assert "1 train and 0 test images" in caught.err
     notebook = Path(caught.out.strip()).read_text()
     assert "1.0\\n" in notebook and "1 train and" not in notebook
-
-
-def test_an_archive_that_gives_all_files_one_time(tmp_path):
-    """As it was met: two archives of BMPs, unpacked in turn into one place."""
-    clean = tree(tmp_path / "clean", "a/0.bmp", "b/1.bmp")
-    prints, base = [], tmp_path / "data"
-    for source in (clean, inverted(clean, tmp_path / "inverted")):
-        with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
-            for path in sorted(source.rglob("*.bmp")):
-                archive.writestr(zipfile.ZipInfo(path.relative_to(source).as_posix()), path.read_bytes())
-        with zipfile.ZipFile(tmp_path / "archive.zip") as archive:
-            archive.extractall(base)
-        for path in base.rglob("*.bmp"):
-            os.utime(path, ns=(10**18, 10**18))
-        prints.append(load(base).fingerprint)
-    assert len(set(prints)) == 2

@@ -177,13 +177,6 @@ def test_effective_sample_size_of_log_normal_weights():
     assert share == pytest.approx(math.exp(-(0.8**2)), rel=0.02)
 
 
-def test_drift():
-    start = torch.zeros(2, 5, 2)
-    moved = start + torch.tensor([3.0, 4.0]) * torch.tensor([1.0, 2.0])[:, None, None]
-    assert on_plane.drift(moved, start).tolist() == [5.0, 10.0]
-    assert on_plane.drift(torch.tensor([[0.0, 1.0], [0.0, -3.0]]), torch.zeros(2, 2)).item() == 2
-
-
 POINTS = GRID.sample(30, generator(9))
 METRICS = {
     "inception_score": lambda x: on_plane.inception_score(x, GRID),

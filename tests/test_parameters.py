@@ -6,8 +6,8 @@ import jupytext
 import pytest
 from conftest import ALPHA, BETA, HEADER, REPOSITORY
 
-from bridgekit.book import pages, ranges
-from bridgekit.book.parameters import Parameter, cells, declared_in, injected
+from bridgekit.book import pages
+from bridgekit.book.parameters import Parameter, cells, declared_in, injected, read_range
 from bridgekit.errors import BridgekitError, nearest
 
 PAGES = [HEADER + ALPHA, HEADER + BETA, *(p.read_text() for p in sorted((REPOSITORY / "book").glob("*.md")))]
@@ -42,6 +42,7 @@ def test_declared_types_and_defaults():
         ("x: int = len('a')", "write a literal"),
         ("x: dict = {}", "write a literal"),
         ("x: tuple[int, ...] = (1,)", "write a literal"),
+        ("x: int | None = None", "write a literal"),
         ("x: int = 0  # from 1", "parameter 'x' is 0, out of its range: from 1"),
         ("x: list[int] = [1, 1]  # each from 1, distict", "parameter 'x': .*'distict', which is no rule"),
         ("x: float = 0.5  # above 0, of all", "'of all', which is no rule: .* then help"),
@@ -68,11 +69,7 @@ GOOD = [
     ("float", 0.5, 0.5),
     ("bool", True, True),
     ("str", "3", "3"),
-    ("int | None", None, None),
-    ("int | None", 4, 4),
     ("list[float]", [1, 2.5], [1.0, 2.5]),
-    ("list[float]", (1,), [1.0]),
-    ("list[list[int]]", [[1], []], [[1], []]),
 ]
 BAD = [
     ("int", 3.0),
@@ -83,7 +80,6 @@ BAD = [
     ("bool", 1),
     ("str", 3),
     ("str", None),
-    ("int | None", "none"),
     ("list[int]", 3),
     ("list[int]", [1, "2"]),
 ]
@@ -110,7 +106,6 @@ def test_values_that_do_not_fit(kind, value):
         ("str", "1e-3", "1e-3"),
         ("str", "", ""),
         ("bool", "true", True),
-        ("int | None", "null", None),
         ("list[float]", "[1, 2e-1]", [1.0, 0.2]),
     ],
 )
@@ -146,20 +141,17 @@ def test_the_comment_is_range_and_help():
         ("float", "above 0, to 1", [1e-300, 1, 1.0], [0, -0.0, -1, 1 + 1e-15, math.nan, math.inf]),
         ("float", "from 0, below 1", [0, 0.999], [1, -1e-9]),
         ("float", "", [0, -1e300], [math.nan, math.inf, -math.inf]),
-        ("float | None", "above 0", [None, 1], [0, math.nan]),
         ("int", "from 4, multiple of 4", [4, 20], [3, 0, 6]),
         ("str", "one of all | A", ["all", "A"], ["a", "", "all | A"]),
         ("str", "", ["", "ä"], ["\udcff"]),
         ("list[str]", "not empty, each one of a b | c", [["c"], ["c", "c"]], [[], ["c", "b"]]),
         ("list[str]", "distinct", [[], ["a", "b"]], [["a", "b", "a"], ["\udcff"]]),
         ("list[float]", "distinct, each above 0", [[], [1, 2]], [[1, 1.0], [0], [1, math.nan]]),
-        ("list[float]", "ascending", [[1, 2, 3], [2]], [[1, 1], [2, 1]]),
         ("list[int]", "3 entries, each from 1", [[1, 1, 1]], [[1, 1], [1, 1, 1, 1], [1, 1, 0]]),
-        ("list[list[int]]", "each from 1", [[[1], []]], [[[1], [0]]]),
     ],
 )
 def test_ranges(kind, text, inside, outside):
-    parameter = Parameter("p", kind, None, ranges.read(text))
+    parameter = Parameter("p", kind, None, read_range(text))
     for value in inside:
         assert parameter.fit(value) == value
     for value in outside:
@@ -197,7 +189,7 @@ def our_parameters() -> list:
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(REPOSITORY)
-        for page in pages.names():
+        for page in pages.executed():
             profiles = [pages.resolve(page, profile) for profile in pages.profiles()]
             for name, parameter in pages.declared(page).items():
                 values = [values[name] for values in profiles]

@@ -150,11 +150,11 @@ def test_a_table_is_markdown_and_its_cells_cannot_break_it():
         [{"model": "p | q\nr", "modes": 25, "value": [1.0, 3.0]}, {"model": None}], "Two models"
     )
     assert list(shown._repr_mimebundle_()) == ["text/markdown"]
-    lines = shown.source.splitlines()
+    lines = shown.text.splitlines()
     assert lines[:2] == ["*Two models*", ""]
     assert lines[2:4] == ["| model | modes | value |", "| --- | --- | --- |"]
     assert lines[4] == "| p \\| q r | 25 | 2.00 ± 1.4 (n = 2) |" and lines[5] == "| — | — | — |"
-    assert repr(shown) == shown.source
+    assert repr(shown) == shown.text
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_the_reference_table_sets_paper_reference_and_this_run_side_by_side(root
         run.metric("fall", [2.0, 4.0], unit="nats", label="Fall", paper="≈ 2")
         run.metric("error", 0.01, label="Error", exact=True)
         assert "rise" not in run.record()["metrics"] and run.record()["metrics"]["fall"]["label"] == "Fall"
-        return plots.reference_table(run, caption).source.splitlines()
+        return plots.reference_table(run, caption).text.splitlines()
 
     assert "| Fall (nats) | ≈ 2 | — | 3.00 ± 1.4 (n = 2) |" in table()
     finished(root, "paper", [5.0, 5.5], 0.02)
@@ -207,10 +207,10 @@ def test_the_reference_table_sets_paper_reference_and_this_run_side_by_side(root
 
 def test_the_claims_table_shows_the_deciding_reference_and_this_run_beside_it(root):
     run = finished(root, "quick", [0.5, 0.5], 0.2)
-    here = plots.claims_table(run).source
+    here = plots.claims_table(run).text
     assert "| not run | **not reproduced** (criterion first): 2 not reproduced of 2" in here
     finished(root, "paper", [5.0, 5.5], 0.2)
-    source = plots.claims_table(finished(root, "quick", [0.5], 0.01)).source
+    source = plots.claims_table(finished(root, "quick", [0.5], 0.01)).text
     assert (
         "**X1** It falls. | **partly** (criterion first): 1 reproduced, 1 not reproduced of 2<br>" in source
     )
@@ -243,36 +243,36 @@ def test_a_row_says_superseded_twice_played_what_the_papers_effect_needs_and_wha
 
 def test_a_page_without_claims_says_so(root):
     run = runs.Run("other", "quick", {}, root / "figures" / "quick" / "other", root)
-    assert plots.claims_table(run).source == "*This page decides no claim.*\n"
+    assert plots.claims_table(run).text == "*This page decides no claim.*\n"
 
 
 def test_the_ledger_is_counted_and_listed_by_paper(root):
     finished(root, "paper", [math.nan, math.nan], 0.01)
     ledger = claims.ledger(root)
-    lines = plots.ledger_summary(ledger).source.splitlines()
+    lines = plots.ledger_summary(ledger).text.splitlines()
     marks = "of them criterion first | of them re-analysed | of them superseded"
     assert lines[0] == f"| verdict | paper X | paper Y | all | {marks} |"
     assert "| **partly** | 1 | 0 | 1 | 1 | 0 | 0 |" in lines
     assert "| **not run** | 0 | 1 | 1 | 0 | 0 | 0 |" in lines
     assert "| **reproduced** | 0 | 0 | 0 | 0 | 0 | 0 |" in lines and len(lines) == 7
-    listed = plots.ledger_table(ledger, "X", root).source
+    listed = plots.ledger_table(ledger, "X", root).text
     assert '<a href="demo.html">demo</a>' in listed and f"`{ledger[0].claim.hash}`" in listed
     assert "**partly** (criterion first): 1 reproduced, 1 undecided of 2; 2 values of lost trials" in listed
     assert (
         "`fall above 1`: mean not finite, n = 2 (2 lost); undecided; would have seen none, too many" in listed
     )
     assert "Y2" not in listed
-    waiting = plots.ledger_table(ledger, "Y", root).source
+    waiting = plots.ledger_table(ledger, "Y", root).text
     assert "later (to come)" in waiting and "**not run**: no page decides it yet" in waiting
     assert ledger[1].claim.hash not in waiting
-    assert plots.ledger_table(ledger, "Z", root).source == "*Not asked for in this run.*\n"
+    assert plots.ledger_table(ledger, "Z", root).text == "*Not asked for in this run.*\n"
 
 
 def test_the_ledgers_own_tables_hold_every_claim_in_one_row_each():
     home = Path(__file__).resolve().parent.parent
     verdicts = claims.ledger(home)
     for paper in ("A", "B", "C"):
-        lines = plots.ledger_table(verdicts, paper, home).source.splitlines()
+        lines = plots.ledger_table(verdicts, paper, home).text.splitlines()
         ids = [verdict.claim.id for verdict in verdicts if verdict.claim.paper == paper]
         assert [line.split("**")[1] for line in lines[2:]] == ids
         assert {line.count(" | ") for line in lines} == {2}

@@ -12,7 +12,7 @@ from conftest import REPOSITORY
 
 pytestmark = pytest.mark.pipeline
 # Few settings, one after the other, and time enough in step II to be killed there.
-SETTINGS = {"methods": ["bridge"], "rates": [1e-3], "steps": [20, 100, 20], "seeds": 2, "workers": 1}
+SETTINGS = {"methods": ["bridge"], "rates": [1e-3], "steps": [10, 40, 10], "seeds": 2, "workers": 1}
 # Imported by the page's kernel: tells which rounds are played, as they are.
 WATCH = """
 import os
@@ -100,7 +100,7 @@ def test_a_killed_page_goes_on_where_it_was(settings_page):
     after, results_after = finished(settings_page)
     # Nothing of the first cell, nor of the second one's step I, was played again, and nothing was left out.
     assert after == whole[-len(after) :] and len(before) + len(after) >= len(whole)
-    assert first not in {cell for cell, *_ in after} and (second, "I", "0", "20") not in after
+    assert first not in {cell for cell, *_ in after} and (second, "I", "0", "10") not in after
     assert results_after == results
     metrics, arrays, _ = results
     assert arrays and len(metrics["bridge_score"]["values"]) == SETTINGS["seeds"]

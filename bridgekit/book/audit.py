@@ -6,14 +6,13 @@ of that commit, the order of both in history, and the verdicts of earlier commit
 
 import json
 import re
+import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 from bridgekit.book import claims, criteria
@@ -24,6 +23,9 @@ from bridgekit.book.renamed import renamed, today
 from bridgekit.book.verdicts import CRITERION_FIRST, NOT_RUN, REANALYSED, Verdict
 from bridgekit.errors import BridgekitError
 from bridgekit.files import write_atomically
+
+# What is kept of an earlier verdict.
+SAID = ("id", "page", "hash", "verdict", "reason", "criterion", "parts")
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,16 @@ class Finding:
 
 def audit(root: Path) -> list[Finding]:
     """A finding for every claim that a reference run decides; BridgekitError where history is not whole."""
-    root = Path(root)
     whole(root)
     return [_finding(root, verdict) for verdict in claims.ledger(root) if verdict.verdict != NOT_RUN]
 
 
 def whole(root: Path) -> None:
     """Raise BridgekitError unless ``root`` is a full clone."""
-    if git(root, "rev-parse", "--show-toplevel") is None:
-        raise BridgekitError(f"{root} is no git repository: history can be audited in a clone only.")
     if git(root, "rev-parse", "--is-shallow-repository") != "false":
-        raise BridgekitError("this clone is shallow, its history cannot be audited: git fetch --unshallow.")
+        raise BridgekitError(
+            f"{root} is no full clone, and only those are audited: clone it, or git fetch --unshallow."
+        )
 
 
 def changed(root: Path) -> list[str]:
@@ -147,7 +148,8 @@ def _check_order(root: Path, commit: str, placed: str) -> None:
 
 def _claim_at(root: Path, commit: str, claim: Claim) -> Claim:
     """The criterion under which the run was made, as the run's own commit has it."""
-    known = {each.id: each for each in _criteria_at(root, commit)}
+    ledger = criteria.parse(_text(root, "show", f"{commit}:claims.yml"), f"claims.yml at {commit[:7]}")
+    known = {each.id: each for each in ledger}
     name, digest = (claim.id, claim.hash)
     if claim.made_under and (name not in known or known[name].hash != digest):
         name, digest = claim.made_under
@@ -156,11 +158,6 @@ def _claim_at(root: Path, commit: str, claim: Claim) -> Claim:
     if known[name].hash != digest:
         raise BridgekitError(f"claims.yml at {commit[:7]} has another criterion for {name}")
     return known[name]
-
-
-def _criteria_at(root: Path, commit: str) -> tuple[Claim, ...]:
-    text = _text(root, "show", f"{commit}:claims.yml")
-    return criteria.parse(text, f"claims.yml at {commit[:7]}")
 
 
 def _mark(root: Path, commit: str, claim: Claim, then: Claim) -> str:
@@ -192,25 +189,18 @@ def snapshots(root: Path) -> Iterator[tuple[Path, bytes]]:
         for commit, _ in claim.earlier:
             asked.setdefault(commit, set()).update({claim.id, (claim.made_under or (claim.id,))[0]})
     for commit, ids in sorted(asked.items()):
-        said = [_said(each) for each in ledger_of(root, commit) if each["id"] in ids]
+        ledger = [each for each in ledger_of(root, commit) if each["id"] in ids]
+        said = [{key: each[key] for key in SAID} for each in ledger]
         body = json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         yield Path(root) / claims.EARLIER / f"{commit}.json", body.encode()
 
 
-def _said(verdict: dict) -> dict:
-    """What is kept of an earlier verdict."""
-    return {key: verdict[key] for key in ("id", "page", "hash", "verdict", "reason", "criterion", "parts")}
-
-
 def ledger_of(root: Path, commit: str) -> list[dict]:
     """The ledger of another commit, by its own code and records; BridgekitError where it does not run."""
-    command = ["git", "-C", str(root), "archive", commit]
-    done = subprocess.run(command, capture_output=True, env=without_git())
-    if done.returncode:
-        raise BridgekitError(f"this history has no commit {commit}: {done.stderr.decode().strip()}")
     with tempfile.TemporaryDirectory(prefix="bridgekit-") as folder:
-        with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
-            archive.extractall(folder, filter="data")
+        if git(root, "archive", "--format=tar", f"--output={folder}/all.tar", commit) is None:
+            raise BridgekitError(f"this history has no commit {commit}")
+        shutil.unpack_archive(f"{folder}/all.tar", folder, filter="data")
         command = [sys.executable, "-m", "bridgekit", "claims", "--json"]
         env = without_git() | {"PYTHONPATH": folder}
         ran = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)

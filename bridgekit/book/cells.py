@@ -6,8 +6,7 @@ instruction set or number of workers made it, and its provenance says what that 
 fill one store.
 """
 
-from __future__ import annotations
-
+import contextlib
 import io
 import json
 import os
@@ -23,6 +22,7 @@ from bridgekit.book import records
 from bridgekit.play import progress
 
 SUFFIX = ".cell"
+LONG = 10.0  # seconds: who watches is told of a cell that took so long
 _ABOUT = "about"  # the entry beside the arrays that holds provenance, as JSON
 _WAY_OUT = "Make the folder writable, and start again: the cells that are there are taken up."
 Arrays = dict[str, np.ndarray]
@@ -39,7 +39,8 @@ class Store:
     """The cells in ``places``: new ones are written to the first one, to be read from each.
 
     A ``strict`` store in a clean tree does without what an unclean one has made. ``made`` has the provenance
-    of each cell that this run has used so far. Several threads may take different cells at the same time.
+    of each cell that this run has used so far, and ``left`` is how many it will still take. Several threads
+    may take different cells at the same time.
     """
 
     def __init__(
@@ -53,11 +54,7 @@ class Store:
         self.criteria = dict(criteria or {})  # {claim: hash}, as they stand while cells are made
         self.made: dict[str, dict] = {}
         self._strict = strict and records.git_state(self.root)[1] is False
-        self._left, self._here, self._began = 0, 0, time.monotonic()
-
-    def expect(self, more: int) -> None:
-        """So many cells will be taken, for the estimate."""
-        self._left += more
+        self.left, self._here, self._began = 0, 0, time.monotonic()
 
     def has(self, name: str) -> bool:
         """Whether a finished cell of this name is there."""
@@ -76,7 +73,7 @@ class Store:
                 found = self._found(name) or self._new(name, make)
                 self._lock(name).unlink(missing_ok=True)
         arrays, self.made[name] = found
-        self._left -= 1
+        self.left -= 1
         return arrays
 
     def _files(self, name: str) -> list[Path]:
@@ -123,16 +120,11 @@ class Store:
         path = self._files(name)[0]
         with files.writing(path, _WAY_OUT):
             files.write_checked(path, records.npz_bytes(content))
-        self._tell(name, seconds)
-        return arrays, about
-
-    def _tell(self, name: str, seconds: float, least: float = 10.0) -> None:
-        """One line, unless it took a moment: how long the cell took, how many are left, and for how long."""
-        self._here, left = self._here + 1, max(self._left - 1, 0)
+        self._here, left = self._here + 1, max(self.left - 1, 0)
         minutes = left * (time.monotonic() - self._began) / self._here / 60
-        if seconds >= least:
-            estimate = f", about {minutes:.0f} min" if left else ""
-            progress.say(f"{name}: {seconds:.0f} s, {left} left{estimate}")
+        if seconds >= LONG:
+            progress.say(f"{name}: {seconds:.0f} s, {left} left, about {minutes:.0f} min")
+        return arrays, about
 
     def tidy(self, used: Iterable[str]) -> None:
         """Once a record is in place: what it ``used`` stays, or goes to the second place; the rest goes."""
@@ -145,5 +137,5 @@ class Store:
                 os.replace(path, self.places[-1] / path.name)
         for lock in self.places[0].glob(f"*{files.LOCK}"):  # of processes that were killed
             files.discard(lock)
-        if self.places[0].is_dir() and not any(self.places[0].iterdir()):
+        with contextlib.suppress(OSError):  # not empty
             self.places[0].rmdir()

@@ -16,7 +16,7 @@ from bridgekit import closure
 from bridgekit.book import pages, placement, sums
 from bridgekit.book.criteria import Claim, load
 from bridgekit.book.pages import PAPER
-from bridgekit.book.records import COMMITTED, EXACT, REFERENCE, committed, intact, portable
+from bridgekit.book.records import COMMITTED, EXACT, REFERENCE, committed, portable
 from bridgekit.book.verdicts import NOT_RUN, REANALYSED, Verdict, judge
 from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.errors import BridgekitError
@@ -32,9 +32,9 @@ def ledger(root: Path) -> list[Verdict]:
     claims = load(root)
     placement.recover(Path(root))
     asked = {each.page for claim in claims for each in (claim, claim.superseded) if each and each.parts}
-    for run in (committed(root, page, kind) for page in sorted(asked) for kind in COMMITTED):
-        if run and (run.folder / sums.NAME).exists():
-            intact(run.folder)
+    runs = [committed(root, page, kind) for page in sorted(asked) for kind in COMMITTED]
+    for run in filter(None, runs):
+        sums.check(run.folder)
     return [decided(root, claim) for claim in claims]
 
 
@@ -60,9 +60,6 @@ def _decided(root: Path, claim: Claim) -> Verdict:
     run, again = (committed(root, claim.page, kind) for kind in COMMITTED)
     if not run:
         return Verdict(claim, NOT_RUN, f"no reference run of {claim.page} is committed")
-    if not (run.folder / sums.NAME).exists():
-        way_out = "restore it (git checkout), or run the page again"
-        return Verdict(claim, NOT_RUN, f"the reference run of {claim.page} has no {sums.NAME}: {way_out}")
     if why_not := inadmissible(root, claim, run.record):
         return Verdict(claim, NOT_RUN, why_not)
     plays = [run.record, again.record] if again and same_seeds(run.record, again.record) else [run.record]
@@ -115,15 +112,13 @@ def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
     page, made = claim.page, record["provenance"]
     if record["page"] != page or record["role"] != REFERENCE:
         return f"the record of {page} is no reference run, but a {record['role']} of {record['page']}"
-    if made.get("commit") is None or made.get("dirty") is not False:
-        return f"the record of {page} is not from a clean tree: commit, and run it again"
-    for name, cell in made.get("cells", {}).items():
-        if cell.get("commit") is None or cell.get("dirty") is not False:
-            return f"the record of {page} holds a cell, {name}, that is not from a clean tree: make it again"
+    cells = {f"a cell of {page}, {name},": cell for name, cell in made.get("cells", {}).items()}
+    for what, each in {f"the record of {page}": made, **cells}.items():
+        if each.get("commit") is None or each.get("dirty") is not False:
+            return f"{what} is not from a clean tree: commit, and make it again"
     says, ran = reference_parameters(root, page), record["parameters"]
     # A parameter that the page has gained since the run is in no older record.
-    other = {name: ran[name] for name in sorted(ran.keys() - {"workers"})}
-    other = {name: value for name, value in other.items() if name not in says or says[name] != value}
+    other = {k: ran[k] for k in sorted(ran.keys() - {"workers"}) if k not in says or says[k] != ran[k]}
     if other:
         named = ", ".join(f"{name} is {value!r}, not {says.get(name)!r}" for name, value in other.items())
         return f"the record of {page} has not the parameters of profile {PAPER} ({named}): run it again"
@@ -148,8 +143,5 @@ def reference_parameters(root: Path, page: str) -> dict:
 
 
 def of_paper(verdicts: list[Verdict], paper: str) -> list[Verdict]:
-    """The verdicts on one paper's claims, or on all for ``"all"``; BridgekitError for another name."""
-    papers = sorted({verdict.claim.paper for verdict in verdicts})
-    if paper not in ["all", *papers]:
-        raise BridgekitError(f"no paper {paper!r} in claims.yml: choose 'all' or one of {', '.join(papers)}.")
+    """The verdicts on one paper's claims, or on all for ``"all"``."""
     return [verdict for verdict in verdicts if paper in ("all", verdict.claim.paper)]

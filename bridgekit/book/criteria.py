@@ -77,6 +77,10 @@ class Part:
             return high < self.target[0] or low > self.target[1]
         return high <= self.target[0] if self.bound == "above" else low >= self.target[1]
 
+    def decided(self, low: float, high: float) -> bool:
+        """Whether it lies wholly on one side."""
+        return self.holds(low, high) or self.fails(low, high)
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -147,13 +151,13 @@ def parse(text: str, name: str = "claims.yml") -> tuple[Claim, ...]:
 def _claim(entry: Mapping, where: str) -> Claim:
     texts = {key: _folded(entry[key]) for key in ("id", "paper", "place", "statement", "page")}
     claim = Claim(**texts, **_criterion(entry["criterion"], where))
-    if before := entry.get("superseded"):
+    before, under = entry.get("superseded"), entry.get("made_under")
+    if before:
         older = _criterion(before["criterion"], f"{where}, superseded")
-        claim = replace(claim, superseded=replace(claim, page=before["page"], **older))
-    if under := entry.get("made_under"):
-        claim = replace(claim, made_under=(under["id"], under["hash"]))
+        before = replace(claim, page=before["page"], **older)
     earlier = tuple((then["commit"], _folded(then["why"])) for then in entry.get("earlier", ()))
-    return replace(claim, earlier=earlier)
+    under = (under["id"], under["hash"]) if under else None
+    return replace(claim, superseded=before, made_under=under, earlier=earlier)
 
 
 def _folded(text: str) -> str:
@@ -185,9 +189,7 @@ def _check_kind(part: Part, where: str) -> None:
     known = (*CERTAIN, *intervals.KINDS)
     if part.kind not in known:
         raise BridgekitError(f"{where}: unknown kind {part.kind!r}: {nearest(part.kind, known)}")
-    if part.certain and part.of:
-        raise BridgekitError(f"{where}: kind {part.kind} is the metric itself, made of no others.")
     vectors = (1,) if part.certain else intervals.KINDS[part.kind].vectors
-    if len(part.metrics) not in vectors:
+    if len(part.metrics) not in vectors or (part.certain and part.of):
         wanted = f"{' or '.join(map(str, vectors))} metrics, not {len(part.metrics)}"
         raise BridgekitError(f"{where}: kind {part.kind} is made of {wanted}.")

@@ -5,8 +5,6 @@ which is the paper's point. What is latent, what each arrow is called and how it
 written twice.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 
 import numpy as np

@@ -47,29 +47,22 @@ _FOCUS = "<style>.bk-film input:focus-visible { outline: 3px solid #0072b2; outl
 
 @dataclass(frozen=True)
 class Html:
-    """A displayable that is HTML and nothing else; ``text`` is what a terminal prints."""
+    """A displayable that is HTML, or of another ``kind``; ``text`` is what a terminal prints."""
 
     html: str
     text: str
+    kind: str = "text/html"
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/html": self.html}
+        return {self.kind: self.html}
 
     def __repr__(self) -> str:
         return self.text
 
 
-@dataclass(frozen=True)
-class Markdown:
+def markdown(source: str) -> Html:
     """A displayable that is Markdown; a terminal prints its source."""
-
-    source: str
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/markdown": self.source}
-
-    def __repr__(self) -> str:
-        return self.source
+    return Html(source, source, "text/markdown")
 
 
 def render(fig, kind: str, dpi: int = PNG_DPI) -> bytes:
@@ -176,19 +169,9 @@ def stored(folder: Path, entry: dict) -> Html:
     """A figure or film from the files that a finished run left in ``folder``; its caption says so."""
     caption = f"Reference run. {entry['caption']}".strip()
     images = {
-        Path(name).suffix: _read(folder / name) for name in entry["files"] if Path(name).suffix in _TYPES
+        Path(name).suffix: sums.read(folder / name) for name in entry["files"] if Path(name).suffix in _TYPES
     }
     return film(images[".webp"], entry, caption) if "labels" in entry else figure(images, entry, caption)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return sums.read(path)
-    except OSError as error:
-        raise BridgekitError(
-            f"the figure {path} cannot be read: {error.strerror}. "
-            "Restore it (git checkout), or run its page again."
-        ) from error
 
 
 def _caption(entry: dict, caption: str | None) -> str:

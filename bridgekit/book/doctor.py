@@ -2,82 +2,44 @@
 
 import os
 import platform
-import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 
-from bridgekit import __version__, data, files
+from bridgekit import __version__, data
 from bridgekit.book import kernels, pages
 from bridgekit.book.records import version
+from bridgekit.data.published import SETS
 from bridgekit.errors import BridgekitError
 
 TOOLS = ("jupyter-book", "jupytext", "papermill", "snakemake", "sphinx-mathjax-offline", "nbval", "ruff")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-COMPILERS = ("g++", "clang++", "c++")
-NO_BROWSER = "none: the rendered-book test is skipped (Debian: apt-get install chromium)"
 
 
-def report() -> Iterator[tuple[str, str]]:
+def report() -> Iterator[tuple[str, object]]:
     """(what, finding) line by line; nothing in it is fatal."""
-    yield "bridgekit", f"{__version__} in {pages.root()}"
+    import torch
+
+    cuda, root = torch.cuda, pages.root()
+    gpus = [cuda.get_device_name(index) for index in range(cuda.device_count())]
+    built = torch.version.cuda or torch.version.hip or "no GPU"
+    yield "bridgekit", f"{__version__} in {root}"
     yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    yield from _torch()
+    yield "torch", f"{torch.__version__}, built for {built}"
+    yield "devices", ", ".join(["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])])
+    yield (
+        "CPU threads",
+        _said(lambda: f"{os.cpu_count()}; a page uses {kernels.threads()} (BRIDGEKIT_THREADS)"),
+    )
     for name in TOOLS:
         yield name, version(name) or "not installed"
     yield "data root", _said(lambda: f"{data.data_root()} (BRIDGEKIT_DATA)")
-    for name in ("digits", "street", "mnist", "svhn", "cifar10"):
+    for name in SETS:
         yield name, _said(lambda name=name: "present" if data.present(name) else "absent")
-    yield "home folder", _said(files.home)
-    yield "temporary folder", _said(kernels.temporary)
-    yield "free disk", f"{shutil.disk_usage(pages.root()).free / 2**30:.1f} GiB in the repository"
-    yield "browser", found(BROWSERS) or NO_BROWSER
-    yield "C++ compiler", f"{_compiler()}; only tests/bench --compile wants one, training runs eager"
+    yield "free disk", f"{shutil.disk_usage(root).free / 2**30:.1f} GiB in the repository"
 
 
-def found(programs: tuple[str, ...]) -> str | None:
-    """The first of `programs` that is on the path."""
-    return next(filter(None, map(shutil.which, programs)), None)
-
-
-def _compiler() -> str:
-    """The compiler that torch.compile would need, with its version."""
-    path = found(COMPILERS)
-    if path is None:
-        return "none"
-    name, asked = os.path.basename(path), {"capture_output": True, "text": True, "timeout": 20, "check": True}
-    try:
-        said = subprocess.run([path, "--version"], **asked).stdout
-    except (OSError, subprocess.SubprocessError):
-        return f"found {name}, which does not run"
-    return " ".join([f"found {name}", *re.findall(r"\d+(?:\.\d+)+", said)[:1]])
-
-
-def _torch() -> Iterator[tuple[str, str]]:
-    """The version, the devices and the threads that torch would use."""
-    import torch
-
-    yield "torch", torch.__version__
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    mps = ["mps"] if torch.backends.mps.is_available() else []
-    yield "devices", ", ".join(["cpu", *gpus, *mps]) + ("" if gpus or mps else f" ({_no_gpu(torch.version)})")
-    # A batch system may have limited the cores that this process may use.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = _said(lambda: f"each page uses {kernels.threads()} (BRIDGEKIT_THREADS)")
-    yield "CPU threads", f"{cores} there; {threads}"
-
-
-def _no_gpu(torch) -> str:
-    """Why a torch of this version sees no GPU."""
-    built = f"CUDA {torch.cuda}" if torch.cuda else f"ROCm {torch.hip}" if torch.hip else ""
-    return (
-        f"no GPU: torch is built for {built} and finds none" if built else "this torch is built without GPUs"
-    )
-
-
-def _said(what: Callable[[], object]) -> str:
+def _said(what: Callable[[], object]) -> object:
     """What `what` returns, or the error that it raises: doctor reports, and never fails."""
     try:
-        return str(what())
+        return what()
     except BridgekitError as error:
-        return str(error)
+        return error

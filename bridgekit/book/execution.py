@@ -4,13 +4,14 @@ Knows nothing of pages, profiles or folders: `pages.run` does, and calls `execut
 """
 
 import contextlib
+import itertools
 import json
 import linecache
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from bridgekit import files
@@ -111,9 +112,8 @@ def _keep(notebook, failed: Path) -> str:
     import nbformat
 
     try:
-        failed.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+        files.write_atomically(failed, (nbformat.writes(notebook) + "\n").encode())
     except OSError as error:
-        failed.unlink(missing_ok=True)
         return f"the partly executed notebook was lost: {files.why(error)}"
     return f"partly executed notebook: {failed}"
 
@@ -122,12 +122,10 @@ def tidy(notebook, root: str):
     """The executed `notebook` without what differs between two runs or machines, injected cells hidden."""
     import nbformat
 
-    for name in PERISHABLE:
-        notebook.metadata.pop(name, None)
+    for part, name in itertools.product((notebook, *notebook.cells), PERISHABLE):
+        part.metadata.pop(name, None)
     for index, cell in enumerate(notebook.cells):
         cell.id = f"cell-{index}"
-        for name in PERISHABLE:
-            cell.metadata.pop(name, None)
         tags = cell.metadata.get("tags", [])
         if "injected-parameters" in tags:
             cell.metadata.tags = [*tags, "remove-cell"]
@@ -136,10 +134,8 @@ def tidy(notebook, root: str):
 
 
 def clock(seconds: float) -> str:
-    """Seconds as 0:31, 12:05 or 1:02:03."""
-    minutes, rest = divmod(max(round(seconds), 0), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    """Seconds as 00:31, 12:05 or 1:02:03."""
+    return str(timedelta(seconds=max(round(seconds), 0))).removeprefix("0:")
 
 
 def seconds(text: str) -> float | None:
@@ -154,12 +150,8 @@ def seconds(text: str) -> float | None:
 
 
 def told(note: dict) -> str:
-    """One note of `progress`: what was said, or `what · 1200/2000 · 0:31 left`."""
-    if "said" in note:
-        return note["said"]
-    left = note.get("left")
-    end = "" if left is None else f" · {clock(left)} left"
-    return f"{note['what']} · {note['done']}/{note['of']}{end}"
+    """One note of `progress`: what was said, or `what · 1200/2000 · 00:31 left`."""
+    return note.get("said") or f"{note['what']} · {note['done']}/{note['of']} · {clock(note['left'])} left"
 
 
 def last_note(file: Path) -> dict | None:
@@ -171,38 +163,24 @@ def last_note(file: Path) -> dict | None:
 def _note(text: str) -> dict:
     """One note; an empty one for a line that a full disk or a kill has cut."""
     with contextlib.suppress(ValueError):
-        note = json.loads(text)
-        if isinstance(note, dict) and ("said" in note or note.keys() >= {"what", "done", "of"}):
-            return note
+        return json.loads(text)
     return {}
 
 
 @contextmanager
-def watched(
-    page: str, file: Path, live: bool, tell: Callable[[str], None], every: float = 10.0
-) -> Iterator[None]:
-    """While the block runs, tell what comes to `file`: one changing line if `live`, else one each 10 s.
-
-    What `progress.say` was given is told at once, on a line of its own.
-    """
-    stop, (begin, wipe, end) = threading.Event(), ("\r", "\x1b[K", "") if live else ("", "", "\n")
+def watched(page: str, file: Path, tell: Callable[[str], object]) -> Iterator[None]:
+    """While the block runs, tell what comes to `file`: how far it is, and what `progress.say` was given."""
+    stop = threading.Event()
     file.touch()
 
     def watch() -> None:
-        before, tail, last = time.monotonic(), "", {}
+        tail = ""
         with file.open(encoding="utf-8") as notes:
             while not stop.wait(0.2):
                 # What follows the last newline is half-written.
                 *whole, tail = (tail + notes.read()).split("\n")
-                for note in map(_note, whole):
-                    if "said" in note:
-                        tell(f"{begin}{page} · {told(note)}{wipe}\n")
-                    last = note if "done" in note else last
-                if last and (live or time.monotonic() - before >= every):
-                    tell(f"{begin}{page} · {told(last)}{wipe}{end}")
-                    before, last = time.monotonic(), {}
-        if live:
-            tell(f"{begin}{wipe}")
+                for note in filter(None, map(_note, whole)):
+                    tell(f"{page} · {told(note)}\n")
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +33,7 @@ class Kernel:
     def stop(self) -> None:
         """Kill it and all that it has started, in C code or not: its time is over."""
         self.late = True
-        if hasattr(os, "killpg"):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        else:
-            self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)
 
     def end(self) -> str | None:
         """How it ended, for a person; None while it lives."""
@@ -54,18 +51,18 @@ def started(cwd: Path, env: Mapping[str, str], limit: float | None = None) -> It
     from jupyter_client.manager import KernelManager
 
     with ExitStack() as ending:
-        folder, sockets = ending.enter_context(_folders())
+        own = ending.enter_context(folder())
         manager = KernelManager(
             # With no folders to look in, the running interpreter is left: no installed 'python3' can step in.
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
-            transport="ipc" if os.name == "posix" else "tcp",
-            connection_file=f"{sockets}/k.json",
+            transport="ipc",
+            connection_file=f"{own}/k.json",
             client_class="jupyter_client.asynchronous.AsyncKernelClient",
         )
         ending.callback(manager.cleanup_resources)
         ending.callback(lambda: manager.has_kernel and manager.shutdown_kernel(now=True))
         try:
-            manager.start_kernel(cwd=str(cwd), env={**os.environ, **_habits(folder), **env})
+            manager.start_kernel(cwd=str(cwd), env={**os.environ, **_habits(own), **env})
         except OSError as error:
             raise BridgekitError(f"the kernel could not be started: {files.why(error, '')}") from error
         kernel = Kernel(manager, manager.provisioner.process)
@@ -76,39 +73,16 @@ def started(cwd: Path, env: Mapping[str, str], limit: float | None = None) -> It
         yield kernel
 
 
-@contextmanager
-def _folders() -> Iterator[tuple[Path, Path]]:
-    """The kernel's temporary folder, and the folder of its sockets: the same one if its name is short."""
-    with ExitStack() as stack:
-        with files.writing("into the temporary folder", WAY_OUT):
-            place = temporary()
-            sockets = folder = stack.enter_context(files.workshop(place, PREFIX))
-            if not _short(place):
-                sockets = stack.enter_context(files.workshop(_shorter(place), PREFIX))
-        yield folder, sockets
-
-
-def temporary() -> Path:
-    """The folder for temporary files. Raises BridgekitError where the system has none that can be written."""
+def folder() -> AbstractContextManager[Path]:
+    """The kernel's own folder, of temporary files and sockets; BridgekitError where there can be none."""
     with files.writing("into a temporary folder", WAY_OUT):
-        return Path(tempfile.gettempdir())
-
-
-def _short(place: Path) -> bool:
-    return os.name != "posix" or len(os.fsencode(place)) <= LONGEST
-
-
-def _shorter(place: Path) -> Path:
-    """Another folder for sockets, where the temporary one has too long a name."""
-    others = [os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp", "/dev/shm"]
-    for other in map(Path, filter(None, others)):
-        if _short(other) and other.is_dir() and os.access(other, os.W_OK | os.X_OK):
-            return other
-    raise BridgekitError(
-        f"the name of the temporary folder {place} is too long for a kernel's sockets, and none of "
-        f"{', '.join(filter(None, others))} can be written: point TMPDIR to a folder whose name has at most "
-        f"{LONGEST} bytes"
-    )
+        place = Path(tempfile.gettempdir())
+    if len(os.fsencode(place)) > LONGEST:
+        raise BridgekitError(
+            f"the name of the temporary folder {place} is too long for a kernel's sockets: point TMPDIR to a "
+            f"folder whose name has at most {LONGEST} bytes"
+        )
+    return files.workshop(place, PREFIX, WAY_OUT)
 
 
 def threads() -> int:

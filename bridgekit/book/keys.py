@@ -3,12 +3,13 @@
 A page is run again when its key changes, and only then: neither time stamps nor commits count.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from bridgekit import closure
-from bridgekit.book import criteria, pages, sums
-from bridgekit.book.records import COMMITTED, REFERENCE
+from bridgekit.book import criteria, pages, records, sums
+from bridgekit.book.records import COMMITTED
 from bridgekit.data import folders
 
 
@@ -20,11 +21,28 @@ def checkpoints(home: Path, profile: str, page: str, parameters: Mapping[str, ob
     return home / "_build" / "checkpoints" / profile / page / mark
 
 
-def cells(home: Path, profile: str, page: str, role: str) -> list[Path]:
-    """Where a page's runs at a profile keep their finished cells; those of a reference run lie where they can
-    be committed, until its record is placed."""
-    kept = home / "_build" / "cells" / profile / page
-    return [home / "figures" / "cells" / page, kept] if role == REFERENCE else [kept]
+def cells(home: Path, profile: str, page: str, out: Path, kept: Path) -> list[Path]:
+    """Where a run with checkpoints `kept` and results to `out` keeps its finished cells, and looks for them.
+
+    Those of a reference run lie where they can be committed, until its record is placed. A run to another
+    place, a repeated one say, makes all its cells itself.
+    """
+    if out != home / "figures" / profile / page:
+        return [kept / "cells"]
+    own = home / "_build" / "cells" / profile / page
+    reference = records.role(home, page, profile, out) == records.REFERENCE
+    return [home / "figures" / "cells" / page, own] if reference else [own]
+
+
+def made(home: Path, profile: str, page: str) -> dict | None:
+    """What the executed page says of its making; nothing where it is damaged, None where it is not there."""
+    path = home / "_build" / "notebooks" / profile / f"{page}.ipynb"
+    try:
+        return dict(json.loads(path.read_bytes())["metadata"]["bridgekit"])
+    except (ValueError, KeyError, TypeError):
+        return {}
+    except FileNotFoundError:
+        return None
 
 
 def reads_ledger(page: str) -> bool:
@@ -32,57 +50,40 @@ def reads_ledger(page: str) -> bool:
     return "bridgekit.book.claims" in pages.find(page).imports
 
 
-def parts(
-    page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None
-) -> dict[str, object]:
-    """What the executed page depends on, by what it is: its source, its parameters, the images of folders
-    among these (other data sets are their names), the library modules it imports directly or through others,
-    its claims, and the committed results that it shows."""
-    home, own, values = pages.root(), pages.find(page), pages.resolve(page, profile, overrides)
-    images, claims = folders.contents(values.values()), criteria.of_page(home, page)
-    shown = _made_before(home, page) if profile == pages.PAPER else _shown(home, page, bool(claims))
-    return {
-        "source": own.source,
-        "parameter": values,
-        "images": images,
-        "library": closure.library(own.code),
-        "claim": claims,
-        "committed result": shown,
-    }
-
-
-def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> str:
-    """All of :func:`parts` as one hash."""
-    return closure.digest(*parts(page, profile, overrides).values())
-
-
 def dependencies(
     page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None
 ) -> dict[str, str]:
-    """:func:`parts` as {what it is: a short text that changes with it}, for :func:`why`."""
-    found = parts(page, profile, overrides)
-    text = {f"parameter {name}": repr(value) for name, value in found["parameter"].items()}
-    text |= {f"bridgekit/{name}": mark for name, mark in found["library"]}
-    text |= {f"claim {claim.id}": claim.hash for claim in found["claim"]}
-    others = {"the page": "source", "the images": "images", "committed results": "committed result"}
-    return text | {name: closure.digest(found[part]) for name, part in others.items()}
+    """What the executed page depends on, as {what it is: a short text that changes with it}: its source, its
+    parameters, the images of folders among these (other data sets are their names), the library modules it
+    imports directly or through others, its claims, and the committed results that it shows."""
+    home, own, values = pages.root(), pages.find(page), pages.resolve(page, profile, overrides)
+    claims = criteria.of_page(home, page)
+    shown = _made_before(home, page) if profile == pages.PAPER else _shown(home, page, bool(claims))
+    text = {f"parameter {name}": repr(value) for name, value in values.items()}
+    text |= {f"bridgekit/{name}": mark for name, mark in closure.library(own.code)}
+    text |= {f"claim {claim.id}": closure.digest(claim) for claim in claims}
+    others = {"the images": folders.contents(values.values()), "committed results": shown}
+    return text | {name: closure.digest(found) for name, found in {"the page": own.source, **others}.items()}
+
+
+def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None) -> str:
+    """All of :func:`dependencies` as one hash."""
+    return closure.digest(dependencies(page, profile, overrides))
 
 
 def why(page: str, profile: str = "quick") -> list[str]:
     """Why the page would run now at a profile, or that it would not, in lines for a person."""
-    path = pages.root() / "_build" / "notebooks" / profile / f"{page}.ipynb"
-    if not path.is_file():
+    known = made(pages.root(), profile, page)
+    if known is None:
         return ["it has not been executed"]
-    made = sums.read_notebook(path)["metadata"]["bridgekit"]
-    if made.get("key") == key(page, profile):
+    if known.get("key") == key(page, profile):
         return []
-    before, after = made.get("dependencies", {}), dependencies(page, profile)
+    before, after = known.get("dependencies", {}), dependencies(page, profile)
     lines = [f"{name} is new" for name in after.keys() - before.keys()]
     lines += [f"{name} is gone" for name in before.keys() - after.keys()]
-    for name in sorted(after.keys() & before.keys()):
-        if before[name] != after[name]:
-            told = f": {before[name]} before, {after[name]} now" if name.startswith("parameter ") else ""
-            lines.append(f"{name} has changed{told}")
+    for name in after.keys() & before.keys():
+        told = f": {before[name]} before, {after[name]} now" if name.startswith("parameter ") else ""
+        lines += [f"{name} has changed{told}"] if before[name] != after[name] else []
     return sorted(lines)
 
 
@@ -90,7 +91,7 @@ def _made_before(home: Path, page: str) -> list:
     """What a reference run shows: for the committed results stand the keys of the pages that make them."""
     if not reads_ledger(page):
         return []
-    makers = [key(other, pages.PAPER) for other in pages.names() if not reads_ledger(other)]
+    makers = [key(other, pages.PAPER) for other in pages.executed() if not reads_ledger(other)]
     return [makers, closure.tree([home / "claims.yml"], home)]
 
 

@@ -8,14 +8,15 @@ complete, or not at all. With values set by hand the profile's name is `custom`.
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from bridgekit import closure, files, spec
-from bridgekit.book import cells, execution, keys, pages, placement, records, sums
+from bridgekit import spec
+from bridgekit.book import cells, execution, keys, pages, placement, records
 from bridgekit.data import folders
 from bridgekit.errors import BridgekitError
 
@@ -36,17 +37,11 @@ def classifiers(
     return [{"name": name, **options} for name in dict.fromkeys(names)]
 
 
-def classifier_key() -> str:
-    """What every classifier depends on beside its images: the code that trains it."""
-    return closure.digest(closure.library(f"import {CLASSIFIERS}"))
-
-
 def run(
     page: str,
     profile: str = "quick",
     overrides: Mapping[str, object] | None = None,
     out: Path | None = None,
-    live: bool = False,
     tell: Callable[[str], object] | None = None,
     limit: float | None = None,
 ) -> Path:
@@ -59,41 +54,46 @@ def run(
     """
     import nbformat
 
-    began, home, name = time.monotonic(), pages.root(), "custom" if overrides else profile
-    tell = tell or sys.stderr.write
-    placement.recover(home)
-    parameters, mark = pages.resolve(page, profile, overrides), keys.key(page, profile, overrides)
-    depends = keys.dependencies(page, profile, overrides)
+    began, tell = time.monotonic(), tell or sys.stderr.write
+    parameters, told = _told(page, profile, overrides, out)
+    home, name, role, kept = (told[fact] for fact in ("root", "profile", "role", "checkpoints"))
+    mark, depends = keys.key(page, profile, overrides), keys.dependencies(page, profile, overrides)
     folders.announce(parameters.values(), tell)
-    folder = (Path(out) if out else home / "figures" / name / page).resolve()
-    place, notebook_name = placement.Place(folder, page, home), f"{page}.ipynb"
-    place.check((notebook_name,))
-    role = records.role(home, page, name, folder)
+    place = placement.Place(told["out"], page, home)
+    place.check()
     if role != records.TRIAL and (why := records.unclean(home)):
         tell(f"{page}: {why}: this run will decide no claim\n")
-    notebooks, kept = home / "_build" / "notebooks" / name, keys.checkpoints(home, name, page, parameters)
-    # A run to another place, a repeated one say, makes all its cells itself.
-    again = not place.own or role == records.REPEATED
-    stores = [kept / "cells"] if again else keys.cells(home, name, page, role)
+    notebooks, stores = home / "_build" / "notebooks" / name, told["cells"]
     with placement.workshop(home) as work:
         results, progress = work / "results", work / execution.PROGRESS
         for needed in (results, notebooks):
             needed.mkdir(parents=True, exist_ok=True)
-        told = {"root": home, "out": results, "profile": name, "role": role}
-        told |= {"progress": progress, "checkpoints": kept, "cells": [str(each) for each in stores]}
-        with pages.named(page), execution.watched(page, progress, live, tell):
-            failed, env = notebooks / f"{page}.failed.ipynb", spec.tell(work / "spec.json", **told)
-            source = pages.find(page).source
+        env = spec.tell(work / "spec.json", **told | {"out": results, "progress": progress})
+        with pages.named(page), execution.watched(page, progress, tell):
+            failed, source = notebooks / f"{page}.failed.ipynb", pages.find(page).source
             notebook = execution.execute(source, parameters, work, failed, home, env, limit)
         notebook.metadata["bridgekit"] = dict(page=page, profile=name, key=mark, dependencies=depends)
         new = {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()}
-        new[notebook_name] = sums.sealed(nbformat.writes(notebook)).encode()
+        new[f"{page}.ipynb"] = (nbformat.writes(notebook) + "\n").encode()
         place.put(new)
     made = json.loads(new.get("record.json", b"{}")).get("provenance", {})
     cells.Store(*stores, root=home).tidy(made.get("cells", ()))
-    files.discard(kept)  # not before: what is not in place yet may have to be made again
+    shutil.rmtree(kept, ignore_errors=True)  # not before: what is not in place yet may have to be made again
     tell(f"{page} · {name} · done in {execution.clock(time.monotonic() - began)}\n")
-    return place.notebooks / notebook_name
+    return place.notebooks / f"{page}.ipynb"
+
+
+def _told(
+    page: str, profile: str, overrides: Mapping[str, object] | None, out: Path | None = None
+) -> tuple[dict[str, object], dict]:
+    """A run's parameters, and what its kernel is told."""
+    home, name = pages.root(), "custom" if overrides else profile
+    placement.recover(home)
+    parameters = pages.resolve(page, profile, overrides)
+    folder = (Path(out) if out else home / "figures" / name / page).resolve()
+    told = {"root": home, "out": folder, "profile": name, "role": records.role(home, page, name, folder)}
+    kept = keys.checkpoints(home, name, page, parameters)
+    return parameters, told | {"checkpoints": kept, "cells": keys.cells(home, name, page, folder, kept)}
 
 
 def fill(
@@ -109,25 +109,13 @@ def fill(
     """
     from bridgekit.book.sweeps import Filled
 
-    home, own, name = pages.root(), pages.find(page), "custom" if overrides else profile
-    tell, parameters = tell or sys.stderr.write, pages.resolve(page, profile, overrides)
-    code = [(tags, code) for tags, code in own.cells if "hide-cell" not in tags]  # without solutions
+    code = [each for each in pages.find(page).cells if "hide-cell" not in each[0]]  # without solutions
     sweeps = [i for i, (_, text) in enumerate(code) for _ in range(text.count(SWEEP))]
     if not sweeps:
         raise BridgekitError(f"page '{page}' has no cells to be played one by one: bridgekit run {page}")
-    out = home / "figures" / name / page
-    role = records.role(home, page, name, out)
-    told = {
-        "root": home,
-        "out": out,
-        "profile": name,
-        "role": role,
-        "share": [*share, len(sweeps)],
-        "checkpoints": keys.checkpoints(home, name, page, parameters),
-        "cells": [str(each) for each in keys.cells(home, name, page, role)],
-    }
-    with placement.workshop(home) as work:
+    parameters, told = _told(page, profile, overrides)
+    with placement.workshop(told["root"]) as work:
         progress = work / execution.PROGRESS
-        os.environ |= spec.tell(work / "spec.json", progress=progress, **told)
-        with pages.named(page), execution.watched(page, progress, False, tell), suppress(Filled):
+        os.environ |= spec.tell(work / "spec.json", progress=progress, share=[*share, len(sweeps)], **told)
+        with pages.named(page), execution.watched(page, progress, tell or sys.stderr.write), suppress(Filled):
             execution.execute_here(code[: sweeps[-1] + 1], parameters, page)

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from bridgekit import closure, spec
-from bridgekit.book import execution
+from bridgekit.book import execution, schemas
 from bridgekit.book.parameters import Parameter, cells, declared_in
 from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.data import folders
@@ -40,6 +40,11 @@ class Page:
         """Its first heading."""
         found = re.search(r"^# +(.+?) *$", self.source, re.MULTILINE)
         return found[1] if found else self.name
+
+    def as_dict(self) -> dict[str, object]:
+        """For machines: plain JSON types."""
+        parameters = {p.name: p.as_dict() for p in self.parameters.values()}
+        return {"page": self.name, "title": self.title, "parameters": parameters}
 
     @cached_property
     def cells(self) -> list[tuple[list[str], str]]:
@@ -114,19 +119,8 @@ def root() -> Path:
 
 def contents() -> list[str]:
     """Every page that book/_toc.yml names, executed or not, in its order."""
-
-    def files(entry: object) -> Iterator[str]:
-        if isinstance(entry, dict):
-            yield from (entry[k] for k in ("root", "file") if k in entry)
-        for each in entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else ():
-            yield from files(each)
-
-    return list(files(_yaml("book/_toc.yml")))
-
-
-def _yaml(name: str) -> object:
-    """What a YAML file of the repository holds."""
-    return read_yaml(closure.text(root() / name), name)
+    text = closure.text(root() / "book" / "_toc.yml")
+    return re.findall(r"^[ -]*(?:root|file): *[\"']?([^\s\"']+)", text, re.MULTILINE)
 
 
 def executed() -> dict[str, Page]:
@@ -134,11 +128,6 @@ def executed() -> dict[str, Page]:
     book = root() / "book"
     found = {name: load(book / f"{name}.md") for name in contents()}
     return {name: page for name, page in found.items() if page and "kernelspec" in page.header}
-
-
-def names() -> list[str]:
-    """The names of the pages that are executed, in the book's order."""
-    return list(executed())
 
 
 def find(page: str) -> Page:
@@ -160,26 +149,18 @@ def profiles() -> list[str]:
 
 
 def _entries(profile: str) -> Mapping:
-    """What profiles/<profile>.yaml holds."""
+    """What profiles/<profile>.yaml holds: pages with their parameters below, and `limit`."""
     if profile not in profiles():
         raise BridgekitError(f"there is no profile '{profile}': {nearest(profile, profiles())}")
-    name = f"profiles/{profile}.yaml"
-    entries = _yaml(name) or {}
-    if not isinstance(entries, dict):
-        raise BridgekitError(f"{name} must hold pages with their parameters below, not '{entries}'")
+    name, known = f"profiles/{profile}.yaml", executed()
+    entries = read_yaml(closure.text(root() / name), name) or {}
+    schemas.check("profile", entries, name)
+    for page in entries:
+        if page != LIMIT and page not in known:
+            raise BridgekitError(
+                f"{name} has settings for '{page}', which is no page: {nearest(page, known)}"
+            )
     return entries
-
-
-def profile_of(page: Page, profile: str) -> dict[str, object]:
-    """What profiles/<profile>.yaml says of the page; every page and parameter it names must be there."""
-    known, entries, name = executed(), _entries(profile), f"profiles/{profile}.yaml"
-    for other, values in entries.items():
-        if other != LIMIT and other not in known:
-            hint = nearest(other, known)
-            raise BridgekitError(f"{name} has settings for '{other}', which is no page: {hint}")
-        if other != LIMIT and not isinstance(values or {}, dict):
-            raise BridgekitError(f"{name}: '{other}' must hold lines `parameter: value`, not '{values}'")
-    return page.fit(entries.get(page.name) or {}, f"{name}: ")
 
 
 def limit(profile: str, given: str | None = None, custom: bool = False) -> float | None:
@@ -199,7 +180,8 @@ def resolve(
     from the working directory, in pages and profiles from the repository, and then under the data root.
     """
     own = find(page)
-    values = {name: p.default for name, p in own.parameters.items()} | profile_of(own, profile)
+    given = own.fit(_entries(profile).get(page) or {}, f"profiles/{profile}.yaml: ")
+    values = {name: p.default for name, p in own.parameters.items()} | given
     return folders.anchored(values, root()) | folders.anchored(own.fit(overrides or {}), Path.cwd())
 
 

@@ -5,16 +5,14 @@ into `<folder>/.placing/writing`, which is then renamed to `ready`: from that mo
 they are moved into place one by one, the record after the figures, the notebook last. Whatever was killed
 before the renaming is dropped, and whatever was killed after it is completed, by the next run and by
 `recover`, which the command line, the Snakefile and the ledger call. Only what the page's own earlier run has
-left is replaced or removed.
+left is replaced or removed: a folder that a person named holds nothing else, or nothing is put there.
 """
 
 import contextlib
-import errno
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,20 +22,15 @@ from bridgekit.book.records import read_record
 from bridgekit.errors import BridgekitError
 
 PLACING, WRITING, READY, GONE = ".placing", "writing", "ready", ".gone"
-MINUTE = 60.0  # far more than placing takes
 ANOTHER = (
     f"Choose another folder with --out (where plain papermill runs the page: name in {spec.NAME} a file that "
     'holds {"out": "FOLDER"})'
 )
 
 
-@contextmanager
-def workshop(home: Path) -> Iterator[Path]:
+def workshop(home: Path) -> AbstractContextManager[Path]:
     """A folder for this process alone under _build/work, gone afterwards; those of killed ones go first."""
-    with contextlib.ExitStack() as stack:
-        with files.writing(home / "_build"):
-            work = stack.enter_context(files.workshop(home / "_build" / "work"))
-        yield work
+    return files.workshop(home / "_build" / "work")
 
 
 @dataclass(frozen=True)
@@ -59,11 +52,8 @@ class Place:
         kind = self.folder.parent.name
         return self.home / "_build" / "notebooks" / kind if self.own else self.folder
 
-    def check(self, also: tuple[str, ...] = ()) -> None:
-        """Raise BridgekitError, before anything runs, where `put` could not put results here.
-
-        `also` names files that will be among them beside the record.
-        """
+    def check(self) -> None:
+        """Raise BridgekitError, before anything runs, where `put` could not put results here."""
         place = next(each for each in (self.folder, *self.folder.parents) if os.path.exists(each))
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
             why = "read-only" if place.is_dir() else "a file"
@@ -71,59 +61,38 @@ class Place:
         if (self.folder / PLACING).exists():
             with self._alone():
                 pass
-        if not self.own and self.folder.is_dir():
-            self._check_foreign(also)
+        self._check_foreign()
 
-    def _check_foreign(self, also: tuple[str, ...]) -> None:
+    def _check_foreign(self) -> None:
         """Raise BridgekitError where a folder that a person named holds what is not the page's."""
-        folder, listed = self.folder, self._listed()
-        if not listed and any(not path.name.startswith(".") for path in folder.iterdir()):
-            what = f"other things than results of page '{self.page}'"
-            with contextlib.suppress(BridgekitError):
-                what = f"the results of page '{read_record(folder / 'record.json')['page']}'"
-            raise BridgekitError(f"{folder} holds {what}: each page wants a folder of its own. {ANOTHER}")
-        for name in also:
-            if os.path.lexists(folder / name) and name not in listed:
-                raise BridgekitError(
-                    f"{folder / name} is not of a run of page '{self.page}', and stays. {ANOTHER}"
-                )
+        there = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        other = sorted(name for name in there - self._listed() if not name.startswith("."))
+        if other and not self.own:
+            what = f"{other[0]}, which no run of page '{self.page}' has left"
+            raise BridgekitError(
+                f"{self.folder} holds {what}: each page wants a folder of its own. {ANOTHER}"
+            )
 
     def _listed(self) -> set[str]:
         """The files of the page's own earlier run: what its sums list, and its notebook."""
         with contextlib.suppress(BridgekitError):
             if self.own or read_record(self.folder / "record.json")["page"] == self.page:
-                notebook = {f"{self.page}.ipynb"} if self._made() else set()
-                return {*sums.listed(self.folder), sums.NAME} | notebook
+                return {*sums.listed(self.folder), sums.NAME, f"{self.page}.ipynb"}
         return set()
-
-    def _made(self) -> bool:
-        """Whether `make.run` made the notebook that lies here, from this page."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            content = json.loads((self.folder / f"{self.page}.ipynb").read_text(encoding="utf-8"))
-            return content["metadata"]["bridgekit"]["page"] == self.page
-        return False
 
     def put(self, new: Mapping[str, bytes]) -> None:
         """Put a run's files, {name: content} with a record among them, here: all of them, or none.
 
-        Raises BridgekitError where they cannot be written, and where a foreign file has the name of a new
-        one: it stays, and the results lie in a new folder beside it, which the message names.
+        Raises BridgekitError where they cannot be written, and where there is anything foreign.
         """
         with self._alone() as stage:
-            listed = self._listed()
-            foreign = [self.folder / name for name in new if self._in_the_way(name, listed)]
-            if not foreign:
-                self._commit(stage, new, listed - set(new))
-        if foreign:
-            beside = (self.folder / f"{self.page}-results-{n}" for n in range(1, 1000))
-            aside = next(folder for folder in beside if not os.path.lexists(folder))
-            Place(aside, self.page, self.home).put(new)
-            raise BridgekitError(f"{foreign[0]} is foreign, and stays: the results are in {aside}")
-
-    def _in_the_way(self, name: str, listed: set[str]) -> bool:
-        """Whether a new file may not take this name."""
-        there = self.folder / name
-        return there.is_dir() or (not self.own and name not in listed and os.path.lexists(there))
+            self._check_foreign()
+            shutil.rmtree(stage / WRITING, ignore_errors=True)  # of a killed process
+            gone = "\n".join(sorted(self._listed() - {*new, f"{self.page}.ipynb"}))
+            for name, body in {**new, GONE: gone.encode()}.items():
+                files.write_atomically(stage / WRITING / name, body)
+            (stage / WRITING).rename(stage / READY)
+            _complete(stage, self.home)
 
     @contextmanager
     def _alone(self) -> Iterator[Path]:
@@ -136,14 +105,6 @@ class Place:
             finally:
                 _clear(stage)
 
-    def _commit(self, stage: Path, new: Mapping[str, bytes], gone: set[str]) -> None:
-        """Write the new files to the stage, and what is to go; then let it be the result."""
-        shutil.rmtree(stage / WRITING, ignore_errors=True)  # of a killed process
-        for name, body in {**new, GONE: "\n".join(sorted(gone)).encode()}.items():
-            files.write_atomically(stage / WRITING / name, body)
-        (stage / WRITING).rename(stage / READY)
-        _complete(stage, self.home)
-
 
 def _complete(stage: Path, home: Path) -> None:
     """Move what is ready from the stage into place; does nothing where nothing is."""
@@ -153,22 +114,13 @@ def _complete(stage: Path, home: Path) -> None:
     new = {path.name for path in ready.iterdir()} - {GONE}
     for name in sorted(new, key=lambda name: (name.endswith(".ipynb"), name == "record.json", name)):
         beside = Place(folder, name.removesuffix(".ipynb"), home).notebooks
-        _move(ready / name, (beside if name.endswith(".ipynb") else folder) / name)
+        if name.endswith(".ipynb"):  # perhaps in another file system
+            files.write_atomically(beside / name, (ready / name).read_bytes())
+        else:
+            os.replace(ready / name, folder / name)
     for name in gone.read_text(encoding="utf-8").splitlines() if gone.exists() else ():
         (folder / Path(name).name).unlink(missing_ok=True)
     shutil.rmtree(ready)
-
-
-def _move(source: Path, target: Path) -> None:
-    """Rename; between file systems, write the whole file there first."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.replace(source, target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        files.write_atomically(target, source.read_bytes())
-        source.unlink()
 
 
 def _clear(stage: Path) -> None:
@@ -186,8 +138,8 @@ def swap(new: Path, folder: Path) -> None:
     """
     stage = _beside(folder)
     with files.locked(stage / files.LOCK):
-        _restore(folder)
         try:
+            _restore(folder)
             if folder.exists():
                 folder.rename(stage / "old")
             new.rename(folder)
@@ -214,21 +166,13 @@ def recover(home: Path) -> None:
 
     Never raises: where the repository cannot be written, things stay as they are.
     """
-    for stage in home.glob(f"figures/*/*/{PLACING}"):
-        _if_dead(stage, lambda stage=stage: (_complete(stage, home), _clear(stage)))
     html = home / "_build" / "html"
-    _if_dead(_beside(html), lambda: (_restore(html), shutil.rmtree(_beside(html))))
+    for stage in (*home.glob(f"figures/*/*/{PLACING}"), _beside(html)):
+        with contextlib.suppress(OSError), files.dead(stage) as free:
+            if free and stage == _beside(html):
+                _restore(html)
+                shutil.rmtree(stage)
+            elif free:
+                _complete(stage, home)
+                _clear(stage)
     files.sweep(home / "_build" / "work")
-    for states in home.glob(f"_build/checkpoints/*/*/*/{files.LOCK}"):
-        # Killed before there was anything to go on from: nothing but locks.
-        if all(each.name.endswith(files.LOCK) for each in states.parent.iterdir()):
-            files.discard(states.parent)
-
-
-def _if_dead(stage: Path, act: Callable[[], object]) -> None:
-    """Act on a stage that is there, if no living process is at work in it."""
-    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-        if stage.exists():
-            alone = stack.enter_context(files.locked(stage / files.LOCK, wait=False))
-            if alone or (alone is None and files.untouched(stage, MINUTE)):
-                act()

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from bridgekit.book import claims, verdicts
-from bridgekit.book.displays import Markdown
-from bridgekit.book.records import as_array, is_exact, metric_values
+from bridgekit.book.displays import Html, markdown
+from bridgekit.book.records import as_array, metric_values
 from bridgekit.book.runs import Run
 from bridgekit.book.verdicts import Measured, Verdict
 
@@ -23,23 +23,34 @@ DASH = "—"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+STYLE = {
+    "figure.figsize": (7.29, 4.2),  # 700 px at 96 px to the inch
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.bbox": None,
+    "svg.hashsalt": "bridgekit",
+    "svg.fonttype": "path",
+    "font.size": 10.5,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10.5,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "image.cmap": "cividis",
+}
+
+
 def style() -> None:
     """Set matplotlib's defaults for the book: 700 px wide, white, colour-blind safe, reproducible."""
     import matplotlib
     from cycler import cycler
 
-    matplotlib.rc("figure", figsize=(7.29, 4.2), facecolor="white")  # 700 px at 96 px to the inch
-    matplotlib.rc("figure.constrained_layout", use=True)
-    matplotlib.rc("savefig", bbox=None)
-    matplotlib.rc("svg", hashsalt="bridgekit", fonttype="path")
-    matplotlib.rc("font", size=10.5)
-    matplotlib.rc("axes", titlesize=11, labelsize=10.5, grid=True, axisbelow=True)
-    matplotlib.rc("axes", prop_cycle=cycler(color=list(PALETTE.values())))
-    matplotlib.rc("axes.spines", top=False, right=False)
-    matplotlib.rc("grid", color="#e4e4e4", linewidth=0.6)
-    matplotlib.rc("lines", linewidth=1.8)
-    matplotlib.rc("legend", frameon=False)
-    matplotlib.rc("image", cmap="cividis")
+    matplotlib.rcParams.update(STYLE | {"axes.prop_cycle": cycler(color=list(PALETTE.values()))})
 
 
 def samples(ax, x, means=None, *, label=None, colour=None, limit=None, size=4.0):
@@ -129,15 +140,15 @@ def spread(values) -> str:
     return f"{number(finite.mean())}{deviation} (n = {values.size}{lost})"
 
 
-def table(rows: Iterable[dict], caption: str = "") -> Markdown:
+def table(rows: Iterable[dict], caption: str = "") -> Html:
     """Rows (the first one's keys are the header) as a Markdown table; arrays print as in :func:`spread`."""
     rows = list(rows)
     if not rows:
-        return Markdown("*With these parameters there is nothing to compare.*\n")
+        return markdown("*With these parameters there is nothing to compare.*\n")
     header = list(rows[0])
     lines = [_line(header), _line(["---"] * len(header))]
     lines += [_line([_cell(row.get(key)) for key in header]) for row in rows]
-    return Markdown("\n".join(([f"*{caption}*", ""] if caption else []) + lines) + "\n")
+    return markdown("\n".join(([f"*{caption}*", ""] if caption else []) + lines) + "\n")
 
 
 def _line(cells: list[str]) -> str:
@@ -152,14 +163,14 @@ def _cell(value) -> str:
     return spread(value)
 
 
-def reference_table(run: Run, caption: str = "") -> Markdown:
+def reference_table(run: Run, caption: str = "") -> Html:
     """*paper · reference run · this run*: a row for each metric that has a label, in their order."""
     here, there = run.record(), run.reference.record
     return table((_beside(*each, here, there) for each in run.labelled.items()), caption)
 
 
 def _beside(name: str, about: dict, here: dict, there: dict) -> dict:
-    exact = name in here["metrics"] and is_exact(here, name)
+    exact = about["exact"]  # which older records do not say
     paper, place = about.get("paper"), about.get("place")
     return {
         "quantity": f"{about['label']} ({about['unit']})" if about["unit"] else about["label"],
@@ -170,17 +181,17 @@ def _beside(name: str, about: dict, here: dict, there: dict) -> dict:
 
 
 def _values(record: dict, metric: str, exact: bool):
-    """A metric's values, (n,); the bare number if exact, by its record or, in an old one, by ``exact``."""
+    """A metric's values, (n,); the bare number if exact."""
     if metric not in record["metrics"]:
         return None
     values = metric_values(record, metric)
-    return values[0] if values.size == 1 and is_exact(record, metric, exact) else values
+    return values[0] if exact and values.size == 1 else values
 
 
-def claims_table(run: Run) -> Markdown:
+def claims_table(run: Run) -> Html:
     """The claims that this page decides: the reference run's verdict, and beside it what this run says."""
     if not run.claims:
-        return Markdown("*This page decides no claim.*\n")
+        return markdown("*This page decides no claim.*\n")
     record, rows = run.record(), []
     for claim in run.claims:
         row = {"claim": f"**{claim.id}** {claim.statement}", "reference run": verdicts.NOT_RUN}
@@ -189,10 +200,10 @@ def claims_table(run: Run) -> Markdown:
         rows.append(row | {"this run (decides nothing)": _outcome(verdicts.judge(claim, record))})
     # Below the table, not in it: a column of sentences makes the rows too tall to compare.
     criteria = "\n".join(f"- **{claim.id}:** {claim.text.strip()}" for claim in run.claims)
-    return Markdown(f"{table(rows).source}\nThe criteria, fixed before the reference run:\n\n{criteria}\n")
+    return markdown(f"{table(rows).text}\nThe criteria, fixed before the reference run:\n\n{criteria}\n")
 
 
-def ledger_summary(ledger: list[Verdict]) -> Markdown:
+def ledger_summary(ledger: list[Verdict]) -> Html:
     """How many claims of each paper have which verdict, and how many of them which mark."""
     letters = sorted({verdict.claim.paper for verdict in ledger})
     rows = []
@@ -205,10 +216,10 @@ def ledger_summary(ledger: list[Verdict]) -> Markdown:
     return table(rows)
 
 
-def ledger_table(ledger: list[Verdict], paper: str, root: Path) -> Markdown:
+def ledger_table(ledger: list[Verdict], paper: str, root: Path) -> Html:
     """Every claim of one paper: statement, place, deciding page, verdict with its values, criterion."""
     rows = [_ledger_row(verdict, root) for verdict in ledger if verdict.claim.paper == paper]
-    return table(rows) if rows else Markdown("*Not asked for in this run.*\n")
+    return table(rows) if rows else markdown("*Not asked for in this run.*\n")
 
 
 def _ledger_row(verdict: Verdict, root: Path) -> dict[str, str]:

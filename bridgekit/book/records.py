@@ -13,7 +13,6 @@ import math
 import os
 import platform
 import subprocess
-import zipfile
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import metadata
@@ -38,29 +37,23 @@ PACKAGES = ("matplotlib", "numpy", "scikit-learn", "scipy", "torch", "torchmetri
 
 def json_bytes(content: dict) -> bytes:
     """Canonical JSON: sorted keys, one space of indent, null for every non-finite number."""
-    text = json.dumps(_finite(content), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(finite(content), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode()
 
 
-def _finite(value):
+def finite(value):
+    """The value with None for every number in it that JSON has none for."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def npz_bytes(arrays: dict) -> bytes:
-    """Arrays as a compressed ``.npz`` whose bytes depend on names and values alone (no time stamps)."""
+    """Arrays as a compressed ``.npz`` whose bytes depend on names and values alone: numpy writes no dates."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(arrays):
-            entry = io.BytesIO()
-            np.lib.format.write_array(entry, as_array(arrays[name]), allow_pickle=False)
-            # An explicit ZipInfo: fixed date, fixed system, whatever machine and day it is written on.
-            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            info.compress_type, info.create_system = zipfile.ZIP_DEFLATED, 3
-            archive.writestr(info, entry.getvalue())
+    np.savez_compressed(buffer, **{name: as_array(arrays[name]) for name in sorted(arrays)})
     return buffer.getvalue()
 
 
@@ -78,7 +71,7 @@ def read_record(path: Path) -> dict:
     """
     try:
         return _record(sums.read(path), path)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise BridgekitError(f"the run record {path} cannot be read: {error}.{_WAY_OUT}") from error
 
 
@@ -97,22 +90,12 @@ def committed(root: Path, page: str, kind: str = "paper") -> Reference:
     return Reference(folder if (folder / "record.json").exists() else None)
 
 
-def intact(folder: Path) -> None:
-    """Raise BridgekitError unless each file of the committed run in ``folder`` has its sum.
-
-    A run may be committed without its images; a file that the sums list must be there.
-    """
-    figures = Reference(folder).record["figures"].values()
-    sums.check(folder, [name for figure in figures for name in figure["files"] if (folder / name).exists()])
-
-
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays at ``path``; BridgekitError if the archive is missing, damaged, or has not its sum."""
+    body = sums.read(path)
     try:
-        with np.load(io.BytesIO(sums.read(path)), allow_pickle=False) as archive:
+        with np.load(io.BytesIO(body), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except BridgekitError:
-        raise
     except Exception as error:  # a damaged archive can raise anything
         raise BridgekitError(
             f"the arrays in {path} cannot be read: {error}. "
@@ -128,18 +111,6 @@ def metric_values(record: dict, name: str) -> np.ndarray:
         )
     values = record["metrics"][name]["values"]
     return np.array([math.nan if value is None else value for value in values], dtype=float)
-
-
-def is_exact(record: dict, name: str, unsaid: bool = False) -> bool:
-    """Whether a metric is exact; ``unsaid`` where the record is older than that distinction."""
-    kind = record["metrics"][name].get("kind")
-    return unsaid if kind is None else kind == EXACT
-
-
-def kind_of(record: dict, name: str) -> str | None:
-    """How a metric is estimated; None where the record is older than kinds of intervals."""
-    kind = record["metrics"][name].get("kind")
-    return None if kind == PER_SEED else kind
 
 
 @dataclass(frozen=True)
@@ -278,10 +249,7 @@ def portable(value, root: Path):
     if not isinstance(value, str):
         return value
     head, colon, tail = value.partition(":") if value.startswith("folder:") else ("", "", value)
-    try:
-        path = Path(tail).expanduser()
-    except RuntimeError:  # `~x` of no user called x: a text, not a path
-        return value
+    path = Path(tail)
     if not path.is_absolute():
         return value
     inside = path.is_relative_to(root)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
+import shutil
 import time
 from collections.abc import Hashable, Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,14 +19,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridgekit import files
 from bridgekit.book import criteria, displays, kernels, keys, pages, placement, records, sums
 from bridgekit.book.cells import Store
-from bridgekit.book.claims import ledger
 from bridgekit.book.criteria import Claim
 from bridgekit.book.parameters import injected
 from bridgekit.book.records import Reference, portable
-from bridgekit.book.verdicts import Verdict
 from bridgekit.errors import BridgekitError, nearest
 from bridgekit.measure import intervals
 from bridgekit.spec import told
@@ -37,8 +33,6 @@ if TYPE_CHECKING:
 
     from bridgekit.book.sweeps import Share
     from bridgekit.play.sweep import Cell, Evaluate, Kept
-
-__all__ = ["Claim", "Reference", "Run", "Verdict", "ledger"]
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -65,7 +59,6 @@ class Run:
     _figures: dict = field(default_factory=dict, init=False, repr=False)
     _files: dict = field(default_factory=dict, init=False, repr=False)
     _data: dict = field(default_factory=dict, init=False, repr=False)
-    _held: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.out, self.root = Path(self.out).resolve(), Path(self.root).resolve()
@@ -116,14 +109,15 @@ class Run:
         said), or ``identity``: the rounding error of an equation, of which the worst trial counts. One value
         is one seed's, which decides nothing. With a ``label`` it is a row of :func:`plots.reference_table`,
         beside what the ``paper`` prints or says of it and the ``place`` there; None for values: not measured
-        in this run, and the row has the reference run's alone. The last call wins. Raises BridgekitError for a name that is not snake_case or is a parameter's, an
-        unknown kind, an exact metric with another kind, values empty or not (n,), and several exact ones.
+        in this run, and the row has the reference run's alone. The last call wins. Raises BridgekitError for
+        a name that is not snake_case or is a parameter's, an unknown kind, an exact metric with another kind,
+        values empty or not (n,), and several exact ones.
         """
         self._free(name, "metric")
         about = {"label": label, "paper": paper, "place": place}
         about = {"unit": unit} | {key: text for key, text in about.items() if text}
         if label:
-            self.labelled[name] = about
+            self.labelled[name] = about | {"exact": exact}
         if values is None:
             return
         array = np.atleast_1d(records.as_array(values)).astype(float)
@@ -152,7 +146,9 @@ class Run:
         if not criteria.SNAKE_CASE.fullmatch(name):
             raise BridgekitError(f"the {what}'s name {name!r} is not snake_case.")
         if name in self.parameters:
-            raise BridgekitError(f"{name} is a parameter, which the prose has as it is: no {what} of that name.")
+            raise BridgekitError(
+                f"{name} is a parameter, which the prose has as it is: no {what} of that name."
+            )
 
     def values(self, name: str) -> np.ndarray:
         """A metric recorded in this run, one value per seed: (n,); BridgekitError for an unknown name."""
@@ -214,21 +210,15 @@ class Run:
 
     @cached_property
     def _checkpoints(self) -> Path:
-        """The folder, held while this process lives: of two equal runs the last one to end removes it."""
-        if self.checkpoints is None and not self.out.is_relative_to(self.root):
-            place = files.workshop(Path(tempfile.gettempdir()), "bridgekit-")  # goes with this run
-            return self._held.enter_context(place)
         own = keys.checkpoints(self.root, self.profile, self.page, self.parameters)
-        folder = own if self.checkpoints is None else Path(self.checkpoints)
-        self._held.enter_context(files.held(folder))
-        return folder
+        return own if self.checkpoints is None else Path(self.checkpoints)
 
     def checkpoint(self, name: str) -> Path:
         """Where training may keep its state until :meth:`finish`.
 
-        The same path again after a kill, for the same parameters (but ``workers``, which change no number);
-        not for a run whose ``out`` is outside the repository. The page's own cells are not compared, so that
-        a figure can be repaired and the run goes on: who changes what is measured removes _build/checkpoints.
+        The same path again after a kill, for the same parameters (but ``workers``, which change no number).
+        The page's own cells are not compared, so that a figure can be repaired and the run goes on: who
+        changes what is measured removes _build/checkpoints.
         """
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         return self._checkpoints / name
@@ -236,8 +226,7 @@ class Run:
     @cached_property
     def _store(self) -> Store:
         """The finished cells, of earlier runs too if results go to the page's own place."""
-        own = self.out == self.root / "figures" / self.profile / self.page
-        mine = keys.cells(self.root, self.profile, self.page, self.role) if own else [self._checkpoints]
+        mine = keys.cells(self.root, self.profile, self.page, self.out, self._checkpoints)
         strict = self.role == records.REFERENCE
         return Store(*(self.cells or mine), root=self.root, criteria=self._criteria, strict=strict)
 
@@ -290,9 +279,8 @@ class Run:
         self._glue()
         if "_store" in self.__dict__ and self.checkpoints is None:
             self._store.tidy(self._store.made)
-        self._held.close()
-        if self.checkpoints is None and "_checkpoints" in self.__dict__:
-            files.discard(self._checkpoints)
+        if self.checkpoints is None:
+            shutil.rmtree(self._checkpoints, ignore_errors=True)
 
     def _glue(self) -> None:
         """Glue what the prose may name, inside a kernel with MyST-NB only."""

@@ -1,10 +1,9 @@
 """What the files of people and of runs must hold: the JSON Schemas beside this module, errors as sentences.
 
-A schema's own `message` says what a value must be. Numbers are finite: YAML has infinities.
+A schema's own `message` says what a value must be.
 """
 
 import json
-import math
 from functools import cache
 from pathlib import Path
 
@@ -13,19 +12,15 @@ from bridgekit.errors import BridgekitError, nearest
 
 @cache
 def schema(name: str) -> dict:
-    """The schema of `claims` or `record`."""
+    """The schema of `claims`, `profile` or `record`."""
     return json.loads(Path(__file__).with_name(f"{name}.schema.json").read_text(encoding="utf-8"))
 
 
 @cache
 def _validator(name: str):
-    from jsonschema import Draft202012Validator, validators
+    from jsonschema import Draft202012Validator
 
-    def finite(_, value) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-    types = Draft202012Validator.TYPE_CHECKER.redefine("number", finite)
-    return validators.extend(Draft202012Validator, type_checker=types)(schema(name))
+    return Draft202012Validator(schema(name))
 
 
 def check(name: str, document: object, what: str, way_out: str = "") -> None:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridgekit import closure, files
+from bridgekit import closure
 from bridgekit.book import keys, pages, placement, records, sums
 from bridgekit.errors import BridgekitError
 
@@ -25,7 +25,7 @@ JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 
 def _sources(home: Path) -> Iterator[Path]:
     """Everything under book/ that goes into the book as it is: plain pages, _toc.yml, references, images."""
-    executed = {home / "book" / f"{page}.md" for page in pages.names()}
+    executed = {home / "book" / f"{page}.md" for page in pages.executed()}
     for path in sorted(set((home / "book").rglob("*")) - executed):
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(home).parts):
             yield path
@@ -44,7 +44,7 @@ def key(profile: str) -> str:
     """What the HTML depends on, beside the executed pages' own keys: all of it by content."""
     home = pages.root()
     own = [Path(__file__), *_sources(home), *_figures(home), home / "_config.yml"]
-    return closure.digest(profile, {page: keys.key(page, profile) for page in pages.names()}, *own)
+    return closure.digest(profile, {page: keys.key(page, profile) for page in pages.executed()}, *own)
 
 
 def assemble(profile: str, work: Path) -> Path:
@@ -55,8 +55,10 @@ def assemble(profile: str, work: Path) -> Path:
     """
     home = pages.root()
     source, drawn = work / "source", work / "figures"
-    _check_references(home)
-    for page in pages.names():
+    for kind in records.COMMITTED:  # pages show these runs
+        for path in sorted((home / "figures" / kind).glob(f"*/{sums.NAME}")):
+            sums.check(path.parent)
+    for page in pages.executed():
         _copy(_current(home, page, profile), source / f"{page}.ipynb")
     for path in _sources(home):
         _copy(path, source / path.relative_to(home / "book"))
@@ -72,7 +74,7 @@ def assemble(profile: str, work: Path) -> Path:
 def _to_notebook(link: re.Match) -> str:
     """A link to a page's source, as it works in an editor, made one to the notebook that it became."""
     page = link["page"]
-    return f"]({page}.ipynb{link['end']}" if page in pages.names() else link[0]
+    return f"]({page}.ipynb{link['end']}" if page in pages.executed() else link[0]
 
 
 def _copy(path: Path, to: Path) -> None:
@@ -83,36 +85,14 @@ def _copy(path: Path, to: Path) -> None:
 def _current(home: Path, page: str, profile: str) -> Path:
     """The page's executed notebook, once it is sure that it is this page's, at this profile."""
     notebook = home / "_build" / "notebooks" / profile / f"{page}.ipynb"
-    if not notebook.is_file():
+    made = keys.made(home, profile, page)
+    if made is None:
         raise BridgekitError(f"{page} has not been executed: run `bridgekit run {page} --profile {profile}`")
-    try:
-        if sums.read_notebook(notebook)["metadata"]["bridgekit"]["key"] == keys.key(page, profile):
-            return notebook
-        why = "had been executed from another version of it"
-    except BridgekitError:
-        why = "had been executed, but the notebook is damaged"
-    notebook.unlink()
-    raise BridgekitError(f"{page} {why}; removed. Run `make book` again")
-
-
-def discard_damaged(profile: str) -> list[str]:
-    """Remove the executed notebooks that are damaged, so that they are made anew; returns their pages."""
-    damaged = []
-    for notebook in sorted((pages.root() / "_build" / "notebooks" / profile).glob("[!.]*.ipynb")):
-        try:
-            if not notebook.name.endswith(".failed.ipynb"):
-                sums.read_notebook(notebook)
-        except BridgekitError:
-            notebook.unlink()
-            damaged.append(notebook.stem)
-    return damaged
-
-
-def _check_references(home: Path) -> None:
-    """Raise BridgekitError where a file of a committed run is damaged: pages show these."""
-    for kind in records.COMMITTED:
-        for path in sorted((home / "figures" / kind).glob(f"*/{sums.NAME}")):
-            records.intact(path.parent)
+    if made.get("key") != keys.key(page, profile):
+        notebook.unlink()
+        why = "had been executed from another version of it, or the notebook is damaged"
+        raise BridgekitError(f"{page} {why}; removed. Run `make book` again")
+    return notebook
 
 
 def build(profile: str) -> Path:
@@ -124,17 +104,18 @@ def build(profile: str) -> Path:
     home = pages.root()
     placement.recover(home)
     html = home / "_build" / "html"
-    with files.room(home / "_build"), placement.workshop(home) as work:
-        fault = _jupyter_book(assemble(profile, work), home / "_config.yml", work / "book")
-        if fault:
+    with placement.workshop(home) as work:
+        if _jupyter_book(assemble(profile, work), home / "_config.yml", work / "book"):
             earlier = f" What stands in {html} is the earlier book." if html.exists() else ""
-            raise BridgekitError(fault + earlier)
+            raise BridgekitError(
+                f"the book has warnings, and each of them is an error: see the lines above.{earlier}"
+            )
         placement.swap(work / "book" / "_build" / "html", html)
     return html / "index.html"
 
 
-def _jupyter_book(source: Path, config: Path, to: Path) -> str | None:
-    """Run Jupyter Book, whose errors are shown; returns what was wrong, None where nothing was."""
+def _jupyter_book(source: Path, config: Path, to: Path) -> int:
+    """Run Jupyter Book, whose errors are shown; its status, 0 where nothing was wrong."""
     command = ["build", str(source), "--config", str(config), "--path-output", str(to)]
     command = [sys.executable, "-c", JUPYTER_BOOK, *command, "-q", "-W", "-n", "--keep-going"]
     # Not its standard output: the last words there name a folder that moves.
@@ -142,12 +123,7 @@ def _jupyter_book(source: Path, config: Path, to: Path) -> str | None:
     env = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}  # whatever the terminal can show
     done = subprocess.run(command, cwd=config.parent, env=env, errors="replace", **streams)
     sys.stderr.write(done.stderr)
-    if not done.returncode:
-        return None
-    for number in files.FULL:
-        if f"[Errno {number}]" in done.stderr:
-            return f"cannot write the book: {files.why(OSError(number, os.strerror(number)))}"
-    return "the book has warnings, and each of them is an error: see the lines above."
+    return done.returncode
 
 
 def setup(app) -> dict[str, bool]:

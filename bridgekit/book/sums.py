@@ -1,20 +1,16 @@
 """The sums of a run's files: `SHA256SUMS` beside them, which `sha256sum -c SHA256SUMS` checks by hand.
 
-An executed notebook carries the sum of its content in its own metadata.
 Sums notice damage: a flipped bit, half a file, another file. They do not notice intent, since who changes a
 file can change its sum: what was committed, and by whom, is git's to say.
 """
 
 import hashlib
-import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from bridgekit.errors import BridgekitError
 
 NAME = "SHA256SUMS"
-_LINE = re.compile(r"(?P<sum>[0-9a-f]{64})  (?P<name>[^/\\\n]+)\n")
 _WAY_OUT = "Restore the folder (git checkout), or run its page again."
 
 
@@ -24,68 +20,39 @@ def body(files: Mapping[str, bytes]) -> bytes:
 
 
 def listed(folder: Path) -> dict[str, str]:
-    """{name: sum} as the folder's ``SHA256SUMS`` says; BridgekitError if that is missing or damaged."""
+    """{name: sum} as the folder's ``SHA256SUMS`` says; BridgekitError if that cannot be read."""
     path = folder / NAME
     try:
         text = path.read_bytes().decode()
     except (OSError, ValueError) as error:
         raise BridgekitError(f"the sums {path} cannot be read: {error}. {_WAY_OUT}") from error
-    found = {line["name"]: line["sum"] for line in _LINE.finditer(text)}
-    if not found or "".join(f"{found[name]}  {name}\n" for name in found) != text:
-        raise BridgekitError(f"the sums {path} are damaged. {_WAY_OUT}")
-    return found
+    lines = (line.partition("  ") for line in text.splitlines())
+    return {name: mark for mark, _, name in lines}
 
 
 def read(path: Path) -> bytes:
     """The content of ``path``; where its folder has sums, only with the right one.
 
-    Raises BridgekitError for a wrong sum or none, OSError where there is nothing to read.
+    Raises BridgekitError for a wrong sum or none, and where it cannot be read.
     """
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BridgekitError(f"{path} cannot be read: {error.strerror}. {_WAY_OUT}") from error
     if (path.parent / NAME).exists() and listed(path.parent).get(path.name) != _sum(content):
         raise BridgekitError(f"{path} is damaged: {NAME} has another sum for it, or none. {_WAY_OUT}")
     return content
 
 
-def check(folder: Path, wanted: Iterable[str]) -> None:
-    """BridgekitError, which names them all, unless each listed or wanted file is there, with its sum."""
-    known, wrong = listed(folder), []
-    for name in sorted({*known, *wanted}):
-        try:
-            right = _sum((folder / name).read_bytes()) == known.get(name)
-        except OSError:
-            right = False
-        wrong += [] if right else [name]
+def check(folder: Path) -> None:
+    """BridgekitError, which names them all, unless each listed file is there, with its sum."""
+    wrong = []
+    for name, mark in sorted(listed(folder).items()):
+        path = folder / name
+        if not path.is_file() or _sum(path.read_bytes()) != mark:
+            wrong.append(name)
     if wrong:
-        raise BridgekitError(
-            f"{', '.join(wrong)} in {folder}: missing, damaged, or not in {NAME}. {_WAY_OUT}"
-        )
-
-
-def sealed(notebook: str) -> str:
-    """The text of an executed notebook with the sum of its content in its metadata."""
-    content = json.loads(notebook)
-    content["metadata"]["bridgekit"]["sum"] = _of_notebook(content)
-    return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-
-
-def read_notebook(path: Path) -> dict:
-    """The content of a notebook that was ``sealed``; BridgekitError where it is not what was sealed."""
-    try:
-        content = json.loads(path.read_bytes().decode())
-        if content["metadata"]["bridgekit"]["sum"] != _of_notebook(content):
-            raise ValueError("its sum is another one")
-    except Exception as error:  # half a notebook, or one of other people: anything may be missing
-        raise BridgekitError(f"{path} is damaged ({error!r})") from error
-    return content
-
-
-def _of_notebook(content: dict) -> str:
-    """The sum of all but the sum."""
-    metadata = content["metadata"]
-    own = {name: value for name, value in metadata["bridgekit"].items() if name != "sum"}
-    rest = content | {"metadata": metadata | {"bridgekit": own}}
-    return _sum(json.dumps(rest, sort_keys=True).encode())
+        raise BridgekitError(f"{', '.join(wrong)} in {folder}: missing or damaged, or {NAME} is. {_WAY_OUT}")
 
 
 def _sum(content: bytes) -> str:

@@ -1,7 +1,5 @@
 """A page's cells, played or found in the store; a job on a cluster plays its share of them alone."""
 
-from __future__ import annotations
-
 import functools
 import sys
 import threading
@@ -75,7 +73,7 @@ class Sweeper:
         if twice := [name for name in names if names.count(name) > 1]:
             raise BridgekitError(f"two cells are called {twice[0]!r}: name each by all that tells it apart")
         keyed = {self._label(cell): cell for cell in cells}
-        self.store.expect(len(keyed))
+        self.store.left += len(keyed)
 
         def take(label: str, wait: bool = False) -> Arrays | None:
             return self.store.take(label, lambda: self._play(label, keyed[label]), wait)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bridgekit.book.criteria import IDENTITY, Claim, Part
-from bridgekit.book.records import EXACT, is_exact, kind_of, metric_values
+from bridgekit.book.records import EXACT, PER_SEED, finite, metric_values
 from bridgekit.errors import BridgekitError
 from bridgekit.measure import intervals, paired
 
@@ -57,10 +57,10 @@ class Measured:
         part = self.part
         facts = {"metric": part.metric, "of": list(part.metrics), "kind": part.kind, "primary": part.primary}
         facts |= {"criterion": str(part), "verdict": self.verdict, "alone": self.alone, "p": self.p}
-        facts |= {"value": finite(self.value), "interval": [finite(self.low), finite(self.high)]}
+        facts |= {"value": self.value, "interval": [self.low, self.high]}
         facts |= {"n": self.n, "lost": self.lost, "level": self.level, "too_small": self.too_small}
-        facts["smallest_effect"] = None if self.effect is None else finite(self.effect)
-        return facts | {"printed": part.printed, "trials_needed": self.needed and list(self.needed)}
+        facts |= {"smallest_effect": self.effect, "printed": part.printed}
+        return finite(facts | {"trials_needed": self.needed and list(self.needed)})
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,6 @@ class Verdict:
         return facts | {"earlier": list(self.earlier)}
 
 
-def finite(value: float) -> float | None:
-    """The number, or None where JSON has none."""
-    return value if math.isfinite(value) else None
-
-
 def judge(claim: Claim, records: Sequence[dict] | dict) -> Verdict:
     """What a record says about ``claim``; of two plays of the same seeds, what both say together.
 
@@ -110,18 +105,19 @@ def judge(claim: Claim, records: Sequence[dict] | dict) -> Verdict:
         why_not = _unusable(claim, record)
         if why_not:
             return Verdict(claim, NOT_RUN, why_not)
-    plays = [[_vectors(part, record) for part in claim.parts] for record in records]
+    plays = [
+        [[metric_values(record, name) for name in part.metrics] for part in claim.parts] for record in records
+    ]
     found = _verdict(claim, _averaged(claim, plays), _mark(claim, records[0]))
     if len(records) == 1:
         return found
     each = tuple(_verdict(claim, play, found.mark) for play in plays)
     why = "; then ".join(f"{play.verdict} ({play.reason})" for play in each)
-    if len({play.verdict for play in each}) > 1:
-        found = replace(found, verdict=UNDECIDED, reason=f"two runs of the same seeds disagree: {why}")
-    elif found.verdict != each[0].verdict:
-        found = replace(
-            found, verdict=UNDECIDED, reason=f"neither of two runs of the same seeds says more: {why}"
-        )
+    words = {play.verdict for play in each}
+    if words != {found.verdict}:
+        two = "two runs of the same seeds"
+        said = f"{two} disagree" if len(words) > 1 else f"neither of {two} says more"
+        found = replace(found, verdict=UNDECIDED, reason=f"{said}: {why}")
     return replace(found, plays=each)
 
 
@@ -136,11 +132,9 @@ def _unusable(claim: Claim, record: dict) -> str | None:
     if lacking:
         return f"the record of {page} lacks {', '.join(dict.fromkeys(lacking))}"
     for part, name in wanted:
-        if is_exact(record, name, part.kind == EXACT) != (part.kind == EXACT):
-            kinds = ("one value per seed", "exact") if part.kind == EXACT else ("exact", "one value per seed")
-            return f"{name} is {kinds[0]} in the record of {page}, and {kinds[1]} in claims.yml"
-        said = kind_of(record, name)
-        if not part.of and said not in (None, part.kind):
+        said = record["metrics"][name].get("kind", part.kind)  # older records have none, or a vague one
+        other = said not in (PER_SEED, part.kind) and not part.of
+        if other or (said == EXACT) != (part.kind == EXACT):
             return f"{name} is recorded by {page} as {said}, and claims.yml says {part.kind}"
     return None
 
@@ -155,18 +149,13 @@ def _mark(claim: Claim, record: dict) -> str:
     return CRITERION_FIRST if same and analysed else REANALYSED
 
 
-def _vectors(part: Part, record: dict) -> list[np.ndarray]:
-    return [metric_values(record, name) for name in part.metrics]
-
-
 def _averaged(claim: Claim, plays: list[list[list[np.ndarray]]]) -> list[list[np.ndarray]]:
     """For each part its vectors, averaged trial by trial over the plays; lost in one play, lost."""
     found = []
     for part, several in zip(claim.parts, zip(*plays, strict=True), strict=True):
         together = np.max if part.kind == "share" else np.mean  # zeros and ones: lost in one play counts
-        n = [min(map(len, same)) for same in zip(*several, strict=True)]
-        vectors = zip(*several, strict=True)
-        found.append([together([v[:k] for v in same], axis=0) for same, k in zip(vectors, n, strict=True)])
+        cut = ([v[: min(map(len, same))] for v in same] for same in zip(*several, strict=True))
+        found.append([together(same, axis=0) for same in cut])
     return found
 
 
@@ -186,11 +175,7 @@ def measure(part: Part, vectors: Sequence[np.ndarray]) -> Measured:
         value, low, high, alone = _certain(part, np.asarray(vectors[0], dtype=float))
         return Measured(part, value, low, high, n, lost, alone, 0.0 if alone != UNDECIDED else 1.0, alone)
     value, low, high = intervals.estimate(part.kind, vectors, worst=part.worst)
-
-    def decided(low: float, high: float) -> bool:
-        return part.holds(low, high) or part.fails(low, high)
-
-    p = intervals.p_value(part.kind, vectors, decided, part.worst)
+    p = intervals.p_value(part.kind, vectors, part.decided, part.worst)
     alone = REPRODUCED if part.holds(low, high) else NOT if part.fails(low, high) else UNDECIDED
     return Measured(part, value, low, high, n, lost, alone, p, alone)
 
@@ -247,14 +232,13 @@ def combine(verdicts: Sequence[str]) -> str:
 
 def _reason(measured: Sequence[Measured]) -> str:
     counts = [(sum(item.verdict == verdict for item in measured), verdict) for verdict in VERDICTS]
-    said = [", ".join(f"{count} {verdict}" for count, verdict in counts if count) + f" of {len(measured)}"]
+    said = ", ".join(f"{count} {verdict}" for count, verdict in counts if count) + f" of {len(measured)}"
     moved = sum(item.verdict != item.alone for item in measured)
     small = [item.part.metric for item in measured if item.verdict == UNDECIDED and item.too_small]
     lost = sum(item.lost for item in measured)
-    if moved:
-        said.append(f"{moved} decided alone, but not as one of several")
-    if small:
-        said.append(f"n too small for {', '.join(small)}")
-    if lost:
-        said.append(f"{lost} values of lost trials")
-    return "; ".join(said)
+    more = {
+        f"{moved} decided alone, but not as one of several": moved,
+        f"n too small for {', '.join(small)}": small,
+        f"{lost} values of lost trials": lost,
+    }
+    return "; ".join([said, *(words for words, there in more.items() if there)])

@@ -16,10 +16,10 @@ import yaml
 from bridgekit.errors import BridgekitError
 
 _DIGITS = r"[0-9]+(?:_[0-9]+)*"
-_FLOAT = rf"[-+]?(?:(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][-+]?{_DIGITS})?|\.(?:inf|Inf|INF))"
+_FLOAT = rf"[-+]?(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][-+]?{_DIGITS})?"
 _BOOLS = {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 _TAG = "tag:yaml.org,2002:"
-_STRUCTURE = {kind: yaml.SafeLoader.yaml_constructors[_TAG + kind] for kind in ("str", "null", "seq", "map")}
+_STRUCTURE = {kind: yaml.SafeLoader.yaml_constructors[_TAG + kind] for kind in ("str", "seq", "map")}
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -44,18 +44,13 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
 
 
 # In this order: what is a whole number is no float.
-for _kind, _pattern, _first in (
-    ("null", "~|null|Null|NULL|None|", ["~", "n", "N", ""]),
-    ("bool", "|".join(_BOOLS), list("tTfF")),
-    ("int", rf"[-+]?{_DIGITS}", list("-+0123456789")),
-    ("float", rf"{_FLOAT}|\.(?:nan|NaN|NAN)", list("-+.0123456789")),
+for _kind, _pattern, _first, _value in (
+    ("null", "~|null|Null|NULL|None|", ["~", "n", "N", ""], lambda text: None),
+    ("bool", "|".join(_BOOLS), list("tTfF"), _BOOLS.__getitem__),
+    ("int", rf"[-+]?{_DIGITS}", list("-+0123456789"), int),
+    ("float", _FLOAT, list("-+.0123456789"), float),
 ):
     _Loader.add_implicit_resolver(_TAG + _kind, re.compile(rf"^(?:{_pattern})$"), _first)
-for _kind, _value in (
-    ("bool", _BOOLS.__getitem__),
-    ("int", int),
-    ("float", lambda text: float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))),
-):
     _Loader.add_constructor(
         _TAG + _kind, lambda loader, node, value=_value: value(loader.construct_scalar(node))
     )

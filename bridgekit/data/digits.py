@@ -1,11 +1,9 @@
 """scikit-learn's handwritten digits, as they are and on photographs: what needs no download."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 
-from bridgekit.data.layouts import held_out
+from bridgekit.data.folders import held_out
 from bridgekit.data.store import Pixels
 
 SIDE = 32

@@ -5,9 +5,6 @@ and is decoded once: the decoded pixels are kept as one checksummed file each un
 file that is damaged is built again, and a root that cannot be written simply has no cache.
 """
 
-from __future__ import annotations
-
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bridgekit.data import digits, folder, folders, published
-from bridgekit.data.folders import PREFIX
-from bridgekit.data.folders import data_root as data_root
-from bridgekit.data.layouts import SPLITS
+from bridgekit.data import digits, folder, published
+from bridgekit.data.folders import PREFIX, SPLITS, data_root
 from bridgekit.data.plane import mixture as mixture
+from bridgekit.data.published import download as download
+from bridgekit.data.published import present as present
 from bridgekit.data.store import Pixels, cached
 from bridgekit.errors import BridgekitError, nearest
 
@@ -61,7 +58,6 @@ def load(
     channels: int | None = None,
     device: torch.device | str = "cpu",
     root: Root = None,
-    download: bool = False,
 ) -> Images:
     """The images called ``name``, all of them on ``device``.
 
@@ -81,11 +77,10 @@ def load(
                      file, the first frame is taken. What was found is said once, in a line on standard error.
 
     Another ``size`` is reached by bicubic interpolation, antialiased where it shrinks. ``channels`` = 1 or 3
-    makes the images grey (ITU-R 601 luma) or RGB; by default they stay what they are. ``download`` fetches
-    ``mnist``, ``svhn`` or ``cifar10`` first where it is missing. Whatever is missing, damaged or mixed raises
-    :class:`BridgekitError`, which names the file and the ways out.
+    makes the images grey (ITU-R 601 luma) or RGB; by default they stay what they are. Whatever is missing,
+    damaged or mixed raises :class:`BridgekitError`, which names it and the ways out.
     """
-    pixels = _pixels(name, split, size, channels, data_root(root), download)
+    pixels = _pixels(name, split, size, channels, data_root(root))
     x = torch.tensor(pixels.x, dtype=torch.float32).div_(pixels.top).mul_(2).sub_(1)
     if not name.startswith(PREFIX):
         # On the CPU, whatever the device: the same numbers everywhere.
@@ -113,15 +108,13 @@ def identity(
     root: Root = None,
 ) -> tuple[tuple[int, ...], str]:
     """Shape (C, H, W) and fingerprint of what ``load`` gives, without its tensor; raises as ``load``."""
-    pixels = _pixels(name, split, size, channels, data_root(root), download=False)
+    pixels = _pixels(name, split, size, channels, data_root(root))
     c, h, w = pixels.x.shape[1:]
     shape = (c, h, w) if name.startswith(PREFIX) else (channels or c, *[_size(name, size, pixels)] * 2)
     return shape, pixels.fingerprint()
 
 
-def _pixels(
-    name: str, split: str, size: int | None, channels: int | None, root: Path, download: bool
-) -> Pixels:
+def _pixels(name: str, split: str, size: int | None, channels: int | None, root: Path) -> Pixels:
     """The decoded images as they were published; a folder's have ``size`` and ``channels`` already."""
     if split not in SPLITS:
         raise BridgekitError(f"there is no split {split!r}: {nearest(split, SPLITS)}")
@@ -131,39 +124,14 @@ def _pixels(
         return folder.pixels(name, split, size, channels, root)
     if name in BUILT_IN:
         return cached(root, f"{name}-1-{split}", lambda: BUILT_IN[name](split))  # 1: the recipes' version
-    _check(name)
-    return cached(root, f"{name}-{split}", lambda: published.pixels(name, split, root, download))
-
-
-def _check(name: str) -> None:
-    if not name.startswith(PREFIX) and name not in NAMES[:-1]:
+    if name not in published.SETS:
         raise BridgekitError(f"there is no data set {name!r}: {nearest(name, NAMES)}")
+    return cached(root, f"{name}-{split}", lambda: published.pixels(name, split, root))
 
 
 def _size(name: str, size: int | None, pixels: Pixels) -> int:
     """The side of the images that ``load`` gives: scikit-learn's digits are shown larger than they are."""
     return size or (28 if name == "digits" else pixels.x.shape[-1])
-
-
-def present(name: str, root: Root = None) -> bool:
-    """Whether ``load(name)`` finds its files without a download; their content is not looked at."""
-    _check(name)
-    if name.startswith(PREFIX):
-        return any(map(os.path.isdir, folders.places(name, data_root(root))))
-    return name in BUILT_IN or published.present(name, data_root(root))
-
-
-def download(name: str, root: Root = None, mirror: str | None = None) -> Path:
-    """Fetch what is missing or damaged of ``mnist``, ``svhn`` or ``cifar10``; returns the data root.
-
-    Uses torchvision's addresses, or ``mirror`` (the address of a folder) alone. Every file is checked against
-    its published checksum and then renamed into place, so a broken download leaves nothing behind.
-    """
-    if name not in published.SETS:
-        known = ", ".join(published.SETS)
-        raise BridgekitError(f"Nothing to download for {name!r}: what is downloaded is one of {known}.")
-    published.fetch(name, data_root(root), mirror)
-    return data_root(root)
 
 
 def _coloured(x: Tensor, channels: int | None) -> Tensor:

@@ -1,7 +1,5 @@
 """The plane's targets: grids and rings of Gaussians, by name."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

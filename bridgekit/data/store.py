@@ -22,10 +22,6 @@ class Pixels(NamedTuple):
     classes: tuple[str, ...]
     top: int = 255
 
-    def at(self, rows: np.ndarray) -> Pixels:
-        """Only these images, in this order."""
-        return self._replace(x=self.x[rows], y=self.y[rows])
-
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 of everything in here."""
         digest = hashlib.sha256(repr((self.x.shape, self.classes, self.top)).encode())

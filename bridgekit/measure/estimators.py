@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bridgekit.measure import finite
+from bridgekit.measure import finite, worst_case
 from bridgekit.theory.alpha import forward_twin, reverse_twin
 from bridgekit.theory.densities import normal_log_prob
 from bridgekit.theory.divergences import integrate, log_ratio
@@ -204,6 +204,20 @@ def lowest_member(wins: Tensor, levels: Tensor) -> int:
     """
     count = wins.sum(-1)
     return int(levels.where(count == count.max(), torch.inf).argmin())
+
+
+def mixture_distances(target: Tensor, one: Tensor, other: Tensor, weights: Tensor) -> Tensor:
+    """How far ``(1 - w) one + w other`` is from ``target``, in units of its length, for each weight w.
+
+    The three are gradients, (parameters, ...), whose lengths are along the first axis; (n,) -> (n, ...).
+    """
+    w = weights.reshape(-1, *[1] * target.ndim)
+    return worst_case.relative((1 - w) * one + w * other - target, target[None], dim=1)
+
+
+def root_mean_square(values: Tensor) -> Tensor:
+    """Over all axes but the first: (n, ...) -> (n,)."""
+    return values.square().flatten(1).mean(1).sqrt()
 
 
 def sigmoid_log_odds(alpha: Tensor, c: Tensor, d: Tensor) -> Tensor:

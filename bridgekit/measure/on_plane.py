@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from functools import reduce
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -153,7 +154,14 @@ def drift(samples: Tensor, start: Tensor) -> Tensor:
 
     ``samples`` and ``start`` (..., N, d), row by row of one z -> (...), in the samples' units.
     """
-    return finite.mask((samples - start).norm(dim=-1).mean(-1), samples - start)
+    apart = samples - start
+    return finite.mask(apart.norm(dim=-1).mean(-1), apart)
+
+
+def drift_since(clouds: np.ndarray, start: int) -> np.ndarray:
+    """:func:`drift` from evaluation ``start`` to the last one: (evaluations, trials, N, d) -> (trials,)."""
+    then, now = (torch.from_numpy(clouds[k]) for k in (start, -1))
+    return drift(now, then).numpy()
 
 
 def distance_back(back: Tensor, points: Tensor) -> Tensor:

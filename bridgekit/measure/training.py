@@ -65,13 +65,18 @@ def share_kept(curve: np.ndarray, start: int) -> np.ndarray:
     return 1 - deepest_fall(curve, start) / np.where(curve[start] > 0, curve[start], np.nan)
 
 
+def fall(curve: ArrayLike, end: int = -1) -> ArrayLike:
+    """How far the curve is below its first value at evaluation ``end``, trial by trial; arrays or tensors."""
+    return curve[0] - curve[end]
+
+
 def share_lost(curve: ArrayLike, floor: float = 0.0, end: int = -1) -> ArrayLike:
     """How far the curve has fallen at evaluation ``end``, over what its first value has above ``floor``.
 
     Arrays or tensors. It means something where the first value is above ``floor``: at it the share is not
     finite, and below it the sign is turned over.
     """
-    return (curve[0] - curve[end]) / (curve[0] - floor)
+    return fall(curve, end) / (curve[0] - floor)
 
 
 def moved(curve: np.ndarray, default: np.ndarray) -> np.ndarray:

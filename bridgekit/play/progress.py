@@ -10,6 +10,8 @@ from types import TracebackType
 
 from bridgekit.spec import told
 
+EVERY = 10.0  # seconds
+
 
 def say(text: str) -> None:
     """One line for whoever watches: to the file that the run's spec names, else printed."""
@@ -28,8 +30,8 @@ def _write(path: Path, note: dict) -> None:
 class Progress:
     """Counts rounds of one stretch of play.
 
-    Where the run's spec names a file, one JSON line a second goes there (the command line shows it, and
-    nothing ends up in the notebook); otherwise a tqdm bar.
+    Where the run's spec names a file, one JSON line each ten seconds goes there (the command line shows it,
+    and nothing ends up in the notebook); otherwise a tqdm bar.
     """
 
     def __init__(self, what: str, of: int, done: int = 0):
@@ -49,7 +51,7 @@ class Progress:
             self.bar.update(done - self.bar.n)
             return
         now = time.monotonic()
-        if now - self.told >= 1:
+        if now - self.told >= EVERY:
             self.told = now
             pace = (now - self.began) / max(done - self.first, 1)
             _write(
