@@ -339,15 +339,15 @@ def test_progress_tells_the_watching_process(tmp_path, monkeypatch):
     from bridgekit.play import progress
 
     tell(monkeypatch, tmp_path / "spec.json", progress=tmp_path / "progress.jsonl")
-    clock = iter([0.0, 0.5, 2.0, 2.5, 4.0])
+    clock = iter([0.0, 5.0, 20.0, 25.0, 40.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     with progress.Progress("demo", 40, done=10) as bar:
         for done in (11, 20, 21, 30):
             bar.update(done)
     lines = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
     assert lines == [
-        {"what": "demo", "done": 20, "of": 40, "left": 4.0},
-        {"what": "demo", "done": 30, "of": 40, "left": 2.0},
+        {"what": "demo", "done": 20, "of": 40, "left": 40.0},
+        {"what": "demo", "done": 30, "of": 40, "left": 20.0},
     ]
 
 
