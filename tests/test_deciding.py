@@ -311,12 +311,12 @@ every = pytest.mark.parametrize("function", list(ORACLES), ids=lambda function: 
 
 
 @every
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")  # of sockets elsewhere
 def test_by_hand(function):
     ORACLES[function](function)
 
 
 @every
-@pytest.mark.filterwarnings("error")  # a mutant that warns has failed
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")  # a mutant that warns has failed
 def test_every_mutant_fails(function):
     assert survivors(ORACLES[function], function) == EQUIVALENT.get(function, {}).keys()
