@@ -132,11 +132,11 @@ def test_page_that_hangs_is_stopped(execute, tmp_path):
     )
     began = time.monotonic()
     with pytest.raises(BridgekitError) as error:
-        execute(page(code), limit=15)
+        execute(page(code), limit=10)
     assert time.monotonic() - began < 120
     story, where = str(error.value).split("\n")
     assert story == (
-        "stopped after 00:15, its time limit, in cell In [1], which begins `import ctypes, os, pathlib, "
+        "stopped after 00:10, its time limit, in cell In [1], which begins `import ctypes, os, pathlib, "
         "subprocess` (fit · 3/9 · 01:00 left). Start it again with a longer --limit, or with --limit none: "
         "it goes on from its last checkpoint"
     )
