@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridgekit.book import criteria, displays, kernels, keys, pages, placement, records, sums
+from bridgekit.book import criteria, displays, kernels, keys, pages, placement, prose, records, sums
 from bridgekit.book.cells import Store
 from bridgekit.book.criteria import Claim
 from bridgekit.book.parameters import injected
@@ -276,49 +276,19 @@ class Run:
         new["record.json"] = records.json_bytes(self.record())
         new[sums.NAME] = sums.body(new)
         placement.Place(self.out, self.page, self.root).put(new)
-        self._glue()
+        prose.glue(self.words())
         if "_store" in self.__dict__ and self.checkpoints is None:
             self._store.tidy(self._store.made)
         if self.checkpoints is None:
             shutil.rmtree(self._checkpoints, ignore_errors=True)
-
-    def _glue(self) -> None:
-        """Glue what the prose may name, inside a kernel with MyST-NB only."""
-        try:
-            from IPython import get_ipython
-            from myst_nb import glue
-        except ImportError:
-            return
-        for name, value in self.words().items() if get_ipython() else ():
-            glue(name, value, display=False)
 
     def words(self) -> dict[str, float | str]:
         """What the prose may name: parameters, glued values, metrics' means; the reference run's too.
 
         Those are ``<name>_reference``; a run that is to be the reference run is its own.
         """
-        here = _words(self.record())
-        there = here if self.role == records.REFERENCE else _words(self.reference.record)
-        return here | {f"{name}_reference": value for name, value in there.items()}
-
-
-def _words(record: dict) -> dict[str, float | str]:
-    """Parameters as they are (a list reads "2,000, 3,000"), what was glued, the mean of each metric."""
-    known = {name: _word(value) for name, value in record["parameters"].items()} | record.get("glued", {})
-    return known | {name: mean(records.metric_values(record, name)) for name in record["metrics"]}
-
-
-def _word(value) -> float | str:
-    if isinstance(value, list):
-        return ", ".join(f"{each:,}" if isinstance(each, int | float) else str(each) for each in value)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-
-
-def mean(values) -> float:
-    """Mean of the finite values; NaN where there is none."""
-    values = np.asarray(values, dtype=float)
-    left = values[np.isfinite(values)]
-    return float(left.mean()) if left.size else float("nan")
+        here = self.record()
+        return prose.words(here, here if self.role == records.REFERENCE else self.reference.record)
 
 
 def begin(page: str, namespace: dict[str, object]) -> Run:

@@ -1,0 +1,36 @@
+"""What the prose of a page may name, from run records, and how it gets there: MyST-NB's glue."""
+
+from collections.abc import Mapping
+
+from bridgekit.book import records
+
+
+def words(here: dict, there: dict) -> dict[str, float | str]:
+    """What this run's record holds for the prose; as ``<name>_reference`` what the reference run's does."""
+    return _of(here) | {f"{name}_reference": value for name, value in _of(there).items()}
+
+
+def glue(known: Mapping[str, float | str]) -> None:
+    """Glue each of them, inside a kernel with MyST-NB only."""
+    try:
+        from IPython import get_ipython
+        from myst_nb import glue
+    except ImportError:
+        return
+    for name, value in known.items() if get_ipython() else ():
+        glue(name, value, display=False)
+
+
+def _of(record: dict) -> dict[str, float | str]:
+    """Parameters as they are (a list reads "2,000, 3,000"), what was glued, the mean of each metric."""
+    from bridgekit.measure import finite  # with torch, which no module of this room imports at once
+
+    known = {name: _word(value) for name, value in record["parameters"].items()} | record.get("glued", {})
+    means = {name: finite.mean(records.metric_values(record, name), 0) for name in record["metrics"]}
+    return known | {name: float(value) for name, value in means.items()}
+
+
+def _word(value) -> float | str:
+    if isinstance(value, list):
+        return ", ".join(f"{each:,}" if isinstance(each, int | float) else str(each) for each in value)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
