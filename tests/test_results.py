@@ -54,10 +54,14 @@ def drawing(points=5, size=(2, 1.5)):
     return fig
 
 
+CURVE = {"alt": "A rising curve", "caption": "**It rises.** By {fall:.1f}."}
+GROWTH = {"alt": "It grows", "caption": "**It grows.**"}
+
+
 def complete(run):
     run.metric("fall", [0.5, 1.5])
-    run.figure(drawing(), "curve", alt="A rising curve", arrays={"x": np.arange(5), "b": torch.ones(2)})
-    run.film((drawing(k) for k in (2, 3, 4)), "growth", labels=["2", "3", "4"], alt="It grows")
+    run.figure(drawing(), "curve", **CURVE, arrays={"x": np.arange(5), "b": torch.ones(2)})
+    run.film((drawing(k) for k in (2, 3, 4)), "growth", labels=["2", "3", "4"], **GROWTH)
     run.finish()
     return run
 
@@ -68,7 +72,8 @@ def test_the_record_says_what_ran_and_holds_every_value(root):
     run.metric("area", 2, exact=True)
     for split in ("train", "test"):
         run.uses(SimpleNamespace(name="digits", split=split, fingerprint=f"{split}123"))
-    run.figure(drawing(), "curve", alt="  A rising curve ", caption="Rising", arrays={"x": [1, 2]})
+    told = {"alt": "  A rising curve ", "caption": "**Rising.** Seed {seed}, by {fall:.2f}."}
+    run.figure(drawing(), "curve", **told, arrays={"x": [1, 2]})
     run.finish()
     record = json.loads((run.out / "record.json").read_text())
     assert record["schema"] == 1 and record["page"] == "demo" and record["profile"] == "quick"
@@ -79,6 +84,7 @@ def test_the_record_says_what_ran_and_holds_every_value(root):
     assert record["criteria"] == {"X1": run.claims[0].hash}
     curve = record["figures"]["curve"]
     assert curve["files"] == ["curve.npz", "curve.png", "curve.svg"] and curve["alt"] == "A rising curve"
+    assert curve["caption"] == "**Rising.** Seed 3, by 1.00."
     made = record["provenance"]
     assert made["data"] == {"digits": {"train": "train123", "test": "test123"}}
     assert made["threads"] == torch.get_num_threads()
@@ -136,14 +142,14 @@ def test_nothing_is_written_before_finish_and_an_older_result_stays(root):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     again = make_run(root)
     again.metric("fall", 9)
-    again.figure(drawing(9), "curve", alt="Another curve")
+    again.figure(drawing(9), "curve", **CURVE)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_finish_removes_what_the_earlier_run_drew_and_this_one_did_not(root):
     complete(make_run(root))
     run = make_run(root)
-    run.figure(drawing(), "other", alt="Another curve")
+    run.figure(drawing(), "other", **GROWTH)
     run.finish()
     assert sorted(os.listdir(run.out)) == ["SHA256SUMS", "other.npz", "other.png", "other.svg", "record.json"]
     (run.out / "record.json").write_text("{damaged")
@@ -231,12 +237,13 @@ def test_the_reference_gives_back_metrics_arrays_and_figures(root):
     reference_run = complete(make_run(root, "paper"))
     empty, reference = reference_run.reference, make_run(root).reference
     assert not empty and reference and not empty.has("fall")
-    assert empty.arrays("curve") == {} and empty.figure("curve") is None
+    assert empty.arrays("curve") == {}
     assert reference.has("fall") and not reference.has("rise")
     np.testing.assert_array_equal(reference.metric("fall"), [0.5, 1.5])
     np.testing.assert_array_equal(reference.arrays("curve")["x"], np.arange(5))
     shown = reference.figure("curve")._repr_mimebundle_()["text/html"]
-    assert 'alt="A rising curve"' in shown and ">Reference run.</figcaption>" in shown
+    assert 'alt="A rising curve"' in shown and "<strong>It rises.</strong> By 1.0. <small" in shown
+    assert 'id="fig-curve"' in shown and ">Reference run.</small></figcaption>" in shown
     assert 'type="range"' in reference.figure("growth")._repr_mimebundle_()["text/html"]
     with pytest.raises(BridgekitError, match="no metric 'fal': did you mean 'fall'"):
         reference.metric("fal")
@@ -336,48 +343,95 @@ def test_metrics_are_named_in_snake_case_and_have_one_value_per_seed(root):
             run.metric("fall", values)
 
 
-def test_alt_is_mandatory_and_names_are_plain(root):
+def test_a_figure_without_its_texts_is_refused(root):
     run = make_run(root)
     with pytest.raises(TypeError, match="alt"):
-        run.figure(drawing(), "curve")
+        run.figure(drawing(), "curve", caption="**It rises.**")
     with pytest.raises(BridgekitError, match="alt is empty"):
-        run.figure(drawing(), "curve", alt="  ")
+        run.figure(drawing(), "curve", **CURVE | {"alt": "  "})
     with pytest.raises(BridgekitError, match="must be letters"):
-        run.figure(drawing(), "../curve", alt="A curve")
+        run.figure(drawing(), "../curve", **CURVE)
+    for caption in ("", "It rises.", "It **rises.**", "**It rises** slowly.", "**It rises.**Slowly.", "****"):
+        with pytest.raises(BridgekitError, match="curve: its caption must begin with what to see"):
+            run.figure(drawing(), "curve", **CURVE | {"caption": caption})
     assert run.record()["figures"] == {}
 
 
+def test_a_text_that_names_what_the_run_has_not_is_refused(root):
+    run = make_run(root, seeds=2)
+    run.metric("fall", 1.0)
+    for caption, said in (
+        ("**It falls.** {fal}", "curve: a text names fal, which the run has not: did you mean 'fall'"),
+        ("**It falls.** {seeds:.2q}", "curve: a text cannot be filled in"),
+        ("**It falls.** {", "curve: a text cannot be filled in"),
+    ):
+        with pytest.raises(BridgekitError, match=said):
+            run.figure(drawing(), "curve", alt="It falls", caption=caption)
+    run.figure(drawing(), "curve", alt="{seeds} fall", caption="**By {fall:.1f}.** $\\frac{{1}}{{2}}$")
+    curve = run.record()["figures"]["curve"]
+    assert curve["alt"] == "2 fall" and curve["caption"] == r"**By 1.0.** $\frac{1}{2}$"
+
+
 def test_a_figure_shows_itself_with_its_alternative_text(root):
-    shown = make_run(root).figure(drawing(), "curve", alt='Under "5" & <rising>', caption="a < b")
+    said = {"alt": 'Under "5" & <rising> at *$z$*', "caption": "**See `a < b`.** Then $x<1$ & <i>."}
+    shown = make_run(root).figure(drawing(), "curve", **said)
     bundle = shown._repr_mimebundle_(include=None, exclude=None)
     assert list(bundle) == ["text/html"]
     html = bundle["text/html"]
-    assert 'alt="Under &quot;5&quot; &amp; &lt;rising&gt;"' in html and ">a &lt; b</figcaption>" in html
+    assert 'alt="Under &quot;5&quot; &amp; &lt;rising&gt; at z"' in html and 'id="fig-curve"' in html
+    formula = '<span class="math inline">\\(x&lt;1\\)</span>'
+    caption = f"<strong>See <code>a &lt; b</code>.</strong> Then {formula} &amp; &lt;i&gt;.</figcaption>"
+    assert caption in html
     assert 'src="data:image/svg+xml;base64,' in html and 'width="192" height="144"' in html
     assert "max-width: 100%" in html and not re.search(r"https?://", html)
-    assert repr(shown) == '[figure] Under "5" & <rising>'
+    assert repr(shown) == '[figure] Under "5" & <rising> at z'
+
+
+def test_the_reference_run_is_shown_first_and_this_one_folded(root):
+    complete(make_run(root, "paper"))
+    run = make_run(root)
+    run.metric("fall", 9.0)
+    shown = run.figure(drawing(3), "curve", **CURVE)._repr_mimebundle_()["text/html"]
+    there, own = shown.split("<details")
+    assert 'id="fig-curve"' in there and "By 1.0." in there and "Reference run." in there
+    assert "<summary>The same from this run (profile quick)</summary>" in own and "Reference run" not in own
+    assert 'id="fig-curve-this-run"' in own and "By 9.0." in own and 'alt="This run: A rising curve"' in own
+    film = run.film((drawing(k) for k in (2, 3)), "growth", labels=["2", "3"], **GROWTH)
+    there, own = film._repr_mimebundle_()["text/html"].split("<details")
+    assert 'max="2"' in there and 'max="1"' in own and own.count("<script>") == there.count("<script>") == 1
+    assert run.record()["figures"]["curve"]["alt"] == "A rising curve"
+
+
+def test_a_figure_that_this_run_does_not_draw_is_the_reference_runs(root):
+    assert make_run(root).figure(None, "curve", **CURVE).html == ""
+    complete(make_run(root, "paper"))
+    run = make_run(root)
+    shown = run.figure(None, "curve", **CURVE).html
+    assert "Reference run." in shown and "<details" not in shown and run.record()["figures"] == {}
+    assert 'value="0"' in run.film(None, "growth", labels=[], **GROWTH, start=0.0).html
+    with pytest.raises(BridgekitError, match="a text names rise, which the run has not"):
+        run.figure(None, "curve", alt="It rises by {rise}", caption="**It rises.**")
 
 
 def test_a_heavy_svg_is_shown_as_png(root, monkeypatch):
     monkeypatch.setattr(displays, "SVG_LIMIT", len(displays.render(fig := drawing(), "svg")) - 1)
-    html = make_run(root).figure(fig, "cloud", alt="A cloud")._repr_mimebundle_()["text/html"]
+    html = make_run(root).figure(fig, "cloud", alt="A cloud", caption="**A cloud.**").html
     assert 'src="data:image/png;base64,' in html and "image/svg" not in html
 
 
 def test_a_film_is_one_labelled_slider_over_one_sprite_without_outside_requests(root):
     run = make_run(root)
     frames = [drawing(k) for k in (2, 3, 4)]
-    shown = run.film(
-        frames, "growth", labels=["α = 0", "α = ½", "α = 1"], alt="A curve grows", slider="α", caption="Film"
-    )
+    texts = {"alt": "A curve grows", "caption": "**It grows.**", "labels": ["α = 0", "α = ½", "α = 1"]}
+    shown = run.film(frames, "growth", slider="α", start=0.4, **texts)
     html = shown._repr_mimebundle_()["text/html"]
     assert re.search(
-        r"<label[^>]*>α\s*<input type=\"range\" min=\"0\" max=\"2\" value=\"0\"[^>]*></label>", html
+        r"<label[^>]*>α\s*<input type=\"range\" min=\"0\" max=\"2\" value=\"1\"[^>]*></label>", html
     )
     assert html.count("<img") == 1 and 'alt="A curve grows"' in html
-    assert 'src="data:image/webp;base64,' in html and 'aria-valuetext="α = 0"' in html
-    assert re.search(r"<output[^>]*>α = 0</output>", html) and ">Film</figcaption>" in html
-    assert not re.search(r"https?:|//cdn|@import| id=", html)
+    assert 'src="data:image/webp;base64,' in html and 'aria-valuetext="α = ½"' in html
+    assert re.search(r"<output[^>]*>α = ½</output>", html) and "transform: translate(-0%, -33.3333%)" in html
+    assert not re.search(r"https?:|//cdn|@import", html)
     assert "focus-visible" in html and "aspect-ratio: 192 / 144" in html
     assert not pyplot.get_fignums() and repr(shown) == "[film, 3 frames] A curve grows"
 
@@ -430,11 +484,11 @@ def test_a_figure_is_drawn_once_a_file_where_matplotlib_lays_it_out(monkeypatch)
 def test_a_film_wants_one_label_per_frame_and_one_size(root):
     run = make_run(root)
     with pytest.raises(BridgekitError, match="1 labels for 2 frames"):
-        run.film([drawing(2), drawing(3)], "growth", labels=["2"], alt="It grows")
+        run.film([drawing(2), drawing(3)], "growth", labels=["2"], **GROWTH)
     with pytest.raises(BridgekitError, match="frames of one size"):
-        run.film([drawing(2), drawing(3, size=(3, 1))], "growth", labels=["2", "3"], alt="It grows")
+        run.film([drawing(2), drawing(3, size=(3, 1))], "growth", labels=["2", "3"], **GROWTH)
     with pytest.raises(BridgekitError, match="frames of one size"):
-        run.film([], "growth", labels=[], alt="It grows")
+        run.film([], "growth", labels=[], **GROWTH)
 
 
 def test_a_record_holds_no_absolute_path(root):

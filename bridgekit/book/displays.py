@@ -2,15 +2,19 @@
 
 A figure carries its bytes as a data URI, so it shows with its alternative text in Jupyter Lab, nbviewer and
 the built book alike, and nothing is looked up anywhere. A film is one sprite (all frames in one lossless
-WebP) that a labelled slider moves under a window; without JavaScript the first frame stays.
+WebP) that a labelled slider moves under a window; without JavaScript the frame stays that tells most.
+
+Captions and alternative texts are Markdown: a caption's first sentence, bold, says what to see.
 """
 
 import base64
 import io
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -41,6 +45,8 @@ document.querySelectorAll("figure.bk-film:not([data-ready])").forEach(function (
   show();
 });
 </script>"""
+
+_BOLD = re.compile(r"\*\*[^*]+[.?!]\*\*(\s|$)")  # how a caption begins
 
 _FOCUS = "<style>.bk-film input:focus-visible { outline: 3px solid #0072b2; outline-offset: 3px; }</style>"
 
@@ -124,27 +130,36 @@ def sprite(frames: Iterable) -> tuple[bytes, dict]:
     return buffer.getvalue(), {"size": size, "frames": len(pictures), "columns": columns, "rows": rows}
 
 
-def figure(images: dict[str, bytes], entry: dict, caption: str | None = None) -> Html:
-    """A still figure. ``images``: ``.svg`` and ``.png`` -> bytes; ``entry``: its entry in the record."""
+def figure(images: dict[str, bytes], entry: dict, mark: str = "", run: str = "") -> Html:
+    """A still figure. ``images``: ``.svg`` and ``.png`` -> bytes; ``entry``: its entry in the record.
+
+    ``mark`` is its place in the page, the id; ``run`` says whose it is, where a page has two of it.
+    """
     suffix = ".svg" if len(images[".svg"]) <= SVG_LIMIT else ".png"
     width, height = entry["size"]
+    alt = plain(entry["alt"])
     image = (
-        f'<img alt="{escape(entry["alt"])}" src="{_data_uri(images[suffix], suffix)}" width="{width}" '
+        f'<img alt="{escape(alt)}" src="{_data_uri(images[suffix], suffix)}" width="{width}" '
         f'height="{height}" style="max-width: 100%; height: auto; background: #fff">'
     )
-    html = f'<figure class="bk-figure" style="margin: 1em 0">{image}{_caption(entry, caption)}</figure>'
-    return Html(html, f"[figure] {entry['alt']}")
+    return Html(_framed(image, entry, mark, run), f"[figure] {alt}")
 
 
-def film(sprite: bytes, entry: dict, caption: str | None = None) -> Html:
-    """A film: the sprite under a window of one frame's shape, moved by a range input with a real label."""
+def film(sprite: bytes, entry: dict, mark: str = "", run: str = "") -> Html:
+    """A film: the sprite under a window of one frame's shape, moved by a range input with a real label.
+
+    It opens on the frame that tells most: its entry's ``start``, a share of its length, the end unless said.
+    """
     width, height = entry["size"]
     columns, rows, labels = entry["columns"], entry["rows"], entry["labels"]
+    k, alt = round(entry.get("start", 1.0) * (len(labels) - 1)), plain(entry["alt"])
+    across, down = 100 * (k % columns) / columns, 100 * (k // columns) / rows
     image = (
-        f'<img alt="{escape(entry["alt"])}" src="{_data_uri(sprite, ".webp")}" '
+        f'<img alt="{escape(alt)}" src="{_data_uri(sprite, ".webp")}" '
         f'style="position: absolute; top: 0; left: 0; width: {100 * columns}%; height: {100 * rows}%; '
         # The theme's padding for images of a cell, in its dark mode, would shift the frames.
-        'max-width: none; max-height: none; padding: 0; border-radius: 0">'
+        "max-width: none; max-height: none; padding: 0; border-radius: 0; "
+        f'transform: translate(-{across:g}%, -{down:g}%)">'
     )
     window = (
         f'<div class="bk-film-window" style="position: relative; overflow: hidden; width: 100%; '
@@ -152,33 +167,65 @@ def film(sprite: bytes, entry: dict, caption: str | None = None) -> Html:
     )
     control = (
         f'<div class="bk-film-control" hidden><label style="display: block">{escape(entry["slider"])} '
-        f'<input type="range" min="0" max="{len(labels) - 1}" value="0" step="1" '
-        f'aria-valuetext="{escape(labels[0])}" style="display: block; width: {width}px; max-width: 100%">'
-        f'</label><output aria-live="off">{escape(labels[0])}</output></div>'
+        f'<input type="range" min="0" max="{len(labels) - 1}" value="{k}" step="1" '
+        f'aria-valuetext="{escape(labels[k])}" style="display: block; width: {width}px; max-width: 100%">'
+        f'</label><output aria-live="off">{escape(labels[k])}</output></div>'
     )
     texts = escape(json.dumps(labels, ensure_ascii=False))
-    opening = (
-        '<figure class="bk-figure bk-film" style="margin: 1em 0" '
-        f'data-columns="{columns}" data-rows="{rows}" data-labels="{texts}">'
-    )
-    html = f"{opening}{_FOCUS}{window}{control}{_caption(entry, caption)}</figure>\n{_PLAYER}"
-    return Html(html, f"[film, {len(labels)} frames] {entry['alt']}")
+    data = f' data-columns="{columns}" data-rows="{rows}" data-labels="{texts}"'
+    html = _framed(f"{_FOCUS}{window}{control}", entry, mark, run, " bk-film", data)
+    return Html(f"{html}\n{_PLAYER}", f"[film, {len(labels)} frames] {alt}")
 
 
-def stored(folder: Path, entry: dict) -> Html:
+def _framed(inside: str, entry: dict, mark: str, run: str, kind: str = "", data: str = "") -> str:
+    """The figure with its caption, its id, and whose run it is."""
+    whose = f' <small class="bk-run">{escape(run)}</small>' if run else ""
+    # The theme's own colour for captions is hardly seen in its dark mode.
+    style = "color: inherit; font-weight: 400"
+    caption = f'<figcaption style="{style}">{rich(entry["caption"])}{whose}</figcaption>'
+    name = f' id="fig-{mark}"' if mark else ""
+    return f'<figure class="bk-figure{kind}"{name} style="margin: 1em 0"{data}>{inside}{caption}</figure>'
+
+
+def folded(shown: Html, summary: str, own: Html) -> Html:
+    """A figure, and under it another one to unfold."""
+    details = f'<details class="bk-own"><summary>{escape(summary)}</summary>{own.html}</details>'
+    return Html(f"{shown.html}\n{details}", f"{shown.text}\n{summary}: {own.text}")
+
+
+def says_what_to_see(caption: str) -> bool:
+    """Whether a caption's first sentence is there, and bold."""
+    return bool(_BOLD.match(caption))
+
+
+@cache
+def _markdown():
+    from markdown_it import MarkdownIt
+    from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+    def math(content: str, options: dict) -> str:
+        return f"\\({escape(content)}\\)"  # in a span of the class that MathJax looks into
+
+    return MarkdownIt("commonmark", {"html": False}).use(dollarmath_plugin, renderer=math)
+
+
+def rich(text: str) -> str:
+    """A line of Markdown as HTML, formulas between dollars for MathJax."""
+    return _markdown().renderInline(text.strip())
+
+
+def plain(text: str) -> str:
+    """A line of Markdown as what a screen reader says: its words, formulas as they are written."""
+    tokens = _markdown().parseInline(text.strip())[0].children or []
+    return "".join(token.content if token.content else " " * (token.type == "softbreak") for token in tokens)
+
+
+def stored(folder: Path, entry: dict, mark: str = "", run: str = "Reference run.") -> Html:
     """A figure or film from the files that a finished run left in ``folder``; its caption says so."""
-    caption = f"Reference run. {entry['caption']}".strip()
     images = {
         Path(name).suffix: sums.read(folder / name) for name in entry["files"] if Path(name).suffix in _TYPES
     }
-    return film(images[".webp"], entry, caption) if "labels" in entry else figure(images, entry, caption)
-
-
-def _caption(entry: dict, caption: str | None) -> str:
-    text = entry["caption"] if caption is None else caption
-    # The theme's own colour for captions is hardly seen in its dark mode.
-    style = "color: inherit; font-weight: 400"
-    return f'<figcaption style="{style}">{escape(text)}</figcaption>' if text else ""
+    return film(images[".webp"], entry, mark, run) if "labels" in entry else figure(images, entry, mark, run)
 
 
 def _data_uri(content: bytes, suffix: str) -> str:

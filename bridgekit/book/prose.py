@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from bridgekit.book import records
+from bridgekit.errors import BridgekitError, nearest
 
 
 def words(here: dict, there: dict) -> dict[str, float | str]:
@@ -19,6 +20,23 @@ def glue(known: Mapping[str, float | str]) -> None:
         return
     for name, value in known.items() if get_ipython() else ():
         glue(name, value, display=False)
+
+
+def texts(record: dict, figure: str, **said: str) -> dict[str, str]:
+    """A figure's texts with what that record has for each ``{name}``, as in Python's format strings.
+
+    Raises BridgekitError for a name that the record has not.
+    """
+    known = _of(record)
+    try:
+        return {kind: text.strip().format_map(known) for kind, text in said.items()}
+    except KeyError as error:
+        name = error.args[0]
+        raise BridgekitError(
+            f"figure {figure}: a text names {name}, which the run has not: {nearest(name, known)}"
+        ) from error
+    except ValueError as error:
+        raise BridgekitError(f"figure {figure}: a text cannot be filled in: {error}") from error
 
 
 def _of(record: dict) -> dict[str, float | str]:

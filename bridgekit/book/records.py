@@ -142,9 +142,9 @@ class Reference:
         """The data arrays of a reference figure."""
         return read_npz(self.folder / self._entry(figure)["arrays"]) if self else {}
 
-    def figure(self, name: str) -> Html | None:
-        """The reference figure or film as a displayable, from its committed file."""
-        return stored(self.folder, self._entry(name)) if self else None
+    def figure(self, name: str, **said) -> Html:
+        """The committed figure or film as a displayable, with what is ``said`` in place of its own texts."""
+        return stored(self.folder, self._entry(name) | said, name)
 
     def _entry(self, figure: str) -> dict:
         figures = self.record["figures"]

@@ -10,10 +10,10 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ import numpy as np
 from bridgekit.book import criteria, displays, kernels, keys, pages, placement, prose, records, sums
 from bridgekit.book.cells import Store
 from bridgekit.book.criteria import Claim
+from bridgekit.book.displays import Html
 from bridgekit.book.parameters import injected
 from bridgekit.book.records import Reference, portable
 from bridgekit.errors import BridgekitError, nearest
@@ -154,53 +155,78 @@ class Run:
         """A metric recorded in this run, one value per seed: (n,); BridgekitError for an unknown name."""
         return records.metric_values({"page": self.page, "metrics": self._metrics}, name)
 
-    def figure(
-        self, fig, name: str, *, alt: str, caption: str = "", arrays: dict | None = None
-    ) -> displays.Html:
-        """Take a matplotlib figure and close it; returns the displayable.
+    def figure(self, fig, name: str, *, alt: str, caption: str, arrays: dict | None = None) -> Html:
+        """Take a matplotlib figure and close it; returns the displayable, the reference run's in front of it.
 
-        :meth:`finish` writes it as ``<name>.svg`` and ``.png``, and ``arrays`` (what was drawn) as ``.npz``.
+        ``caption`` and ``alt`` are Markdown. The caption begins with a bold sentence that says what to see.
+        Either may name what a run has, as ``{seeds}`` or ``{fall:.2f}``: each figure says its own run's. None
+        for ``fig``: not drawn in this run, and the reference run's is shown alone. :meth:`finish` writes it
+        as ``<name>.svg`` and ``.png``, and ``arrays`` (what was drawn) as ``.npz``. Raises BridgekitError for
+        another name than letters, an empty alt, a caption that begins otherwise, and a name that neither run
+        has.
         """
+        if fig is None:
+            return self._shown(name, alt, caption)
         size = displays.css_size(fig)
         images = {".svg": displays.render(fig, "svg"), ".png": displays.render(fig, "png")}
         displays.close(fig)
-        entry = self._keep(name, images, alt, caption, arrays, {"size": size})
-        return displays.figure(images, entry)
+        self._keep(name, images, alt, caption, arrays, {"size": size})
+        return self._shown(name, alt, caption, partial(displays.figure, images))
 
     def film(
         self,
-        frames: Iterable,
+        frames: Iterable | None,
         name: str,
         *,
         labels: list[str],
         alt: str,
-        caption: str = "",
+        caption: str,
         arrays: dict | None = None,
         slider: str = "Frame",
-    ) -> displays.Html:
-        """Take matplotlib figures of one size as a film under a slider; returns the displayable.
+        start: float = 1.0,
+    ) -> Html:
+        """Take matplotlib figures of one size as a film under a slider; texts and all else as for a figure.
 
         ``frames`` may be a generator, of new figures or of one that it changes; each is closed as soon as it
         is drawn. ``labels`` has one text per frame (``"α = 0.35"``); ``slider`` is the visible label of the
-        range input (``"α"``).
+        range input (``"α"``). It opens on the frame that tells most: ``start``, from 0 (the first one) to 1.
         """
+        if frames is None:
+            return self._shown(name, alt, caption, start=start)
         sprite, layout = displays.sprite(frames)
         if len(labels) != layout["frames"]:
             raise BridgekitError(f"film {name}: {len(labels)} labels for {layout['frames']} frames.")
-        layout |= {"labels": [str(label) for label in labels], "slider": slider}
-        entry = self._keep(name, {".webp": sprite}, alt, caption, arrays, layout)
-        return displays.film(sprite, entry)
+        layout |= {"labels": [str(label) for label in labels], "slider": slider, "start": start}
+        self._keep(name, {".webp": sprite}, alt, caption, arrays, layout)
+        return self._shown(name, alt, caption, partial(displays.film, sprite), start=start)
 
-    def _keep(self, name, images, alt, caption, arrays, layout) -> dict:
+    def _keep(self, name, images, alt, caption, arrays, layout) -> None:
         if not _FILE_NAME.fullmatch(name):
             raise BridgekitError(f"the figure's name {name!r} must be letters, digits, - and _.")
         if not alt.strip():
             raise BridgekitError(f"figure {name}: alt is empty. Say in words what the figure shows.")
+        if not displays.says_what_to_see(caption):
+            raise BridgekitError(f"figure {name}: its caption must begin with what to see: **One sentence.**")
         files = {f"{name}{suffix}": content for suffix, content in images.items()}
         self._files[name] = files | {f"{name}.npz": records.npz_bytes(arrays or {})}
-        texts = {"alt": alt.strip(), "caption": caption.strip(), "arrays": f"{name}.npz"}
-        self._figures[name] = {"files": sorted(self._files[name]), **texts, **layout}
-        return self._figures[name]
+        said = prose.texts(self._known(), name, alt=alt, caption=caption)
+        self._figures[name] = {"files": sorted(self._files[name]), "arrays": f"{name}.npz", **said, **layout}
+
+    def _shown(self, name: str, alt: str, caption: str, own: Callable | None = None, **more) -> Html:
+        """The reference run's figure, this one folded under it; the one that there is."""
+        if name not in self.reference.record["figures"]:
+            return own(self._figures[name], name) if own else displays.markdown("")
+        said = prose.texts(self.reference.record, name, alt=alt, caption=caption)
+        there = self.reference.figure(name, **said, **more)
+        if own is None:
+            return there
+        here = self._figures[name]
+        here = own(here | {"alt": f"This run: {here['alt']}"}, f"{name}-this-run")
+        return displays.folded(there, f"The same from this run (profile {self.profile})", here)
+
+    def _known(self) -> dict:
+        """What the record holds so far that a text may name."""
+        return {"parameters": self.parameters, "metrics": self._metrics, "glued": self._glued}
 
     def uses(self, *sets) -> None:
         """Note what the page used: each split of a data set (`data.Images`), each evaluation classifier."""

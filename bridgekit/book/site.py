@@ -20,6 +20,7 @@ from bridgekit.errors import BridgekitError
 MARK = ".assembled"
 FIGURE = re.compile(r"\.\./figures/[\w./-]*\w")  # as a page in book/ names a file of figures/
 LINK = re.compile(r"\]\((?P<page>[\w/-]+)\.md(?P<end>[#)])")
+PRINTED = re.compile(r"[ABC]\.\d+[a-z]?")  # a paper and its number for an equation, as a label begins
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 
 
@@ -126,8 +127,27 @@ def _jupyter_book(source: Path, config: Path, to: Path) -> int:
     return done.returncode
 
 
+def _number(app, doctree) -> None:
+    """Number a displayed equation as its paper does: its label begins with that number, or it has none."""
+    from docutils import nodes
+
+    for node in doctree.findall(nodes.math_block):
+        if not (label := node.get("label")):
+            where = f"{app.env.docname}: {node.astext().strip()[:60]!r}"
+            raise BridgekitError(f"a displayed equation has no label, $$ ... $$ (A.15), say: {where}")
+        printed = PRINTED.match(label)
+        node["number"] = printed[0] if printed else None
+
+
+def _name_items(app, page: str, template: str, context: dict, doctree) -> None:
+    """Let each entry of a bibliography be an item of its list, as docutils' own markup does not."""
+    context["body"] = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def setup(app) -> dict[str, bool]:
     """Sphinx's entry point: stop unless the source folder is one that `assemble` made."""
     if not (Path(app.srcdir) / MARK).is_file():
         raise SystemExit("bridgekit: these are the book's sources, not yet executed. Run `make book`.")
+    app.connect("doctree-read", _number)
+    app.connect("html-page-context", _name_items)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
