@@ -5,3 +5,15 @@ addEventListener("load", () =>
       if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0
   }),
 )
+
+// A link to something in a folded section unfolds it.
+function unfold() {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)))
+  if (!target) return
+  const own = target.querySelector?.(":scope > details.bk-section")
+  if (own) own.open = true
+  for (let box = target.closest("details"); box; box = box.parentElement.closest("details")) box.open = true
+  target.scrollIntoView()
+}
+addEventListener("hashchange", unfold)
+addEventListener("load", unfold)

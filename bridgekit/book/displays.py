@@ -12,7 +12,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -64,6 +64,9 @@ class Html:
 
     def __repr__(self) -> str:
         return self.text
+
+
+Display = Callable[..., Html]  # of an entry of the record, the figure's id, and whose run it is
 
 
 def markdown(source: str) -> Html:
@@ -142,7 +145,7 @@ def figure(images: dict[str, bytes], entry: dict, mark: str = "", run: str = "")
         f'<img alt="{escape(alt)}" src="{_data_uri(images[suffix], suffix)}" width="{width}" '
         f'height="{height}" style="max-width: 100%; height: auto; background: #fff">'
     )
-    return Html(_framed(image, entry, mark, run), f"[figure] {alt}")
+    return Html(framed(image, entry, mark, run), f"[figure] {alt}")
 
 
 def film(sprite: bytes, entry: dict, mark: str = "", run: str = "") -> Html:
@@ -173,11 +176,11 @@ def film(sprite: bytes, entry: dict, mark: str = "", run: str = "") -> Html:
     )
     texts = escape(json.dumps(labels, ensure_ascii=False))
     data = f' data-columns="{columns}" data-rows="{rows}" data-labels="{texts}"'
-    html = _framed(f"{_FOCUS}{window}{control}", entry, mark, run, " bk-film", data)
+    html = framed(f"{_FOCUS}{window}{control}", entry, mark, run, " bk-film", data)
     return Html(f"{html}\n{_PLAYER}", f"[film, {len(labels)} frames] {alt}")
 
 
-def _framed(inside: str, entry: dict, mark: str, run: str, kind: str = "", data: str = "") -> str:
+def framed(inside: str, entry: dict, mark: str, run: str, kind: str = "", data: str = "") -> str:
     """The figure with its caption, its id, and whose run it is."""
     whose = f' <small class="bk-run">{escape(run)}</small>' if run else ""
     # The theme's own colour for captions is hardly seen in its dark mode.

@@ -11,6 +11,7 @@ import numpy as np
 
 from bridgekit.book import claims, verdicts
 from bridgekit.book.displays import Html, markdown
+from bridgekit.book.drawings import STYLE
 from bridgekit.book.records import as_array, metric_values
 from bridgekit.book.runs import Run
 from bridgekit.book.verdicts import Measured, Verdict
@@ -21,28 +22,6 @@ PALETTE |= {"amber": "#e69f00", "sky": "#56b4e9", "ink": "#333333"}
 GREY = "#767676"  # 4.5 : 1 on white
 DASH = "—"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-STYLE = {
-    "figure.figsize": (7.29, 4.2),  # 700 px at 96 px to the inch
-    "figure.facecolor": "white",
-    "figure.constrained_layout.use": True,
-    "savefig.bbox": None,
-    "svg.hashsalt": "bridgekit",
-    "svg.fonttype": "path",
-    "font.size": 10.5,
-    "axes.titlesize": 11,
-    "axes.labelsize": 10.5,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.8,
-    "legend.frameon": False,
-    "image.cmap": "cividis",
-}
 
 
 def style() -> None:

@@ -8,7 +8,7 @@ from bridgekit.errors import BridgekitError, nearest
 
 def words(here: dict, there: dict) -> dict[str, float | str]:
     """What this run's record holds for the prose; as ``<name>_reference`` what the reference run's does."""
-    return _of(here) | {f"{name}_reference": value for name, value in _of(there).items()}
+    return of(here) | {f"{name}_reference": value for name, value in of(there).items()}
 
 
 def glue(known: Mapping[str, float | str]) -> None:
@@ -27,7 +27,7 @@ def texts(record: dict, figure: str, **said: str) -> dict[str, str]:
 
     Raises BridgekitError for a name that the record has not.
     """
-    known = _of(record)
+    known = of(record)
     try:
         return {kind: text.strip().format_map(known) for kind, text in said.items()}
     except KeyError as error:
@@ -39,7 +39,7 @@ def texts(record: dict, figure: str, **said: str) -> dict[str, str]:
         raise BridgekitError(f"figure {figure}: a text cannot be filled in: {error}") from error
 
 
-def _of(record: dict) -> dict[str, float | str]:
+def of(record: dict) -> dict[str, float | str]:
     """Parameters as they are (a list reads "2,000, 3,000"), what was glued, the mean of each metric."""
     from bridgekit.measure import finite  # with torch, which no module of this room imports at once
 

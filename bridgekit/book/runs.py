@@ -7,22 +7,21 @@ place together: a page that fails or is killed leaves the earlier result as it w
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridgekit.book import criteria, displays, kernels, keys, pages, placement, prose, records, sums
+from bridgekit.book import criteria, kernels, keys, pages, placement, prose, records, sums
 from bridgekit.book.cells import Store
 from bridgekit.book.criteria import Claim
-from bridgekit.book.displays import Html
+from bridgekit.book.figures import Figures
 from bridgekit.book.parameters import injected
 from bridgekit.book.records import Reference, portable
 from bridgekit.errors import BridgekitError, nearest
@@ -35,11 +34,9 @@ if TYPE_CHECKING:
     from bridgekit.book.sweeps import Share
     from bridgekit.play.sweep import Cell, Evaluate, Kept
 
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-
 
 @dataclass
-class Run:
+class Run(Figures):
     """One run of one page: ``out`` takes the result, ``root`` is the repository.
 
     Raises BridgekitError at once if ``out`` cannot be written, or holds what is not this page's.
@@ -57,8 +54,6 @@ class Run:
     labelled: dict = field(default_factory=dict, init=False, repr=False)  # metrics for the table of results
     _metrics: dict = field(default_factory=dict, init=False, repr=False)
     _glued: dict = field(default_factory=dict, init=False, repr=False)
-    _figures: dict = field(default_factory=dict, init=False, repr=False)
-    _files: dict = field(default_factory=dict, init=False, repr=False)
     _data: dict = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -154,79 +149,6 @@ class Run:
     def values(self, name: str) -> np.ndarray:
         """A metric recorded in this run, one value per seed: (n,); BridgekitError for an unknown name."""
         return records.metric_values({"page": self.page, "metrics": self._metrics}, name)
-
-    def figure(self, fig, name: str, *, alt: str, caption: str, arrays: dict | None = None) -> Html:
-        """Take a matplotlib figure and close it; returns the displayable, the reference run's in front of it.
-
-        ``caption`` and ``alt`` are Markdown. The caption begins with a bold sentence that says what to see.
-        Either may name what a run has, as ``{seeds}`` or ``{fall:.2f}``: each figure says its own run's. None
-        for ``fig``: not drawn in this run, and the reference run's is shown alone. :meth:`finish` writes it
-        as ``<name>.svg`` and ``.png``, and ``arrays`` (what was drawn) as ``.npz``. Raises BridgekitError for
-        another name than letters, an empty alt, a caption that begins otherwise, and a name that neither run
-        has.
-        """
-        if fig is None:
-            return self._shown(name, alt, caption)
-        size = displays.css_size(fig)
-        images = {".svg": displays.render(fig, "svg"), ".png": displays.render(fig, "png")}
-        displays.close(fig)
-        self._keep(name, images, alt, caption, arrays, {"size": size})
-        return self._shown(name, alt, caption, partial(displays.figure, images))
-
-    def film(
-        self,
-        frames: Iterable | None,
-        name: str,
-        *,
-        labels: list[str],
-        alt: str,
-        caption: str,
-        arrays: dict | None = None,
-        slider: str = "Frame",
-        start: float = 1.0,
-    ) -> Html:
-        """Take matplotlib figures of one size as a film under a slider; texts and all else as for a figure.
-
-        ``frames`` may be a generator, of new figures or of one that it changes; each is closed as soon as it
-        is drawn. ``labels`` has one text per frame (``"α = 0.35"``); ``slider`` is the visible label of the
-        range input (``"α"``). It opens on the frame that tells most: ``start``, from 0 (the first one) to 1.
-        """
-        if frames is None:
-            return self._shown(name, alt, caption, start=start)
-        sprite, layout = displays.sprite(frames)
-        if len(labels) != layout["frames"]:
-            raise BridgekitError(f"film {name}: {len(labels)} labels for {layout['frames']} frames.")
-        layout |= {"labels": [str(label) for label in labels], "slider": slider, "start": start}
-        self._keep(name, {".webp": sprite}, alt, caption, arrays, layout)
-        return self._shown(name, alt, caption, partial(displays.film, sprite), start=start)
-
-    def _keep(self, name, images, alt, caption, arrays, layout) -> None:
-        if not _FILE_NAME.fullmatch(name):
-            raise BridgekitError(f"the figure's name {name!r} must be letters, digits, - and _.")
-        if not alt.strip():
-            raise BridgekitError(f"figure {name}: alt is empty. Say in words what the figure shows.")
-        if not displays.says_what_to_see(caption):
-            raise BridgekitError(f"figure {name}: its caption must begin with what to see: **One sentence.**")
-        files = {f"{name}{suffix}": content for suffix, content in images.items()}
-        self._files[name] = files | {f"{name}.npz": records.npz_bytes(arrays or {})}
-        said = prose.texts(self._known(), name, alt=alt, caption=caption)
-        self._figures[name] = {"files": sorted(self._files[name]), "arrays": f"{name}.npz", **said, **layout}
-
-    def _shown(self, name: str, alt: str, caption: str, own: Callable | None = None, **more) -> Html:
-        """The reference run's figure, this one folded under it; the one that there is."""
-        if name not in self.reference.record["figures"]:
-            return own(self._figures[name], name) if own else displays.markdown("")
-        said = prose.texts(self.reference.record, name, alt=alt, caption=caption)
-        there = self.reference.figure(name, **said, **more)
-        if own is None:
-            return there
-        here = self._figures[name]
-        here = own(here | {"alt": f"This run: {here['alt']}"}, f"{name}-this-run")
-        return displays.folded(there, f"The same from this run (profile {self.profile})", here)
-
-    def _known(self) -> dict:
-        """What the record holds so far that a text may name."""
-        return {"parameters": self.parameters, "metrics": self._metrics, "glued": self._glued}
 
     def uses(self, *sets) -> None:
         """Note what the page used: each split of a data set (`data.Images`), each evaluation classifier."""

@@ -21,6 +21,7 @@ MARK = ".assembled"
 FIGURE = re.compile(r"\.\./figures/[\w./-]*\w")  # as a page in book/ names a file of figures/
 LINK = re.compile(r"\]\((?P<page>[\w/-]+)\.md(?P<end>[#)])")
 PRINTED = re.compile(r"[ABC]\.\d+[a-z]?")  # a paper and its number for an equation, as a label begins
+FOLDED = ("Details: ", "Run it yourself", "Notes for the careful")  # how the heading of such a section begins
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 
 
@@ -139,6 +140,17 @@ def _number(app, doctree) -> None:
         node["number"] = printed[0] if printed else None
 
 
+def _fold(app, doctree, page: str) -> None:
+    """Fold what stands under a heading that says so, the heading its handle; a link into it opens it."""
+    from docutils import nodes
+
+    for section in list(doctree.findall(nodes.section)):
+        if section[0].astext().startswith(FOLDED):
+            section.insert(0, nodes.raw("", '<details class="bk-section"><summary>', format="html"))
+            section.insert(2, nodes.raw("", "</summary>", format="html"))
+            section.append(nodes.raw("", "</details>", format="html"))
+
+
 def _name_items(app, page: str, template: str, context: dict, doctree) -> None:
     """Let each entry of a bibliography be an item of its list, as docutils' own markup does not."""
     context["body"] = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')
@@ -149,5 +161,6 @@ def setup(app) -> dict[str, bool]:
     if not (Path(app.srcdir) / MARK).is_file():
         raise SystemExit("bridgekit: these are the book's sources, not yet executed. Run `make book`.")
     app.connect("doctree-read", _number)
+    app.connect("doctree-resolved", _fold)
     app.connect("html-page-context", _name_items)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,161 @@
+"""Figures that are drawn from arrays: one drawing, a wide and a narrow sheet of it, colours by their roles.
+
+A drawing is a function of a run's arrays (and of what that run said), so that the reference run's is drawn
+anew, in today's style, from what is stored of it. On the page both sheets are SVG with real text; the style
+sheet of the book shows the one that fits and gives every role its colour by day and by night.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+
+from bridgekit.book import displays, players
+from bridgekit.book.displays import Display, Html
+from bridgekit.book.players import Points
+
+# What a colour stands for, by day; _static/bridge.css has the nights.
+ROLES = {
+    "forward": "#0066b2",  # the likelihood's side
+    "reverse": "#b04a00",  # the adversary's
+    "bridge": "#6639b6",  # what joins them
+    "data": "#c9ced6",
+    "lost": "#b3261e",
+    "ink": "#1c2128",
+    "muted": "#57606a",
+    "grid": "#d8dee4",
+}
+WIDE, NARROW = 690, 340  # CSS pixels: the theme's column, and a phone's
+STYLE = {
+    "figure.figsize": (7.29, 4.2),  # 700 px at 96 px to the inch
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.bbox": None,
+    "svg.hashsalt": "bridgekit",
+    "svg.fonttype": "path",
+    "font.size": 10.5,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10.5,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "image.cmap": "cividis",
+}
+FONT = "'DejaVu Sans', Verdana, sans-serif"
+_SHEET = {
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "text.color": ROLES["ink"],
+    "axes.labelcolor": ROLES["ink"],
+    "axes.titlecolor": ROLES["ink"],
+    "axes.edgecolor": ROLES["muted"],
+    "xtick.color": ROLES["muted"],
+    "ytick.color": ROLES["muted"],
+    "grid.color": ROLES["grid"],
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "lines.linewidth": 1.8,  # 2.4 px
+    "svg.fonttype": "none",
+}
+_SHEETS = "<style>.bk-narrow { display: none } @media (max-width: 600px) { .bk-wide { display: none } "
+_SHEETS += ".bk-narrow { display: inline } }</style>"
+PROTAGONIST = 2.55  # points: 3.4 px
+
+
+@contextmanager
+def sheet(width: int) -> Iterator[None]:
+    """matplotlib's defaults for a drawing of that many CSS pixels."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE | _SHEET | {"figure.figsize": (width / 96, 4.2)}):
+        yield
+
+
+def panels(count: int = 1, height: float = 3.4, **options):
+    """A figure and its axes in a list: side by side, on a narrow sheet one under the other; inches."""
+    from matplotlib import pyplot, rcParams
+
+    width = rcParams["figure.figsize"][0]
+    rows, columns = (count, 1) if 96 * width < 500 else (1, count)
+    size = width, height * rows
+    fig, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, **options)
+    return fig, list(axes.flat)
+
+
+def name(ax, x: float, y: float, text: str, role: str, **options) -> None:
+    """A series' own name, beside it, in its colour."""
+    ax.annotate(
+        text, (x, y), xytext=(5, 0), textcoords="offset points", va="center",
+        color=ROLES[role], fontweight="bold", annotation_clip=False, **options,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a function drew of a run's arrays: files, what their entry says, and how a page shows it."""
+
+    images: dict[str, bytes]
+    layout: dict
+    display: Display
+
+
+def drawn(draw: Callable, arrays: Mapping, said: Mapping) -> Drawn:
+    """Draw a run's arrays, and what it said: a figure on both sheets, or points that move."""
+    with sheet(WIDE):
+        made = draw(arrays, said)
+        if isinstance(made, Points):
+            return Drawn({".png": made.still()}, {"labels": list(made.labels)}, partial(_player, made))
+        size, wide = displays.css_size(made), displays.render(made, "svg")
+        made.set_facecolor("white")  # a file of its own may be opened in the dark
+        images = {".svg": displays.render(made, "svg"), ".png": displays.render(made, "png")}
+        displays.close(made)
+    with sheet(NARROW):
+        other = draw(arrays, said)
+        narrow = displays.render(other, "svg")
+        displays.close(other)
+    return Drawn(images, {"size": size}, partial(_figure, {"wide": wide, "narrow": narrow}))
+
+
+def _figure(sheets: dict[str, bytes], entry: dict, mark: str, run: str = "") -> Html:
+    alt = displays.plain(entry["alt"])
+    inside = _SHEETS + "".join(inline(svg, mark, alt, kind) for kind, svg in sheets.items())
+    return Html(displays.framed(inside, entry, mark, run, " bk-drawing"), f"[figure] {alt}")
+
+
+def _player(points: Points, entry: dict, mark: str, run: str = "") -> Html:
+    alt = displays.plain(entry["alt"])
+    html = displays.framed(points.html(alt, entry["slider"]), entry, mark, run, " bk-player")
+    return Html(f"{html}\n{players.SCRIPT}", f"[film, {len(points.labels)} frames] {alt}")
+
+
+def inline(svg: bytes, mark: str, alt: str, kind: str) -> str:
+    """matplotlib's SVG for the middle of a page: its own names, no fonts and no style but its roles'."""
+    text = svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
+    used = set(re.findall(r"#([\w.-]+)[\")]", text))
+    own = f"{mark}-{kind}"
+    text = re.sub(r' id="([^"]*)"', lambda m: f' id="{own}-{m[1]}"' if m[1] in used else "", text)
+    text = re.sub(r"(href=\"|url\()#([\w.-]+)", rf"\1#{own}-\2", text)
+    for role, colour in ROLES.items():
+        text = re.sub(rf"(: ?){colour}\b", rf"\1var(--bk-{role}, {colour})", text)
+    view = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', text)
+    style = f"width: 100%; max-width: {float(view[1]) * 96 / 72:.0f}px; height: auto; font-family: {FONT}; "
+    style += "stroke-linejoin: round; stroke-linecap: butt"
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    opening = (
+        f'<svg class="bk-{kind}" role="img" aria-label="{escape(alt)}" {view[0]} {names} style="{style}">'
+    )
+    return re.sub(r"\s*\n\s*", " ", opening + text[text.index(">") + 1 :]).strip()

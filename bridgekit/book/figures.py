@@ -1,0 +1,133 @@
+"""The figures of a run: what a page shows of them, and what the record keeps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bridgekit.book import displays, drawings, prose, records
+from bridgekit.book.displays import Display, Html
+from bridgekit.errors import BridgekitError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass
+class Figures:
+    """That side of :class:`bridgekit.book.runs.Run`, which has its numbers and its reference run."""
+
+    _figures: dict = field(default_factory=dict, init=False, repr=False)
+    _files: dict = field(default_factory=dict, init=False, repr=False)
+
+    def figure(
+        self,
+        drawn: Figure | Callable | None,
+        name: str,
+        *,
+        alt: str,
+        caption: str,
+        arrays: dict | None = None,
+        slider: str = "Frame",
+    ) -> Html:
+        """A figure for the page and the record; returns the displayable, the reference run's in front of it.
+
+        ``drawn`` is a function of a run's ``arrays`` and of what it said (its parameters, means of metrics
+        and glued values, by name) that returns a matplotlib figure, or :class:`.Points` that move, under a
+        ``slider``: the reference run's is drawn by the same function from its own arrays. Or it is a
+        matplotlib figure, which is closed; or None: not drawn in this run, and the reference run's stands
+        alone.
+
+        ``caption`` and ``alt`` are Markdown. The caption begins with a bold sentence that says what to see.
+        Either may name what a run has, as ``{seeds}`` or ``{fall:.2f}``: each figure says its own run's.
+        :meth:`finish` writes it as ``<name>.svg`` and ``.png``, and ``arrays`` as ``.npz``. Raises
+        BridgekitError for another name than letters, an empty alt, a caption that begins otherwise, and a
+        name that neither run has.
+        """
+        said = {"alt": alt, "caption": caption}
+        if callable(drawn):
+            return self._drawn(drawn, name, said, arrays or {}, slider)
+        if drawn is None:
+            return self._shown(name, said)
+        size = displays.css_size(drawn)
+        images = {".svg": displays.render(drawn, "svg"), ".png": displays.render(drawn, "png")}
+        displays.close(drawn)
+        self._keep(name, images, said, arrays, {"size": size})
+        return self._shown(name, said, partial(displays.figure, images))
+
+    def _drawn(self, draw: Callable, name: str, said: dict, arrays: dict, slider: str) -> Html:
+        """The figure that a function draws of a run's arrays, of this run's and of the reference run's."""
+        mine = {key: records.as_array(values) for key, values in arrays.items()}
+        made = drawings.drawn(draw, mine, prose.of(self._known()))
+        self._keep(name, made.images, said, mine, made.layout | {"slider": slider})
+        there = None
+        if name in self.reference.record["figures"]:
+            known = prose.of(self.reference.record)
+            there = drawings.drawn(draw, self.reference.arrays(name), known).display
+        return self._shown(name, said, made.display, there, slider=slider)
+
+    def film(
+        self,
+        frames: Iterable | None,
+        name: str,
+        *,
+        labels: list[str],
+        alt: str,
+        caption: str,
+        arrays: dict | None = None,
+        slider: str = "Frame",
+        start: float = 1.0,
+    ) -> Html:
+        """Take matplotlib figures of one size as a film under a slider; texts and all else as for a figure.
+
+        ``frames`` may be a generator, of new figures or of one that it changes; each is closed as soon as it
+        is drawn. ``labels`` has one text per frame (``"α = 0.35"``); ``slider`` is the visible label of the
+        range input (``"α"``). It opens on the frame that tells most: ``start``, from 0 (the first one) to 1.
+        """
+        said = {"alt": alt, "caption": caption}
+        if frames is None:
+            return self._shown(name, said, start=start)
+        sprite, layout = displays.sprite(frames)
+        if len(labels) != layout["frames"]:
+            raise BridgekitError(f"film {name}: {len(labels)} labels for {layout['frames']} frames.")
+        layout |= {"labels": [str(label) for label in labels], "slider": slider, "start": start}
+        self._keep(name, {".webp": sprite}, said, arrays, layout)
+        return self._shown(name, said, partial(displays.film, sprite), start=start)
+
+    def _keep(self, name, images, said, arrays, layout) -> None:
+        if not _FILE_NAME.fullmatch(name):
+            raise BridgekitError(f"the figure's name {name!r} must be letters, digits, - and _.")
+        if not said["alt"].strip():
+            raise BridgekitError(f"figure {name}: alt is empty. Say in words what the figure shows.")
+        if not displays.says_what_to_see(said["caption"]):
+            raise BridgekitError(f"figure {name}: its caption must begin with what to see: **One sentence.**")
+        files = {f"{name}{suffix}": content for suffix, content in images.items()}
+        self._files[name] = files | {f"{name}.npz": records.npz_bytes(arrays or {})}
+        said = prose.texts(self._known(), name, **said)
+        self._figures[name] = {"files": sorted(self._files[name]), "arrays": f"{name}.npz", **said, **layout}
+
+    def _shown(
+        self, name: str, said: dict, own: Display | None = None, there: Display | None = None, **more
+    ) -> Html:
+        """The reference run's figure, this one folded under it; the one that there is."""
+        if name not in self.reference.record["figures"]:
+            return own(self._figures[name], name) if own else displays.markdown("")
+        texts = prose.texts(self.reference.record, name, **said) | more
+        if there is None:
+            shown = self.reference.figure(name, **texts)
+        else:
+            shown = there(texts, name, "Reference run.")
+        if own is None:
+            return shown
+        here = self._figures[name]
+        here = own(here | {"alt": f"This run: {here['alt']}"}, f"{name}-this-run")
+        return displays.folded(shown, f"The same from this run (profile {self.profile})", here)
+
+    def _known(self) -> dict:
+        """What the record holds so far that a text may name."""
+        return {"parameters": self.parameters, "metrics": self._metrics, "glued": self._glued}

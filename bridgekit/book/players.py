@@ -1,0 +1,200 @@
+"""Point films: stored points on a canvas, moved by a slider or played, each coloured by where it once was.
+
+Coordinates travel as bytes, one for each; a place on the canvas is that fine. Between two frames the points
+move in straight lines, unless the reader asked for less motion. Without JavaScript a still picture stays.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from bridgekit.errors import BridgekitError
+
+MOST = 500  # points of a cloud that are shown
+_STEPS = 127  # from the middle to the edge: what a signed byte tells apart
+
+
+@dataclass(frozen=True)
+class Points:
+    """Clouds that move together: ``{name: (T, N, 2)}``, one label for each of the T frames.
+
+    ``told`` says what happened, by cloud and frame, for those who do not see it. ``home`` is the frame whose
+    places give the points their colours, ``start`` the one that a player opens on. The window is ±``limit``;
+    ``centres``, (K, 2), are circled. Raises BridgekitError where frames and texts do not match.
+    """
+
+    clouds: Mapping[str, np.ndarray]
+    labels: list[str]
+    limit: float
+    told: Mapping[str, list[str]]
+    home: int = -1
+    start: int = -1
+    centres: np.ndarray = ()
+
+    def __post_init__(self) -> None:
+        lengths = {len(each) for each in (self.labels, *self.clouds.values(), *self.told.values())}
+        if len(lengths) != 1 or self.clouds.keys() != self.told.keys():
+            raise BridgekitError(f"a point film needs a label and a text for every frame, not {lengths}.")
+
+    def data(self) -> str:
+        """What the player reads, as JSON."""
+        count = len(self.labels)
+        clouds = [
+            {"name": name, "told": list(self.told[name]), "xy": self._packed(cloud)}
+            for name, cloud in self.clouds.items()
+        ]
+        centres = (np.asarray(self.centres, float).reshape(-1, 2) / self.limit).round(4).tolist()
+        said = {"clouds": clouds, "labels": list(self.labels), "centres": centres}
+        said |= {"home": self.home % count, "start": self.start % count, "frames": count}
+        return json.dumps(said, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+
+    def _packed(self, cloud: np.ndarray) -> str:
+        places = np.asarray(cloud, float)[:, :MOST] / self.limit * _STEPS
+        places = np.nan_to_num(places, nan=_STEPS).clip(-_STEPS, _STEPS)
+        return base64.b64encode(places.round().astype(np.int8).tobytes()).decode()
+
+    def still(self) -> bytes:
+        """The frame it opens on as a PNG, for a page without JavaScript."""
+        from matplotlib import pyplot
+
+        fig, axes = pyplot.subplots(
+            1, len(self.clouds), figsize=(7.2, 7.2 / len(self.clouds) + 0.3), squeeze=False
+        )
+        for ax, (name, cloud) in zip(axes.flat, self.clouds.items(), strict=True):
+            ax.scatter(*np.asarray(cloud, float)[self.start, :MOST].T, s=2, color="#6639b6", linewidths=0)
+            ax.set(title=name, xlim=(-self.limit, self.limit), ylim=(-self.limit, self.limit), aspect="equal")
+            ax.set(xticks=(), yticks=())
+        buffer = io.BytesIO()
+        fig.savefig(buffer, format="png", dpi=96, metadata={"Software": None})
+        pyplot.close(fig)
+        return buffer.getvalue()
+
+    def html(self, alt: str, slider: str) -> str:
+        """Still, canvases, slider and button; the script finds them by their classes."""
+        still = base64.b64encode(self.still()).decode()
+        last, label = len(self.labels) - 1, escape(self.labels[self.start])
+        place = f'min="0" max="{last}" value="{self.start % (last + 1)}"'
+        source = f'src="data:image/png;base64,{still}"'
+        image = f'<img class="bk-still" alt="{escape(alt)}" {source} style="max-width: 100%">'
+        control = (
+            '<div class="bk-player-control" hidden><button type="button" aria-pressed="false">Play</button> '
+            f'<label>{escape(slider)} <input type="range" {place} step="1"></label> '
+            f'<output aria-live="off">{label}</output></div>'
+            '<p class="bk-told" aria-live="polite"></p>'
+        )
+        data = f'<script type="application/json">{self.data()}</script>'
+        return f'{_STYLE}<div class="bk-stage">{image}</div>{control}{data}'
+
+
+_STYLE = """<style>
+.bk-stage { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.4rem; }
+.bk-stage canvas { width: 100%; aspect-ratio: 1; border: 1px solid #8886; border-radius: 4px; }
+.bk-stage b { display: block; text-align: center; font-size: 0.9em; }
+.bk-player-control { display: flex; flex-wrap: wrap; align-items: center; gap: 0.3rem 0.8rem; }
+.bk-player-control[hidden] { display: none; }
+.bk-player-control label { flex: 1 1 12rem; display: flex; gap: 0.6rem; align-items: center; }
+.bk-player-control input { flex: 1; min-width: 6rem; accent-color: #6639b6; }
+.bk-player-control button { min-width: 4.5rem; padding: 0.25rem 0.7rem; border: 1px solid; border-radius: 6px;
+  background: none; color: inherit; font: inherit; }
+.bk-player-control output { min-width: 9em; }
+.bk-told { margin: 0.2rem 0; font-size: 0.9em; min-height: 1.5em; }
+.bk-player :focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
+</style>"""
+
+SCRIPT = """<script>
+document.querySelectorAll("figure.bk-player:not([data-ready])").forEach(function (figure) {
+  figure.dataset.ready = "";
+  var data = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
+  var stage = figure.querySelector(".bk-stage"), still = stage.querySelector("img");
+  var input = figure.querySelector("input"), output = figure.querySelector("output");
+  var button = figure.querySelector("button"), told = figure.querySelector(".bk-told");
+  var calm = matchMedia("(prefers-reduced-motion: reduce)"), playing = 0, at = data.start;
+  var clouds = data.clouds.map(function (cloud) {
+    var xy = Int8Array.from(atob(cloud.xy), function (c) { return c.charCodeAt(0); });
+    var n = xy.length / data.frames / 2, colours = [], box = document.createElement("div");
+    for (var i = 0; i < n; i++) {
+      var x = xy[2 * (data.home * n + i)], y = xy[2 * (data.home * n + i) + 1];
+      var hue = Math.atan2(y, x) * 180 / Math.PI, far = Math.min(1, Math.hypot(x, y) / 127);
+      colours.push("hsl(" + hue.toFixed(0) + " " + (35 + 45 * far).toFixed(0) + "% 48%)");
+    }
+    box.innerHTML = "<b></b><canvas></canvas>";
+    box.firstChild.textContent = cloud.name;
+    stage.appendChild(box);
+    return { xy: xy, n: n, colours: colours, canvas: box.lastChild, told: cloud.told };
+  });
+  stage.setAttribute("role", "img");
+  stage.setAttribute("aria-label", still.alt);
+  still.remove();
+  figure.querySelector(".bk-player-control").hidden = false;
+  function draw() {
+    var k = Math.min(Math.floor(at), data.frames - 1), next = Math.min(k + 1, data.frames - 1), part = at - k;
+    clouds.forEach(function (cloud) {
+      var canvas = cloud.canvas, size = Math.round(canvas.clientWidth * (window.devicePixelRatio || 1));
+      if (!size) return;
+      if (canvas.width !== size) canvas.width = canvas.height = size;
+      var pen = canvas.getContext("2d"), half = size / 2, dot = Math.max(2, size / 90);
+      pen.clearRect(0, 0, size, size);
+      pen.strokeStyle = "#8a929c";
+      pen.lineWidth = Math.max(1, size / 250);
+      data.centres.forEach(function (c) {
+        pen.beginPath();
+        pen.arc(half + half * c[0], half - half * c[1], size / 45, 0, 7);
+        pen.stroke();
+      });
+      for (var i = 0; i < cloud.n; i++) {
+        var a = 2 * (k * cloud.n + i), b = 2 * (next * cloud.n + i);
+        var x = cloud.xy[a] + part * (cloud.xy[b] - cloud.xy[a]);
+        var y = cloud.xy[a + 1] + part * (cloud.xy[b + 1] - cloud.xy[a + 1]);
+        pen.fillStyle = cloud.colours[i];
+        pen.fillRect(half + half * x / 127 - dot / 2, half - half * y / 127 - dot / 2, dot, dot);
+      }
+    });
+  }
+  function happened(k) {
+    return data.clouds.map(function (cloud) { return cloud.name + ": " + cloud.told[k]; }).join("; ");
+  }
+  function show(say) {
+    var k = Math.round(at);
+    input.value = k;
+    output.textContent = data.labels[k];
+    input.setAttribute("aria-valuetext", data.labels[k] + ". " + happened(k));
+    if (say) told.textContent = happened(k);
+    draw();
+  }
+  function stop() {
+    cancelAnimationFrame(playing);
+    playing = 0;
+    button.textContent = "Play";
+    button.setAttribute("aria-pressed", "false");
+    at = Math.round(at);
+    show(true);
+  }
+  button.addEventListener("click", function () {
+    if (playing) return stop();
+    if (at >= data.frames - 1) at = 0;
+    var from = at, began = performance.now();
+    button.textContent = "Pause";
+    button.setAttribute("aria-pressed", "true");
+    told.textContent = "";
+    playing = requestAnimationFrame(function step(now) {
+      at = from + (now - began) / (calm.matches ? 900 : 320);
+      if (calm.matches) at = Math.floor(at);
+      if (at >= data.frames - 1) { at = data.frames - 1; return stop(); }
+      show(false);
+      playing = requestAnimationFrame(step);
+    });
+  });
+  input.addEventListener("input", function () {
+    if (playing) stop();
+    at = +input.value;
+    show(true);
+  });
+  new ResizeObserver(draw).observe(stage);
+  show(true);
+});
+</script>"""
