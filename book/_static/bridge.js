@@ -1,10 +1,10 @@
 // What scrolls sideways can be reached, and scrolled, by the keyboard: the theme sees to code, this to formulas.
-addEventListener("load", () =>
-  Promise.resolve(window.MathJax?.startup?.promise).then(() => {
-    for (const formula of document.querySelectorAll("mjx-container[display]"))
-      if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0
-  }),
-)
+function reachable() {
+  for (const formula of document.querySelectorAll("mjx-container[display]"))
+    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0
+}
+addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(reachable))
+addEventListener("toggle", reachable, true)
 
 // A link to something in a folded section unfolds it.
 function unfold() {

@@ -1,13 +1,24 @@
 """What stands in a chapter beside its figures: the library's functions, under the equations that they are."""
 
+from __future__ import annotations
+
 import ast
 import inspect
+import json
+import math
+import re
 import textwrap
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridgekit import closure
+from bridgekit.book import claims, displays, pages
 from bridgekit.book.displays import Html, markdown
+
+if TYPE_CHECKING:
+    from bridgekit.book.runs import Run
 
 
 def code(*functions: Callable) -> Html:
@@ -36,3 +47,52 @@ def _place(function: Callable) -> str:
     line = inspect.getsourcelines(function)[1]
     module = function.__module__.rpartition(".")[2]
     return f"`{module}.{function.__name__}`, in `{file.as_posix()}`, line {line}"
+
+
+def head(run: Run, needs: str) -> Html:
+    """The line under a chapter's title: minutes, what a reader should know, its claims and their verdicts.
+
+    The minutes are those that its text outside folded sections takes, at 200 words a minute.
+    """
+    text = re.split(r"(?m)^## Details: ", pages.find(run.page).source)[0]
+    words = len(re.sub(r"(?s)```.*?```|^---.*?---", "", text).split())
+    chips = _chips(run)
+    line = f"{math.ceil(words / 200)} min · you need: {escape(needs)} · claims {chips}"
+    return Html(f'<p class="bk-head">{line}</p>', f"[{needs}]")
+
+
+def _chips(run: Run) -> str:
+    decided = [claims.decided(run.root, claim) for claim in run.claims]
+    return " ".join(f'<a href="scoreboard.html#{each.claim.id}">{each.claim.id}</a>' for each in decided)
+
+
+def check(ask: str, answer: float, *, hint: str, then: str, within: float = 0.05, unit: str = "") -> Html:
+    """A question whose answer is a number: the page says whether it is right, or helps with a ``hint``.
+
+    Right is what lies ``within`` that share of the ``answer``; ``then`` is said to who has it. Markdown.
+    """
+    said = {"hint": displays.rich(hint), "then": displays.rich(then)}
+    data = f"data-answer='{answer:.6g}' data-within='{within:g}' data-said='{escape(json.dumps(said))}'"
+    box = f'<input type="text" inputmode="decimal" size="8" autocomplete="off"> {escape(unit)}'
+    label = f"<label>{displays.rich(ask)} {box}</label>"
+    button = '<button type="button">Check</button> <output aria-live="polite"></output>'
+    return Html(f'<div class="bk-check" {data}>{label} {button}</div>\n{_CHECK}', f"[question] {ask}")
+
+
+_CHECK = """<script>
+document.querySelectorAll(".bk-check:not([data-ready])").forEach(function (box) {
+  box.dataset.ready = "";
+  var input = box.querySelector("input"), output = box.querySelector("output");
+  var said = JSON.parse(box.dataset.said), answer = +box.dataset.answer, within = +box.dataset.within;
+  function check() {
+    var given = parseFloat(input.value.replace(",", ".").replace("\\u2212", "-"));
+    var right = Math.abs(given - answer) <= Math.max(within * Math.abs(answer), 1e-9);
+    if (isNaN(given)) output.textContent = "A number, please.";
+    else if (right) output.innerHTML = "Yes. " + said.then;
+    else output.innerHTML = (given < answer ? "Too small. " : "Too large. ") + said.hint;
+    if (window.MathJax && MathJax.typesetPromise) MathJax.typesetPromise([output]);
+  }
+  box.querySelector("button").addEventListener("click", check);
+  input.addEventListener("keydown", function (event) { if (event.key === "Enter") check(); });
+});
+</script>"""

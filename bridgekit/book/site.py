@@ -20,7 +20,7 @@ from bridgekit.errors import BridgekitError
 MARK = ".assembled"
 FIGURE = re.compile(r"\.\./figures/[\w./-]*\w")  # as a page in book/ names a file of figures/
 LINK = re.compile(r"\]\((?P<page>[\w/-]+)\.md(?P<end>[#)])")
-PRINTED = re.compile(r"[ABC]\.\d+[a-z]?")  # a paper and its number for an equation, as a label begins
+PRINTED = re.compile(r"([ABC]\.\d+[a-z]?)(?:-to-(\d+))?")  # a paper's number, or two, as a label begins
 FOLDED = ("Details: ", "Run it yourself", "Notes for the careful")  # how the heading of such a section begins
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 
@@ -137,7 +137,7 @@ def _number(app, doctree) -> None:
             where = f"{app.env.docname}: {node.astext().strip()[:60]!r}"
             raise BridgekitError(f"a displayed equation has no label, $$ ... $$ (A.15), say: {where}")
         printed = PRINTED.match(label)
-        node["number"] = printed[0] if printed else None
+        node["number"] = "–".join(filter(None, printed.groups())) if printed else None
 
 
 def _fold(app, doctree, page: str) -> None:
