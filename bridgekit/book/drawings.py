@@ -82,23 +82,36 @@ def sheet(width: int) -> Iterator[None]:
         yield
 
 
-def panels(count: int = 1, height: float = 3.4, **options):
-    """A figure and its axes in a list: side by side, on a narrow sheet one under the other; inches."""
+def panels(count: int = 1, height: float = 3.4, columns: int = 0, **options):
+    """A figure and its axes in a list: ``columns`` side by side, all of them unless said, or one under the
+    other on a narrow sheet; each ``height`` inches."""
     from matplotlib import pyplot, rcParams
 
     width = rcParams["figure.figsize"][0]
-    rows, columns = (count, 1) if 96 * width < 500 else (1, count)
+    columns = 1 if 96 * width < 500 else columns or count
+    rows = -(-count // columns)
     size = width, height * rows
     fig, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, **options)
     return fig, list(axes.flat)
 
 
-def name(ax, x: float, y: float, text: str, role: str, **options) -> None:
+def name(ax, x: float, y: float, text: str, role: str, where: str = "data") -> None:
     """A series' own name, beside it, in its colour."""
-    ax.annotate(
-        text, (x, y), xytext=(5, 0), textcoords="offset points", va="center",
-        color=ROLES[role], fontweight="bold", annotation_clip=False, **options,
-    )  # fmt: skip
+    style = {"color": ROLES[role], "fontweight": "bold", "va": "center", "annotation_clip": False}
+    ax.annotate(text, (x, y), xycoords=where, xytext=(5, 0), textcoords="offset points", **style)
+
+
+def names_at_right(ax, ends: Mapping[str, tuple[float, str]], gap: float = 0.075) -> None:
+    """The names of series at the right edge, each near its end's height, none over another.
+
+    ``ends``: ``{name: (its last value, its role)}``; ``gap`` is a share of the axes' height.
+    """
+    low, high = ax.get_ylim()
+    wanted = sorted((min(max((y - low) / (high - low), 0), 1), text) for text, (y, _) in ends.items())
+    at = -1.0
+    for k, (height, text) in enumerate(wanted):
+        at = min(max(height, at + gap), 1 - gap * (len(wanted) - 1 - k))
+        name(ax, 1.0, at, text, ends[text][1], "axes fraction")
 
 
 @dataclass(frozen=True)

@@ -66,11 +66,11 @@ class Figures:
     def _drawn(self, draw: Callable, name: str, said: dict, arrays: dict, slider: str) -> Html:
         """The figure that a function draws of a run's arrays, of this run's and of the reference run's."""
         mine = {key: records.as_array(values) for key, values in arrays.items()}
-        made = drawings.drawn(draw, mine, prose.of(self._known()))
+        made = drawings.drawn(draw, mine, prose.of(self._known()) | self.parameters)
         self._keep(name, made.images, said, mine, made.layout | {"slider": slider})
         there = None
         if name in self.reference.record["figures"]:
-            known = prose.of(self.reference.record)
+            known = prose.of(self.reference.record) | self.reference.record["parameters"]
             there = drawings.drawn(draw, self.reference.arrays(name), known).display
         return self._shown(name, said, made.display, there, slider=slider)
 
