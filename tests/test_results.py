@@ -1,5 +1,6 @@
 """Run records: what a run writes, that it is whole or not there, that the same run gives the same bytes."""
 
+import base64
 import contextlib
 import io
 import json
@@ -19,6 +20,7 @@ import torch
 from conftest import REPOSITORY, damaged, git, rewrite
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from PIL import Image
 
 from bridgekit import closure
 from bridgekit.book import displays, records, runs, sums
@@ -413,10 +415,15 @@ def test_a_figure_that_this_run_does_not_draw_is_the_reference_runs(root):
         run.figure(None, "curve", alt="It rises by {rise}", caption="**It rises.**")
 
 
-def test_a_heavy_svg_is_shown_as_png(root, monkeypatch):
-    monkeypatch.setattr(displays, "SVG_LIMIT", len(displays.render(fig := drawing(), "svg")) - 1)
-    html = make_run(root).figure(fig, "cloud", alt="A cloud", caption="**A cloud.**").html
-    assert 'src="data:image/png;base64,' in html and "image/svg" not in html
+def test_a_cloud_of_paths_is_shown_as_its_pixels(root):
+    fig, ax = pyplot.subplots(figsize=(2, 1.5))
+    ax.scatter(*np.random.default_rng(0).random((2, 3000)), s=1)
+    run = make_run(root)
+    html = run.figure(fig, "cloud", alt="A cloud", caption="**A cloud.**").html
+    assert 'src="data:image/webp;base64,' in html and "image/svg" not in html
+    shown = Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]*)", html)[1])))
+    kept = Image.open(io.BytesIO(run._files["cloud"]["cloud.png"])).convert("RGB")
+    np.testing.assert_array_equal(np.asarray(shown), np.asarray(kept))
 
 
 def test_a_film_is_one_labelled_slider_over_one_sprite_without_outside_requests(root):
@@ -437,10 +444,6 @@ def test_a_film_is_one_labelled_slider_over_one_sprite_without_outside_requests(
 
 
 def test_the_sprite_holds_every_frame_losslessly_in_order(monkeypatch):
-    import io
-
-    from PIL import Image
-
     monkeypatch.setattr(displays, "_WEBP_SIDE", 350)  # two frames high: five frames need three columns
     content, layout = displays.sprite(drawing(k) for k in (2, 3, 4, 5, 6))
     assert layout == {"size": [192, 144], "frames": 5, "columns": 3, "rows": 2}

@@ -2,12 +2,15 @@
 
 import ast
 import inspect
+import json
 import re
+from html import unescape
 
 import pytest
+from conftest import REPOSITORY
 
 from bridgekit import closure
-from bridgekit.book import show
+from bridgekit.book import runs, show
 from bridgekit.games import bridge
 from bridgekit.theory import alpha, densities
 
@@ -40,3 +43,21 @@ def test_several_functions_stand_one_under_the_other():
     assert [re.search(r"def (\w+)", code)[1] for code, _ in both] == ["forward_twin", "reverse_twin"]
     with pytest.raises(TypeError):
         show.code(len)
+
+
+def test_the_head_of_a_chapter_has_its_minutes_and_claims(tmp_path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    run = runs.Run("twin_gradients", "quick", {}, tmp_path / "out", REPOSITORY)
+    line = show.head(run, needs="a < b").html
+    assert re.match(r'<p class="bk-head">\d+ min · you need: a &lt; b · claims', line)
+    assert re.findall(r'href="scoreboard\.html#(\w+)"', line) == [claim.id for claim in run.claims]
+
+
+def test_a_question_travels_with_its_answer_and_hint():
+    asked = show.check(
+        "Which $x$?", 1 / 3, hint="Divide by *three*.", then="**So**.", unit="nats", within=0.1
+    )
+    assert "data-answer='0.333333' data-within='0.1'" in asked.html and "</label> <button" in asked.html
+    assert r"\(x\)" in asked.html and "nats" in asked.html and repr(asked) == "[question] Which $x$?"
+    said = json.loads(unescape(re.search(r"data-said='([^']*)'", asked.html)[1]))
+    assert said == {"hint": "Divide by <em>three</em>.", "then": "<strong>So</strong>."}

@@ -21,7 +21,7 @@ from pathlib import Path
 from bridgekit.book import sums
 from bridgekit.errors import BridgekitError
 
-SVG_LIMIT = 200_000  # bytes; a larger SVG is shown as its PNG
+SVG_LIMIT = 60_000  # bytes; a larger SVG is shown as its pixels, if they are fewer bytes
 PNG_DPI, FILM_DPI = 150, 100
 _WEBP_SIDE = 16_383  # pixels, the format's own limit
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp"}
@@ -138,14 +138,26 @@ def figure(images: dict[str, bytes], entry: dict, mark: str = "", run: str = "")
 
     ``mark`` is its place in the page, the id; ``run`` says whose it is, where a page has two of it.
     """
-    suffix = ".svg" if len(images[".svg"]) <= SVG_LIMIT else ".png"
+    pictures = {".svg": images[".svg"], ".webp": _webp(images[".png"])}
+    suffix = ".svg" if len(pictures[".svg"]) <= max(SVG_LIMIT, len(pictures[".webp"])) else ".webp"
     width, height = entry["size"]
     alt = plain(entry["alt"])
     image = (
-        f'<img alt="{escape(alt)}" src="{_data_uri(images[suffix], suffix)}" width="{width}" '
+        f'<img alt="{escape(alt)}" src="{_data_uri(pictures[suffix], suffix)}" width="{width}" '
         f'height="{height}" style="max-width: 100%; height: auto; background: #fff">'
     )
     return Html(framed(image, entry, mark, run), f"[figure] {alt}")
+
+
+def _webp(png: bytes) -> bytes:
+    """The same pixels in fewer bytes."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(
+        buffer, format="WEBP", lossless=True, quality=80, method=4
+    )
+    return buffer.getvalue()
 
 
 def film(sprite: bytes, entry: dict, mark: str = "", run: str = "") -> Html:

@@ -102,7 +102,8 @@ _STYLE = """<style>
 .bk-player-control button { min-width: 4.5rem; padding: 0.25rem 0.7rem; border: 1px solid; border-radius: 6px;
   background: none; color: inherit; font: inherit; }
 .bk-player-control output { min-width: 9em; }
-.bk-told { margin: 0.2rem 0; font-size: 0.9em; min-height: 1.5em; }
+.bk-stage small { display: block; text-align: center; line-height: 1.3; min-height: 2.6em; }
+.bk-told { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .bk-player :focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
 </style>"""
 
@@ -122,10 +123,10 @@ document.querySelectorAll("figure.bk-player:not([data-ready])").forEach(function
       var hue = Math.atan2(y, x) * 180 / Math.PI, far = Math.min(1, Math.hypot(x, y) / 127);
       colours.push("hsl(" + hue.toFixed(0) + " " + (35 + 45 * far).toFixed(0) + "% 48%)");
     }
-    box.innerHTML = "<b></b><canvas></canvas>";
+    box.innerHTML = "<b></b><canvas></canvas><small></small>";
     box.firstChild.textContent = cloud.name;
     stage.appendChild(box);
-    return { xy: xy, n: n, colours: colours, canvas: box.lastChild, told: cloud.told };
+    return { xy: xy, n: n, colours: colours, canvas: box.children[1], says: box.lastChild, told: cloud.told };
   });
   stage.setAttribute("role", "img");
   stage.setAttribute("aria-label", still.alt);
@@ -162,6 +163,7 @@ document.querySelectorAll("figure.bk-player:not([data-ready])").forEach(function
     var k = Math.round(at);
     input.value = k;
     output.textContent = data.labels[k];
+    clouds.forEach(function (cloud) { cloud.says.textContent = cloud.told[k]; });
     input.setAttribute("aria-valuetext", data.labels[k] + ". " + happened(k));
     if (say) told.textContent = happened(k);
     draw();

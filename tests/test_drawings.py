@@ -1,0 +1,139 @@
+"""Figures that are functions of arrays: the reference run's drawn anew, two sheets, roles, moving points."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from matplotlib import pyplot
+from test_results import make_run, root  # noqa: F401
+
+from bridgekit.book import drawings
+from bridgekit.book.players import MOST, Points
+from bridgekit.errors import BridgekitError
+
+TEXTS = {"alt": "It falls to {end:.1f}", "caption": "**It falls.** To {end:.1f}."}
+
+
+def falling(a, said):
+    fig, axes = drawings.panels(2, 1.5, sharey=True)
+    for ax in axes:
+        ax.plot(a["x"], a["y"], color=drawings.ROLES["bridge"])
+        drawings.name(ax, a["x"][-1], a["y"][-1], f"ends at {said['end']:g}", "bridge")
+    return fig
+
+
+def run_that_falls_to(end, root, profile="quick"):  # noqa: F811
+    run = make_run(root, profile, end=end)
+    arrays = {"x": [0.0, 1.0, 2.0], "y": [3.0, 2.0, end]}
+    return run, run.figure(falling, "fall", **TEXTS, arrays=arrays)
+
+
+def test_a_drawing_of_the_reference_run_is_made_of_its_arrays(root):  # noqa: F811
+    run, _ = run_that_falls_to(1.0, root, "paper")
+    run.finish()
+    _, shown = run_that_falls_to(0.5, root)
+    there, own = shown.html.split("<details")
+    assert "ends at 1<" in there and "ends at 0.5<" in own
+    assert 'aria-label="It falls to 1.0"' in there and 'aria-label="This run: It falls to 0.5"' in own
+    _, shown = run_that_falls_to(1.0 + 1e-12, root)
+    assert "<details" not in shown.html, "both runs drew the same"
+    assert not pyplot.get_fignums()
+
+
+def test_a_drawing_has_a_wide_and_a_narrow_sheet_with_text_of_a_fit_size(root):  # noqa: F811
+    _, shown = run_that_falls_to(1.0, root)
+    wide, narrow = re.findall(r"<svg.*?</svg>", shown.html, re.DOTALL)
+    assert 'class="bk-wide"' in wide and 'class="bk-narrow"' in narrow
+    for svg, width in ((wide, drawings.WIDE), (narrow, drawings.NARROW)):
+        view = [float(x) for x in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()]
+        assert view[0] * 96 / 72 == pytest.approx(width, abs=1)
+        sizes = [float(x) for x in re.findall(r"font(?:-size)?: (?:\S+ )?([\d.]+)px", svg)]
+        assert sizes and min(sizes) * 96 / 72 >= 11, "text below 11 pixels"
+        assert "font-family" not in svg.partition(">")[2] and "<style" not in svg
+    assert wide.count("ends at 1") == narrow.count("ends at 1") == 2
+    heights = [float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', svg)[1]) for svg in (wide, narrow)]
+    assert heights[1] == pytest.approx(2 * heights[0])
+
+
+def test_colours_are_roles_and_no_two_drawings_share_an_id(root):  # noqa: F811
+    _, shown = run_that_falls_to(1.0, root)
+    assert "var(--bk-bridge, #6639b6)" in shown.html and ": #6639b6" not in shown.html
+    ids = re.findall(r' id="([^"]*)"', shown.html)
+    assert len(ids) == len(set(ids)) > 3 and all(i.startswith(("fall-", "fig-fall")) for i in ids)
+    named = set(re.findall(r"(?:href=\"|url\()#([^\")]+)", shown.html))
+    assert named and named <= set(ids)
+
+
+def test_every_role_has_a_colour_by_day_and_by_night():
+    style = (REPOSITORY / "book" / "_static" / "bridge.css").read_text().replace(" ", "")
+    day, night = style.split('html[data-theme="dark"]{')[:2]
+    for role, colour in drawings.ROLES.items():
+        assert f"--bk-{role}:{colour};" in day and f"--bk-{role}:#" in night.split("}")[0]
+
+
+def test_names_at_the_right_do_not_lie_over_one_another():
+    fig, ax = pyplot.subplots()
+    ax.set_ylim(0, 1)
+    drawings.names_at_right(
+        ax, {"a": (0.5, "ink"), "b": (0.51, "ink"), "c": (9.0, "ink"), "d": (-9.0, "ink")}
+    )
+    heights = {text.get_text(): text.xy[1] for text in ax.texts}
+    assert heights["d"] == 0 and heights["c"] == 1
+    assert min(np.diff(sorted(heights.values()))) > 0.07 and heights["a"] < heights["b"]
+    pyplot.close(fig)
+
+
+def clouds():
+    rng = np.random.default_rng(0)
+    return {name: rng.uniform(-2, 2, (3, 40, 2)) for name in ("one", "two")}
+
+
+def points(**changed):
+    told = {name: ["all", "some", "few"] for name in ("one", "two")}
+    made = {"clouds": clouds(), "labels": ["k = 0", "k = 1", "k = 2"], "limit": 2.0, "told": told}
+    return Points(**made | {"centres": [[1.0, -1.0]], "home": 1} | changed)
+
+
+def test_points_travel_as_bytes_and_come_back():
+    data = json.loads(points().data())
+    assert [cloud["name"] for cloud in data["clouds"]] == ["one", "two"]
+    assert data["labels"] == ["k = 0", "k = 1", "k = 2"] and (data["home"], data["start"]) == (1, 2)
+    assert data["centres"] == [[0.5, -0.5]] and data["clouds"][0]["told"] == ["all", "some", "few"]
+    for cloud, sent in zip(clouds().values(), data["clouds"], strict=True):
+        back = np.frombuffer(base64.b64decode(sent["xy"]), np.int8).reshape(3, 40, 2) / 127 * 2.0
+        np.testing.assert_allclose(back, cloud, atol=0.51 * 2.0 / 127)
+
+
+def test_a_point_film_keeps_to_its_window_and_to_its_size():
+    far = {"one": np.array([[[9.0, -9.0], [np.nan, 0.0]]] * 3), "two": np.zeros((3, 2 * MOST, 2))}
+    data = json.loads(points(clouds=far).data())
+    sent = [np.frombuffer(base64.b64decode(each["xy"]), np.int8) for each in data["clouds"]]
+    assert sent[0].reshape(3, 2, 2)[0].tolist() == [[127, -127], [127, 0]]
+    assert sent[1].size == 3 * MOST * 2
+
+
+def test_a_point_film_wants_a_text_for_every_frame():
+    with pytest.raises(BridgekitError, match="a label and a text for every frame"):
+        points(labels=["k = 0", "k = 1"])
+    with pytest.raises(BridgekitError, match="a label and a text for every frame"):
+        points(told={"one": ["all"] * 3})
+
+
+def test_a_film_of_points_stays_a_picture_without_a_script(root):  # noqa: F811
+    run = make_run(root)
+    shown = run.figure(
+        lambda a, said: points(),
+        "film",
+        alt="They move",
+        caption="**They move.**",
+        slider="Round",
+        arrays=clouds(),
+    )
+    assert shown.html.count("<img") == 1 and 'alt="They move"' in shown.html
+    assert re.search(r'<label>Round <input type="range" min="0" max="2" value="2"', shown.html)
+    assert 'class="bk-player-control" hidden' in shown.html and not re.search(r"https?:|@import", shown.html)
+    assert run.record()["figures"]["film"]["files"] == ["film.npz", "film.png"]
+    assert repr(shown) == "[film, 3 frames] They move"
