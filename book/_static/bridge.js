@@ -17,3 +17,23 @@ function unfold() {
 }
 addEventListener("hashchange", unfold)
 addEventListener("load", unfold)
+
+// Each picture of a chapter can fill a projector's screen.
+addEventListener("load", () => {
+  if (!document.fullscreenEnabled) return
+  for (const figure of document.querySelectorAll("main figure.bk-drawing, main figure.bk-player")) {
+    const button = document.createElement("button")
+    button.type = "button"
+    button.className = "bk-projector"
+    button.textContent = "fill the screen"
+    button.addEventListener("click", () => figure.requestFullscreen())
+    figure.append(button)
+  }
+})
+
+// A chapter's front on two pages of paper: its address ends in #handout.
+function handout() {
+  document.documentElement.classList.toggle("bk-handout", location.hash === "#handout")
+}
+addEventListener("hashchange", handout)
+handout()
