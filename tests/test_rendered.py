@@ -462,3 +462,13 @@ def test_a_folded_solution_opens(browser, book: ToyBook):
     solution.locator("summary").click()
     assert solution.locator("pre").first.is_visible()
     tab.context.close()
+
+
+@pytest.mark.parametrize("page", REBUILT)
+def test_the_hand_out_of_a_chapter_is_two_pages_of_paper(browser, book: ToyBook, page: str, tmp_path: Path):
+    tab, _, _ = opened(browser, book, page)
+    tab.evaluate("location.hash = 'handout'")
+    tab.pdf(path=tmp_path / "hand-out.pdf", format="A4")
+    pages_of_it = len(re.findall(rb"/Type /Page\b", (tmp_path / "hand-out.pdf").read_bytes()))
+    assert 1 <= pages_of_it <= 2
+    tab.context.close()
