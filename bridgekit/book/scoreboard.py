@@ -64,8 +64,12 @@ def _chip(found: Verdict, page: str) -> str:
 
 def claim_chips(run: Run) -> Html:
     """The claims that this page decides, as chips for its head; nothing where there are none."""
-    found = [claims.decided(run.root, claim) for claim in run.claims]
-    return _html(" ".join(_chip(each, "scoreboard.html") for each in found))
+    return _html(" ".join(_chip(_decided(run, claim), "scoreboard.html") for claim in run.claims))
+
+
+def _decided(run: Run, claim: Claim) -> Verdict:
+    """What the page's reference run says; a run that is to be it does not look at the one before."""
+    return claims.decided(run.root, claim) if run.reference else Verdict(claim, NOT_RUN, "no reference run")
 
 
 def bars(ledger: Sequence[Verdict], papers: dict[str, str]) -> Html:
@@ -120,11 +124,8 @@ def claims_table(run: Run) -> Html:
         return markdown("*This page decides no claim.*\n")
     record, rows = run.record(), []
     for claim in run.claims:
-        found = (
-            claims.decided(run.root, claim) if run.reference else Verdict(claim, NOT_RUN, "no reference run")
-        )
         link = f'<a href="scoreboard.html#{claim.id}">on the scoreboard</a>'
-        own = verdicts.judge(claim, record)
+        found, own = _decided(run, claim), verdicts.judge(claim, record)
         rows.append(_row(found, run.root, link, f"claim-{claim.id}", own, run.profile))
     key = "Filled: the reference run, which decides. Hollow: this run. Right of the line: for the claim."
     return _html(f'<p><small>{key}</small></p><ul class="bk-claims">{"".join(rows)}</ul>')
