@@ -1,19 +1,16 @@
 """Axes and tables: what is drawn and printed is what was given."""
 
-import json
 import math
-from dataclasses import replace
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
-from conftest import rewrite
 from matplotlib import pyplot
 from matplotlib.colors import to_rgb
+from test_scoreboard import finished
 
-from bridgekit.book import claims, plots, runs, verdicts
+from bridgekit.book import plots
 
 
 @pytest.fixture
@@ -157,38 +154,9 @@ def test_a_table_is_markdown_and_its_cells_cannot_break_it():
     assert repr(shown) == shown.text
 
 
-@pytest.fixture
-def root(tmp_path):
-    parts = [
-        {"metric": "fall", "above": 1},
-        {"metric": "error", "below": 0.1, "exact": True, "primary": True},
-    ]
-    facts = {"paper": "X", "place": "eq 1", "statement": "It falls.", "page": "demo"}
-    decided = {"id": "X1"} | facts | {"criterion": {"text": "by more than one", "parts": parts}}
-    waiting = (
-        {"id": "Y2"} | facts | {"paper": "Y", "page": "later", "criterion": {"text": "later", "parts": []}}
-    )
-    (tmp_path / "claims.yml").write_text(json.dumps([decided, waiting]))
-    (tmp_path / "book").mkdir()
-    (tmp_path / "book" / "demo.md").write_text("# Demo\n")
-    return tmp_path
-
-
-def finished(root, profile, fall, error):
-    run = runs.Run("demo", profile, {}, root / "figures" / profile / "demo", root)
-    run.metric("fall", fall, unit="nats")
-    run.metric("error", error, exact=True)
-    run.finish()
-    path = run.out / "record.json"
-    record = json.loads(path.read_text())
-    record["provenance"] |= {"commit": "abc", "dirty": False}  # the folder is in no repository
-    rewrite(path, record)
-    return run
-
-
-def test_the_reference_table_sets_paper_reference_and_this_run_side_by_side(root):
+def test_the_reference_table_sets_paper_reference_and_this_run_side_by_side(tmp_path):
     def table(caption=""):
-        run = finished(root, "quick", [2.0, 4.0], 0.01)
+        run = finished(tmp_path, "quick", [2.0, 4.0], 0.01)
         run.metric("rise", None, label="Other", paper="1.5", place="Table 3")
         run.metric("fall", [2.0, 4.0], unit="nats", label="Fall", paper="≈ 2")
         run.metric("error", 0.01, label="Error", exact=True)
@@ -196,83 +164,10 @@ def test_the_reference_table_sets_paper_reference_and_this_run_side_by_side(root
         return plots.reference_table(run, caption).text.splitlines()
 
     assert "| Fall (nats) | ≈ 2 | — | 3.00 ± 1.4 (n = 2) |" in table()
-    finished(root, "paper", [5.0, 5.5], 0.02)
+    finished(tmp_path, "paper", [5.0, 5.5], 0.02)
     assert table("Falls") == [
         *("*Falls*", "", "| quantity | paper | reference run | this run |", "| --- | --- | --- | --- |"),
         "| Other | 1.5 (Table 3) | — | — |",
         "| Fall (nats) | ≈ 2 | 5.25 ± 0.35 (n = 2) | 3.00 ± 1.4 (n = 2) |",
         "| Error | — | 0.0200 | 0.0100 |",
     ]
-
-
-def test_the_claims_table_shows_the_deciding_reference_and_this_run_beside_it(root):
-    run = finished(root, "quick", [0.5, 0.5], 0.2)
-    here = plots.claims_table(run).text
-    assert "| not run | **not reproduced** (criterion first): 2 not reproduced of 2" in here
-    finished(root, "paper", [5.0, 5.5], 0.2)
-    source = plots.claims_table(finished(root, "quick", [0.5], 0.01)).text
-    assert (
-        "**X1** It falls. | **partly** (criterion first): 1 reproduced, 1 not reproduced of 2<br>" in source
-    )
-    # The primary part stands first.
-    assert (
-        "`error below 0.1`: 0.200; **not reproduced**<br>`fall above 1`: mean 5.25 [2.07, 8.43], n = 2; "
-        in source
-    )
-    assert "`error below 0.1`: 0.0100; **reproduced**<br>" in source
-    assert "`fall above 1`: mean 0.500, n = 1; undecided; would have seen none, n = 1 is too small" in source
-    assert "Y2" not in source and "\n- **X1:** " in source
-
-
-def test_a_row_says_superseded_twice_played_what_the_papers_effect_needs_and_what_stood_before(root):
-    claim = claims.load(root)[0]
-    part = replace(claim.parts[0], printed=0.1)
-    item = verdicts.Measured(part, 0.9, 0.5, 1.3, 3, 0, "undecided", 0.3, "undecided", 0.95, 0.8, (9, 4, 300))
-    once = verdicts.Verdict(claim, "undecided", "1 undecided of 1", (item,), "re-analysed")
-    then = {"commit": "abcdef0", "why": "another rule", "verdict": "partly", "reason": "1 of 1"}
-    number = {"metric": "fall", "criterion": "fall above 1", "verdict": "undecided", "mean": 0.5, "n": 3}
-    with_number = then | {"parts": [number | {"interval": [0.1, 1.2]}]}
-    said = plots._outcome(replace(once, superseded=True, plays=(once, once), earlier=(then,)))
-    assert "**undecided** (re-analysed, superseded): 1 undecided of 1<br>" in said
-    assert "would have seen an effect of 0.80; the paper's 0.100 would take 9 trials [4 to 300]" in said
-    assert "Played twice with the same seeds: both times *undecided*." in said
-    assert said.endswith("Before: *partly* (`abcdef0`; another rule)")
-    said = plots._outcome(replace(once, earlier=(with_number,)))
-    assert said.endswith("another rule): `fall above 1`: 0.500 [0.100, 1.20], n = 3, undecided")
-
-
-def test_a_page_without_claims_says_so(root):
-    run = runs.Run("other", "quick", {}, root / "figures" / "quick" / "other", root)
-    assert plots.claims_table(run).text == "*This page decides no claim.*\n"
-
-
-def test_the_ledger_is_counted_and_listed_by_paper(root):
-    finished(root, "paper", [math.nan, math.nan], 0.01)
-    ledger = claims.ledger(root)
-    lines = plots.ledger_summary(ledger).text.splitlines()
-    marks = "of them criterion first | of them re-analysed | of them superseded"
-    assert lines[0] == f"| verdict | paper X | paper Y | all | {marks} |"
-    assert "| **partly** | 1 | 0 | 1 | 1 | 0 | 0 |" in lines
-    assert "| **not run** | 0 | 1 | 1 | 0 | 0 | 0 |" in lines
-    assert "| **reproduced** | 0 | 0 | 0 | 0 | 0 | 0 |" in lines and len(lines) == 7
-    listed = plots.ledger_table(ledger, "X", root).text
-    assert '<a href="demo.html">demo</a>' in listed and f"`{ledger[0].claim.hash}`" in listed
-    assert "**partly** (criterion first): 1 reproduced, 1 undecided of 2; 2 values of lost trials" in listed
-    assert (
-        "`fall above 1`: mean not finite, n = 2 (2 lost); undecided; would have seen none, too many" in listed
-    )
-    assert "Y2" not in listed
-    waiting = plots.ledger_table(ledger, "Y", root).text
-    assert "later (to come)" in waiting and "**not run**: no page decides it yet" in waiting
-    assert ledger[1].claim.hash not in waiting
-    assert plots.ledger_table(ledger, "Z", root).text == "*Not asked for in this run.*\n"
-
-
-def test_the_ledgers_own_tables_hold_every_claim_in_one_row_each():
-    home = Path(__file__).resolve().parent.parent
-    verdicts = claims.ledger(home)
-    for paper in ("A", "B", "C"):
-        lines = plots.ledger_table(verdicts, paper, home).text.splitlines()
-        ids = [verdict.claim.id for verdict in verdicts if verdict.claim.paper == paper]
-        assert [line.split("**")[1] for line in lines[2:]] == ids
-        assert {line.count(" | ") for line in lines} == {2}

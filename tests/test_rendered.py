@@ -472,3 +472,42 @@ def test_the_hand_out_of_a_chapter_is_two_pages_of_paper(browser, book: ToyBook,
     pages_of_it = len(re.findall(rb"/Type /Page\b", (tmp_path / "hand-out.pdf").read_bytes()))
     assert 1 <= pages_of_it <= 2
     tab.context.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_scoreboard_shows_its_bars_at_once(browser, book: ToyBook, size: str):
+    tab, _, _ = opened(browser, book, "scoreboard", size)
+    height = SIZES[size][1]
+    assert tab.locator(".bk-bars").bounding_box()["y"] + 150 < height
+    assert tab.evaluate("document.querySelector('main').scrollHeight") <= 12 * height
+    assert tab.locator(".cell_input pre").count() == 0
+    assert (book.root / "_build" / "html" / "scoreboard.html").stat().st_size < 1_500_000
+    tab.context.close()
+
+
+def test_the_scoreboards_buttons_choose_and_an_address_unfolds(browser, book: ToyBook):
+    tab, _, _ = opened(browser, book, "scoreboard")
+    rows, failed = tab.locator(".bk-claim"), tab.locator(".bk-claim[data-verdict='not reproduced']")
+    assert rows.first.get_attribute("data-verdict") == "not reproduced"
+    tab.get_by_role("button", name="not reproduced").focus()
+    tab.keyboard.press("Enter")
+    assert tab.locator(".bk-claim:visible").count() == failed.count() < rows.count()
+    assert tab.get_by_role("button", name="not reproduced").get_attribute("aria-pressed") == "true"
+    assert tab.locator(".bk-filters output").inner_text() == f"{failed.count()} of {rows.count()} claims"
+    tab.evaluate("location.hash = 'A1'")  # hidden by the choice, and folded
+    tab.get_by_text("forward_limit_error below 0.001").wait_for()
+    tab.locator(".bk-bars a[data-paper='C']").first.click()
+    assert tab.locator(".bk-claim:visible").count() == tab.locator(".bk-claim[data-paper='C']").count()
+    tab.emulate_media(media="print")
+    assert tab.locator(".bk-claim:visible").count() == rows.count()
+    tab.context.close()
+
+
+def test_the_scoreboard_without_javascript_has_every_row(browser, book: ToyBook):
+    tab = browser.new_context(java_script_enabled=False).new_page()
+    tab.goto(f"file://{book.root}/_build/html/scoreboard.html")
+    assert tab.locator(".bk-claim:visible").count() == tab.locator(".bk-claim").count() > 50
+    assert not tab.locator(".bk-filters").is_visible()
+    tab.locator("#A1 summary").click()
+    assert tab.get_by_text("forward_limit_error below 0.001").is_visible()
+    tab.context.close()

@@ -46,6 +46,7 @@ document.querySelectorAll("figure.bk-film:not([data-ready])").forEach(function (
 });
 </script>"""
 
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _BOLD = re.compile(r"\*\*[^*]+[.?!]\*\*(\s|$)")  # how a caption begins
 
 _FOCUS = "<style>.bk-film input:focus-visible { outline: 3px solid #0072b2; outline-offset: 3px; }</style>"
@@ -67,6 +68,17 @@ class Html:
 
 
 Display = Callable[..., Html]  # of an entry of the record, the figure's id, and whose run it is
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for a table: ``digits`` significant digits, powers of ten written out, a real minus sign."""
+    if not math.isfinite(value):
+        return "not finite"
+    size = math.floor(math.log10(abs(value))) if value else 0
+    if -4 < size < 6:
+        return f"{value:.{max(0, digits - 1 - size)}f}".replace("-", "−")
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa} × 10{str(int(power)).translate(_SUPERSCRIPT)}".replace("-", "−")
 
 
 def markdown(source: str) -> Html:

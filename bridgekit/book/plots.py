@@ -3,25 +3,21 @@
 Numbers over seeds print as mean ± standard deviation (n - 1 in the denominator) with their count.
 """
 
-import math
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
-from bridgekit.book import claims, verdicts
-from bridgekit.book.displays import Html, markdown
+from bridgekit.book import scoreboard
+from bridgekit.book.displays import Html, markdown, number
 from bridgekit.book.drawings import STYLE
 from bridgekit.book.records import as_array, metric_values
 from bridgekit.book.runs import Run
-from bridgekit.book.verdicts import Measured, Verdict
 
 # Okabe and Ito's colours (Color Universal Design, 2008) without the yellow, which a white page swallows.
 PALETTE = {"blue": "#0072b2", "orange": "#d55e00", "green": "#009e73", "purple": "#cc79a7"}
 PALETTE |= {"amber": "#e69f00", "sky": "#56b4e9", "ink": "#333333"}
 GREY = "#767676"  # 4.5 : 1 on white
 DASH = "—"
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def style() -> None:
@@ -94,17 +90,6 @@ def _mean_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return kept.mean(1).filled(np.nan), kept.std(1, ddof=1).filled(0.0)
 
 
-def number(value: float, digits: int = 3) -> str:
-    """A number for a table: ``digits`` significant digits, powers of ten written out, a real minus sign."""
-    if not math.isfinite(value):
-        return "not finite"
-    size = math.floor(math.log10(abs(value))) if value else 0
-    if -4 < size < 6:
-        return f"{value:.{max(0, digits - 1 - size)}f}".replace("-", "−")
-    mantissa, power = f"{value:.{digits - 1}e}".split("e")
-    return f"{mantissa} × 10{str(int(power)).translate(_SUPERSCRIPT)}".replace("-", "−")
-
-
 def spread(values) -> str:
     """``mean ± s.d. (n = …)`` of the finite values, (n,), failures counted; a bare number as itself."""
     single = np.ndim(values) == 0
@@ -167,96 +152,4 @@ def _values(record: dict, metric: str, exact: bool):
     return values[0] if exact and values.size == 1 else values
 
 
-def claims_table(run: Run) -> Html:
-    """The claims that this page decides: the reference run's verdict, and beside it what this run says."""
-    if not run.claims:
-        return markdown("*This page decides no claim.*\n")
-    record, rows = run.record(), []
-    for claim in run.claims:
-        row = {"claim": f"**{claim.id}** {claim.statement}", "reference run": verdicts.NOT_RUN}
-        if run.reference:
-            row["reference run"] = _outcome(claims.decided(run.root, claim))
-        rows.append(row | {"this run (decides nothing)": _outcome(verdicts.judge(claim, record))})
-    # Below the table, not in it: a column of sentences makes the rows too tall to compare.
-    criteria = "\n".join(f"- **{claim.id}:** {claim.text.strip()}" for claim in run.claims)
-    return markdown(f"{table(rows).text}\nThe criteria, fixed before the reference run:\n\n{criteria}\n")
-
-
-def ledger_summary(ledger: list[Verdict]) -> Html:
-    """How many claims of each paper have which verdict, and how many of them which mark."""
-    letters = sorted({verdict.claim.paper for verdict in ledger})
-    rows = []
-    for kind in verdicts.VERDICTS:
-        found = [verdict for verdict in ledger if verdict.verdict == kind]
-        papers, marks = [each.claim.paper for each in found], [each.mark for each in found]
-        row = {"verdict": f"**{kind}**"} | {f"paper {x}": papers.count(x) for x in letters}
-        row |= {"all": len(found)} | {f"of them {mark}": marks.count(mark) for mark in verdicts.MARKS}
-        rows.append(row | {"of them superseded": sum(each.superseded for each in found)})
-    return table(rows)
-
-
-def ledger_table(ledger: list[Verdict], paper: str, root: Path) -> Html:
-    """Every claim of one paper: statement, place, deciding page, verdict with its values, criterion."""
-    rows = [_ledger_row(verdict, root) for verdict in ledger if verdict.claim.paper == paper]
-    return table(rows) if rows else markdown("*Not asked for in this run.*\n")
-
-
-def _ledger_row(verdict: Verdict, root: Path) -> dict[str, str]:
-    claim, page = verdict.claim, verdict.claim.page
-    # Raw HTML, because a Markdown link to a page that is built from a notebook elsewhere cannot be checked.
-    there = (Path(root) / "book" / f"{page}.md").exists()
-    link = f'<a href="{page}.html">{page}</a>' if there else f"{page} (to come)"
-    return {
-        "claim": f"**{claim.id}** {claim.statement}<br>*Place:* {claim.place}.<br>*Page:* {link}",
-        "verdict": _outcome(verdict),
-        "criterion": f"{claim.text} *Hash:* `{claim.hash}`" if claim.parts else claim.text,
-    }
-
-
-def _outcome(verdict: Verdict) -> str:
-    """The verdict in words, its reason, each measurement with its interval, and what was said before."""
-    marks = ", ".join(filter(None, [verdict.mark, "superseded" if verdict.superseded else ""]))
-    lines = [f"**{verdict.verdict}**" + (f" ({marks})" if marks else "") + f": {verdict.reason}"]
-    lines += [_measured(item) for item in sorted(verdict.measured, key=lambda item: not item.part.primary)]
-    if len({play.verdict for play in verdict.plays}) == 1:
-        lines.append(f"Played twice with the same seeds: both times *{verdict.plays[0].verdict}*.")
-    parts = sorted(verdict.claim.parts, key=lambda part: not part.primary)
-    first = parts[0].metric if parts else None
-    lines += [_before(then, first) for then in verdict.earlier]
-    return "<br>".join(lines)
-
-
-def _before(then: dict, metric: str | None) -> str:
-    """What the ledger said at an earlier commit, with the number that it said most about."""
-    said = f"Before: *{then['verdict']}* (`{then['commit']}`; {then['why']})"
-    parts = then.get("parts") or []
-    part = next((each for each in parts if each["metric"] == metric), parts[0] if parts else None)
-    value = part and part.get("value", part.get("mean"))
-    if value is None:
-        return said
-    low, high = part["interval"]
-    inside = f" [{number(low)}, {number(high)}]" if None not in (low, high) and low != high else ""
-    n = "" if part.get("exact") or part.get("kind") == "exact" else f", n = {part['n']}"
-    return f"{said}: `{part['criterion']}`: {number(value)}{inside}{n}, {part['verdict']}"
-
-
-def _measured(item: Measured) -> str:
-    """One measurement in a line; beside what is undecided, what its trials would have seen."""
-    part, value = item.part, number(item.value)
-    if not part.certain:
-        inside = f" [{number(item.low)}, {number(item.high)}]" if math.isfinite(item.high - item.low) else ""
-        value = f"{part.kind} {value}{inside}, n = {item.n}" + (f" ({item.lost} lost)" if item.lost else "")
-    said = [value, f"**{item.verdict}**" if part.primary else item.verdict]
-    if item.effect is not None:
-        said.append(f"would have seen {_seen(item)}")
-    if item.needed:
-        n, low, high = (f"{each:,}" for each in item.needed)
-        said.append(f"the paper's {number(part.printed)} would take {n} trials [{low} to {high}]")
-    return f"`{part}`: {'; '.join(said)}"
-
-
-def _seen(item: Measured) -> str:
-    """The smallest effect that the trials at hand would have seen."""
-    if math.isfinite(item.effect):
-        return f"an effect of {number(item.effect, 2)}"
-    return f"none, n = {item.n} is too small" if item.too_small else "none, too many trials are lost"
+claims_table = scoreboard.claims_table  # as pages call it

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridgekit import closure
-from bridgekit.book import claims, displays, pages
+from bridgekit.book import displays, pages, scoreboard
 from bridgekit.book.displays import Html, markdown
 
 if TYPE_CHECKING:
@@ -56,14 +56,9 @@ def head(run: Run, needs: str) -> Html:
     """
     text = re.split(r"(?m)^## Details: ", pages.find(run.page).source)[0]
     words = len(re.sub(r"(?s)```.*?```|^---.*?---", "", text).split())
-    chips = _chips(run)
+    chips = scoreboard.claim_chips(run).html
     line = f"{math.ceil(words / 200)} min · you need: {escape(needs)} · claims {chips}"
     return Html(f'<p class="bk-head">{line}</p>', f"[{needs}]")
-
-
-def _chips(run: Run) -> str:
-    decided = [claims.decided(run.root, claim) for claim in run.claims]
-    return " ".join(f'<a href="scoreboard.html#{each.claim.id}">{each.claim.id}</a>' for each in decided)
 
 
 def check(ask: str, answer: float, *, hint: str, then: str, within: float = 0.05, unit: str = "") -> Html:

@@ -1,0 +1,270 @@
+"""What a page shows of the ledger: a bar a paper, claims as dots against their bounds, chips, the evidence.
+
+Verdicts are symbol, word and colour (the colours stand in book/_static/scoreboard.css). Each part of a claim
+is a dot in units of its own, right of its bound where it speaks for the claim; the numbers unfold below it.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from html import escape, unescape
+from pathlib import Path
+
+from bridgekit.book import claims, criteria, verdicts
+from bridgekit.book.criteria import Claim, Part
+from bridgekit.book.displays import Html, markdown, number, rich
+from bridgekit.book.dots import dots, ordered
+from bridgekit.book.records import REFERENCE, REPEATED, committed
+from bridgekit.book.runs import Run
+from bridgekit.book.verdicts import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED, VERDICTS, Measured, Verdict
+
+SIGNS = {REPRODUCED: "✓", PARTLY: "◐", UNDECIDED: "?", NOT: "✗", NOT_RUN: "○"}
+FIRST = (NOT, PARTLY, UNDECIDED, REPRODUCED, NOT_RUN)  # what failed stands first
+_ITEM = re.compile(r"\b(eq|figure|table|lemma|footnote|algorithm)s? (\d+)(?:[-–](\d+))?", re.IGNORECASE)
+
+
+def _html(source: str) -> Html:
+    """A displayable whose text is what a browser shows of it."""
+    return Html(source, " ".join(unescape(re.sub(r"<[^>]*>", " ", source)).split()))
+
+
+def _said(verdict: str) -> str:
+    """A verdict as symbol and word; the colour comes from the element that has it."""
+    return f'<b class="bk-verdict" data-verdict="{verdict}">{_sign(verdict)} {verdict}</b>'
+
+
+def _sign(verdict: str) -> str:
+    return f'<i aria-hidden="true">{SIGNS[verdict]}</i>'
+
+
+def counts(ledger: Sequence[Verdict]) -> dict[str, float | str]:
+    """For the prose: of each paper how many claims have which verdict, as ``a_not_run``, and ``a_all``."""
+    named = {}
+    for paper in sorted({each.claim.paper for each in ledger}):
+        found = Counter(each.verdict for each in claims.of_paper(ledger, paper))
+        found["all"] = found.total()
+        named |= {f"{paper}_{word}".lower().replace(" ", "_"): found[word] for word in (*VERDICTS, "all")}
+    return named
+
+
+def chips(found: Iterable[Verdict], page: str = "scoreboard.html") -> dict[str, Html]:
+    """For the prose: each claim's symbol and name, a link to its row, by ``chip_<id>``."""
+    return {f"chip_{each.claim.id.lower()}": _html(_chip(each, page)) for each in found}
+
+
+def _chip(found: Verdict, page: str) -> str:
+    claim, verdict = found.claim, found.verdict
+    return (
+        f'<a class="bk-chip" data-verdict="{verdict}" href="{page}#{claim.id}" '
+        f'title="{verdict}: {escape(claim.statement)}">'
+        f'{_sign(verdict)} {claim.id}<span class="visually-hidden"> {verdict}</span></a>'
+    )
+
+
+def claim_chips(run: Run) -> Html:
+    """The claims that this page decides, as chips for its head; nothing where there are none.
+
+    On a keyboard's way into the page the first one is a stop; the others have their rows in its table.
+    """
+    made = [_chip(_decided(run, claim), "scoreboard.html") for claim in run.claims]
+    return _html(" ".join(made[:1] + [each.replace("<a ", '<a tabindex="-1" ') for each in made[1:]]))
+
+
+def _decided(run: Run, claim: Claim) -> Verdict:
+    """What the page's reference run says; a run that is to be it does not look at the one before."""
+    return claims.decided(run.root, claim) if run.reference else Verdict(claim, NOT_RUN, "no reference run")
+
+
+def bars(ledger: Sequence[Verdict], papers: dict[str, str]) -> Html:
+    """How many claims of each paper (letter: its name) have which verdict: one bar a paper."""
+    rows = []
+    for paper, name in papers.items():
+        found = Counter(each.verdict for each in claims.of_paper(ledger, paper))
+        parts = "".join(
+            f'<a href="#claims" data-paper="{paper}" data-verdict="{verdict}" '
+            f'style="flex-grow: {found[verdict]}" {"data-wide" * (6 * found[verdict] >= found.total())}>'
+            f"{_sign(verdict)} {found[verdict]}<span> {verdict}</span></a>"
+            for verdict in VERDICTS
+            if found[verdict]
+        )
+        rows.append(
+            f"<b>{paper} <span>{escape(name)}</span></b><div>{parts}</div><span>{found.total()}</span>"
+        )
+    words = f'<p class="bk-legend">{" ".join(map(_said, VERDICTS))}</p>'
+    return _html(f'<div class="bk-bars">{"".join(rows)}</div>{words}')
+
+
+def table(ledger: Sequence[Verdict], root: Path) -> Html:
+    """Every claim in a row to unfold, what failed first, under buttons that choose among them."""
+    inside = "".join(
+        _row(each, root, _see(each.claim, Path(root)), each.claim.id)
+        for each in sorted(ledger, key=lambda each: FIRST.index(each.verdict))
+    )
+    found = Counter(each.verdict for each in ledger)
+    choices = {
+        "paper": {each.claim.paper: f"paper {each.claim.paper}" for each in ledger},
+        "verdict": {word: f"{_said(word)} {found[word]}" for word in FIRST if found[word]},
+        "mark": {mark: mark for mark in verdicts.MARKS},
+    }
+    buttons = "".join(
+        f'<span role="group" aria-label="{by}">'
+        + "".join(
+            f'<button type="button" data-{by}="{key}" aria-pressed="{str(not key).lower()}">{text}</button>'
+            for key, text in ({"": f"all {by}s"} | texts).items()
+        )
+        + "</span>"
+        for by, texts in choices.items()
+    )
+    return _html(
+        f'<div class="bk-filters" hidden>{buttons}<output aria-live="polite"></output></div>'
+        f'<ul class="bk-claims" id="claims">{inside}</ul>'
+    )
+
+
+def claims_table(run: Run) -> Html:
+    """The claims that this page decides: the reference run's dots, and hollow beneath them this run's."""
+    if not run.claims:
+        return markdown("*This page decides no claim.*\n")
+    record, rows = run.record(), []
+    for claim in run.claims:
+        link = f'<a href="scoreboard.html#{claim.id}">on the scoreboard</a>'
+        found, own = _decided(run, claim), verdicts.judge(claim, record)
+        rows.append(_row(found, run.root, link, f"claim-{claim.id}", own, run.profile))
+    key = "Filled: the reference run, which decides. Hollow: this run. Right of the line: for the claim."
+    return _html(f'<p><small>{key}</small></p><ul class="bk-claims">{"".join(rows)}</ul>')
+
+
+def _row(
+    found: Verdict, root: Path, see: str, mark: str, own: Verdict | None = None, profile: str = ""
+) -> str:
+    claim = found.claim
+    marks = ", ".join(filter(None, [found.mark, "superseded" if found.superseded else ""]))
+    return (
+        f'<li class="bk-claim" id="{mark}" data-paper="{claim.paper}" data-verdict="{found.verdict}" '
+        f'data-mark="{found.mark}">'
+        f"<details><summary><b>{claim.id}</b><span>{_said(found.verdict)} <small>{marks}</small></span>"
+        f"<span>{_text(claim.statement)}</span>{dots(found, own)}</summary>"
+        f"<div>{_evidence(found, root, own, profile)}</div></details>"
+        f"<p>{escape(claim.place)}<br>{see}</p></li>"
+    )
+
+
+def _see(claim: Claim, root: Path) -> str:
+    """A link to the figure of the deciding page that decides most, or to the claim's row there.
+
+    That figure names the place in the paper that the claim has (or the claim's metric begins with its name).
+    """
+    source = root / "book" / f"{claim.page}.md"
+    if not claim.parts or not source.exists():
+        return f"{claim.page} (to come)"
+    text, figures = source.read_text(encoding="utf-8"), committed(root, claim.page).record["figures"]
+    metric = min(claim.parts, key=lambda part: not part.primary).metric
+
+    def fits(name: str) -> tuple[int, int]:
+        same = _items(figures[name]["alt"] + figures[name]["caption"]) & _items(claim.place)
+        shared = set(name.split("_")) & set(metric.split("_"))
+        return len(same) or metric.startswith(name.rstrip("s")), len(shared)
+
+    there = [name for name in sorted(figures) if f'"{name}"' in text and fits(name)[0]]
+    anchor = f"fig-{max(there, key=fits)}" if there else f"claim-{claim.id}"
+    return f'<a href="{claim.page}.html#{anchor}">{claim.page}{", figure" * bool(there)}</a>'
+
+
+def _items(text: str) -> set[tuple[str, int]]:
+    """The numbered items of a paper that a text names: ("figure", 4) where it says Figure 4a."""
+    found = _ITEM.findall(text)
+    return {(kind.lower(), n) for kind, a, b in found for n in range(int(a), int(b or a) + 1)}
+
+
+def _evidence(found: Verdict, root: Path, own: Verdict | None, profile: str) -> str:
+    """What stands behind the verdict: reason, parts, both runs, criterion, what was said before."""
+    claim, units = found.claim, _units(found.claim, root)
+    lines = [f"{_said(found.verdict)}: {escape(found.reason)}.{_parts(found, units)}"]
+    for play, which in zip(found.plays, (REFERENCE, REPEATED), strict=False):
+        lines.append(f"By the {which} run alone {_said(play.verdict)}: {escape(play.reason)}.")
+    if own:
+        said = f"{_said(own.verdict)}: {escape(own.reason)}.{_parts(own, units)}"
+        lines.append(f"This run (profile {escape(profile)}), which decides nothing: {said}")
+    lines.append(f"<i>Criterion:</i> {_criterion(claim)}")
+    if found.superseded:
+        new = next(each for each in criteria.load(root) if each.id == claim.id)
+        lines.append(f"<i>Superseded:</i> {new.page} is to decide it by a new criterion. {_criterion(new)}")
+    first = next((item.part.metric for item in ordered(found.measured)), None)
+    lines += [_before(then, first) for then in found.earlier]
+    return "".join(f"<div>{line}</div>" for line in lines)
+
+
+def _text(text: str) -> str:
+    """Statements and criteria are Markdown, with a Greek letter below the line after an underscore."""
+    return re.sub(r"_([α-ω]0?)", r"<sub>\1</sub>", rich(text))
+
+
+def _criterion(claim: Claim) -> str:
+    return _text(claim.text) + (f" <i>Hash:</i> <code>{claim.hash}</code>" if claim.parts else "")
+
+
+def _units(claim: Claim, root: Path) -> dict[Part, str]:
+    """The unit of each part, as the committed run says it."""
+    metrics = committed(root, claim.page).record["metrics"]
+    return {
+        part: metrics.get(part.metric if part.metric in metrics else part.metrics[0], {}).get("unit", "")
+        for part in claim.parts
+    }
+
+
+def _parts(found: Verdict, units: dict[Part, str]) -> str:
+    """Each part in a line, the primary one first: criterion, value, and the value of each of two runs."""
+    lines = []
+    for item in ordered(found.measured):
+        said = [_measured(item, units[item.part])]
+        for play, which in zip(found.plays, (REFERENCE, REPEATED), strict=False):
+            said += [f"{which} run {_value(each)}" for each in play.measured if each.part == item.part]
+        primary = " (says most)" if item.part.primary else ""
+        lines.append(f"<li>{_said(item.verdict)} <code>{item.part}</code>{primary}: {'; '.join(said)}</li>")
+    return f"<ul>{''.join(lines)}</ul>" if lines else ""
+
+
+def _value(item: Measured, unit: str = "") -> str:
+    """A part's value in the metric's own unit, with kind, interval and n."""
+    value = f"{number(item.value)} {escape(unit)}".strip()
+    if item.part.certain:
+        return f"{value} ({item.part.kind})"
+    inside = f" [{number(item.low)}, {number(item.high)}]" if math.isfinite(item.high - item.low) else ""
+    lost = f" ({item.lost} lost)" if item.lost else ""
+    return f"{item.part.kind} {value}{inside}, n = {item.n}{lost}"
+
+
+def _measured(item: Measured, unit: str) -> str:
+    """One measurement in a line; beside what is undecided, what its trials would have seen."""
+    said = [_value(item, unit)]
+    if item.verdict != item.alone:
+        said.append(f"{item.alone} alone, but not as one of several")
+    if item.effect is not None:
+        said.append(f"would have seen {_seen(item)}")
+    if item.needed:
+        n, low, high = (f"{each:,}" for each in item.needed)
+        said.append(f"the paper's {number(item.part.printed)} would take {n} trials [{low} to {high}]")
+    return "; ".join(said)
+
+
+def _seen(item: Measured) -> str:
+    """The smallest effect that the trials at hand would have seen."""
+    if math.isfinite(item.effect):
+        return f"an effect of {number(item.effect, 2)}"
+    return f"none, n = {item.n} is too small" if item.too_small else "none, too many trials are lost"
+
+
+def _before(then: dict, metric: str | None) -> str:
+    """What the ledger said at an earlier commit, with the number that it said most about."""
+    why = f"<code>{then['commit']}</code>; {rich(then['why'])}"
+    said = f"<i>Before:</i> {_said(then['verdict'])} ({why})"
+    parts = then.get("parts") or []
+    part = next((each for each in parts if each["metric"] == metric), parts[0] if parts else None)
+    value = part and part.get("value", part.get("mean"))
+    if value is None:
+        return said
+    low, high = part["interval"]
+    inside = f" [{number(low)}, {number(high)}]" if None not in (low, high) and low != high else ""
+    n = "" if part.get("exact") or part.get("kind") == "exact" else f", n = {part['n']}"
+    return f"{said}: <code>{escape(part['criterion'])}</code>: {number(value)}{inside}{n}, {part['verdict']}"
