@@ -167,6 +167,47 @@ def test_full_disk_while_the_sources_are_put_together(executed, monkeypatch, cap
 
 def test_guard_lets_assembled_sources_pass_and_nothing_else(executed):
     source = assemble()
-    assert site.setup(SimpleNamespace(srcdir=source))["parallel_read_safe"]
+    heard = []
+    sphinx = {"connect": lambda event, what: heard.append(event)}
+    assert site.setup(SimpleNamespace(srcdir=source, **sphinx))["parallel_read_safe"]
+    assert heard == ["doctree-read", "doctree-resolved", "html-page-context"]
     with pytest.raises(SystemExit, match="Run `make book`"):
-        site.setup(SimpleNamespace(srcdir=executed.root / "book"))
+        site.setup(SimpleNamespace(srcdir=executed.root / "book", **sphinx))
+
+
+@pytest.mark.parametrize(
+    ("label", "number"),
+    [("A.15", "A.15"), ("A.15-weights", "A.15"), ("B.9-to-11", "B.9–11"), ("C.3b", "C.3b"), ("bound", None)],
+)
+def test_an_equation_bears_its_papers_number(label, number):
+    from docutils import nodes, utils
+
+    tree, app = utils.new_document("page"), SimpleNamespace(env=SimpleNamespace(docname="plane"))
+    tree += nodes.math_block("", "a = b", label=label, number=1)
+    site._number(app, tree)
+    assert tree[0]["number"] == number
+    tree += nodes.math_block("", "c = d")
+    with pytest.raises(BridgekitError, match=r"plane: 'c = d'|no label.*plane"):
+        site._number(app, tree)
+
+
+def test_a_section_that_says_so_is_folded_under_its_heading():
+    from docutils import nodes, utils
+
+    tree = utils.new_document("page")
+    for title in ("Details: rounding", "The walk"):
+        tree += nodes.section("", nodes.title("", title), nodes.paragraph("", "Words."))
+    site._fold(None, tree, "plane")
+    kinds = [[type(child).__name__ for child in section] for section in tree]
+    assert kinds == [["raw", "title", "raw", "paragraph", "raw"], ["title", "paragraph"]]
+    assert [raw.astext() for raw in tree.findall(nodes.raw)] == [
+        '<details class="bk-section"><summary>',
+        "</summary>",
+        "</details>",
+    ]
+
+
+def test_an_entry_of_a_bibliography_is_an_item_of_its_list():
+    context = {"body": '<div role="list"><div role="doc-biblioentry">Zhao</div></div>'}
+    site._name_items(None, "notation", "page.html", context, None)
+    assert context["body"] == '<div role="list"><div role="listitem">Zhao</div></div>'
