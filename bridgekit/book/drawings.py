@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from html import escape
 
-from bridgekit.book import displays, players
+from bridgekit.book import displays
 from bridgekit.book.displays import Display, Html
 from bridgekit.book.players import Points
+from bridgekit.book.walks import Walk
 
 # What a colour stands for, by day; _static/bridge.css has the nights.
 ROLES = {
@@ -124,11 +125,11 @@ class Drawn:
 
 
 def drawn(draw: Callable, arrays: Mapping, said: Mapping) -> Drawn:
-    """Draw a run's arrays, and what it said: a figure on both sheets, or points that move."""
+    """Draw a run's arrays, and what it said: a figure on both sheets, or something that moves."""
     with sheet(WIDE):
         made = draw(arrays, said)
-        if isinstance(made, Points):
-            return Drawn({".png": made.still()}, {"labels": list(made.labels)}, partial(_player, made))
+        if isinstance(made, Points | Walk):
+            return Drawn({".png": made.still()}, {"labels": list(made.labels)}, partial(_moving, made))
         size, wide = displays.css_size(made), displays.render(made, "svg")
         made.set_facecolor("white")  # a file of its own may be opened in the dark
         images = {".svg": displays.render(made, "svg"), ".png": displays.render(made, "png")}
@@ -146,10 +147,10 @@ def _figure(sheets: dict[str, bytes], entry: dict, mark: str, run: str = "") -> 
     return Html(displays.framed(inside, entry, mark, run, " bk-drawing"), f"[figure] {alt}")
 
 
-def _player(points: Points, entry: dict, mark: str, run: str = "") -> Html:
-    alt = displays.plain(entry["alt"])
-    html = displays.framed(points.html(alt, entry["slider"]), entry, mark, run, " bk-player")
-    return Html(f"{html}\n{players.SCRIPT}", f"[film, {len(points.labels)} frames] {alt}")
+def _moving(film: Points | Walk, entry: dict, mark: str, run: str = "") -> Html:
+    alt, kind = displays.plain(entry["alt"]), " bk-player" if isinstance(film, Points) else " bk-walk"
+    html = displays.framed(film.html(alt, entry["slider"]), entry, mark, run, kind)
+    return Html(f"{html}\n{film.script}", f"[film, {len(film.labels)} frames] {alt}")
 
 
 def inline(svg: bytes, mark: str, alt: str, kind: str) -> str:

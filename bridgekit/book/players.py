@@ -90,6 +90,11 @@ class Points:
         data = f'<script type="application/json">{self.data()}</script>'
         return f'{_STYLE}<div class="bk-stage">{image}</div>{control}{data}'
 
+    @property
+    def script(self) -> str:
+        """What moves it."""
+        return _SCRIPT
+
 
 _STYLE = """<style>
 .bk-stage { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.4rem; }
@@ -107,7 +112,7 @@ _STYLE = """<style>
 .bk-player :focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
 </style>"""
 
-SCRIPT = """<script>
+_SCRIPT = """<script>
 document.querySelectorAll("figure.bk-player:not([data-ready])").forEach(function (figure) {
   figure.dataset.ready = "";
   var data = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
