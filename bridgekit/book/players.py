@@ -96,6 +96,28 @@ class Points:
         return _SCRIPT
 
 
+def over_modes(clouds: Mapping, at: list[int], steps: list[int], means, sigma: float) -> Points:
+    """Clouds at the iterations ``at`` over ``means`` (K, 2) of modes ``sigma`` wide, walked in ``steps``.
+
+    A point's colour is where it was when the first step ended; what is told is how many modes have a point
+    within three standard deviations, and how many of the points lie on one.
+    """
+    ends = np.cumsum(steps)
+    means = np.asarray(means, float)
+
+    def told(cloud):
+        away = np.linalg.norm(np.asarray(cloud, float)[:, :, None] - means, axis=-1)
+        near = away < 3 * sigma  # (frame, point, mode)
+        pairs = zip(near.any(1).sum(-1), near.any(2).mean(1), strict=True)
+        return [f"{m} of {len(means)} modes, {100 * s:.0f} % of the points on one" for m, s in pairs]
+
+    steps_of = [("I", "II", "III")[int(np.searchsorted(ends[:2], k))] for k in at]
+    labels = [f"iteration {k:,}, step {step}" for k, step in zip(at, steps_of, strict=True)]
+    said = {name: told(cloud) for name, cloud in clouds.items()}
+    limit, home = 1.375 * float(np.abs(means).max()), at.index(ends[0])
+    return Points(clouds, labels, limit, said, home=home, centres=means)
+
+
 _STYLE = """<style>
 .bk-stage { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.4rem; }
 .bk-stage canvas { width: 100%; aspect-ratio: 1; border: 1px solid #8886; border-radius: 4px; }

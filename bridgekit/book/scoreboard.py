@@ -62,6 +62,15 @@ def _chip(found: Verdict, page: str) -> str:
     )
 
 
+def tiles(ledger: Sequence[Verdict]) -> Html:
+    """Every claim as a chip, by verdict, and how many there are of each."""
+    ordered = sorted(ledger, key=lambda each: VERDICTS.index(each.verdict))
+    found = Counter(each.verdict for each in ledger)
+    words = " · ".join(f"{_said(verdict)} {found[verdict]}" for verdict in VERDICTS)
+    chips = " ".join(_chip(each, "scoreboard.html") for each in ordered)
+    return _html(f'<p class="bk-tiles">{chips}</p><p class="bk-legend">{words}</p>')
+
+
 def claim_chips(run: Run) -> Html:
     """The claims that this page decides, as chips for its head; nothing where there are none.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridgekit import closure
-from bridgekit.book import displays, pages, scoreboard
+from bridgekit.book import displays, drawings, pages, prose, records, scoreboard
 from bridgekit.book.displays import Html, markdown
 
 if TYPE_CHECKING:
@@ -59,6 +59,16 @@ def head(run: Run, needs: str) -> Html:
     chips = scoreboard.claim_chips(run).html
     line = f"{math.ceil(words / 200)} min · you need: {escape(needs)} · claims {chips}"
     return Html(f'<p class="bk-head">{line}</p>', f"[{needs}]")
+
+
+def borrowed(run: Run, page: str, name: str, draw: Callable, *, alt: str, caption: str, slider: str) -> Html:
+    """A figure of another page's reference run, drawn here from its arrays; nothing where it has none."""
+    there = records.committed(run.root, page)
+    if name not in there.record["figures"]:
+        return markdown("")
+    made = drawings.drawn(draw, there.arrays(name), there.record["parameters"])
+    texts = prose.texts(there.record, name, alt=alt, caption=caption)
+    return made.display(texts | {"slider": slider}, name, "Reference run.")
 
 
 def check(ask: str, answer: float, *, hint: str, then: str, within: float = 0.05, unit: str = "") -> Html:
