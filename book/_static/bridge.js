@@ -21,7 +21,7 @@ addEventListener("load", unfold)
 // Each picture of a chapter can fill a projector's screen.
 addEventListener("load", () => {
   if (!document.fullscreenEnabled) return
-  for (const figure of document.querySelectorAll("main figure.bk-drawing, main figure.bk-player")) {
+  for (const figure of document.querySelectorAll("main figure:is(.bk-drawing, .bk-player, .bk-walk)")) {
     const button = document.createElement("button")
     button.type = "button"
     button.className = "bk-projector"
