@@ -154,7 +154,8 @@ document.querySelectorAll("figure.bk-walk:not([data-ready])").forEach(function (
       jump.setAttribute("d", "M" + there[0] + " " + (there[1] - 9) + "v18");
       lets.setAttribute("x", there[0]);
       lets.setAttribute("y", there[1] + 24);
-      lets.style.fontSize = 13 * W / Math.max(svg.clientWidth, 200) + "px";  // 13 on the screen, whatever its width
+      // 13 on the screen, whatever its width.
+      lets.style.fontSize = 13 * W / Math.max(svg.clientWidth, 200) + "px";
       lets.textContent = "lets go here";
     }
     var does = gone ? "sits on the larger mode and lets the other go"
