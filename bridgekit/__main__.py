@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from bridgekit import __version__, files
-from bridgekit.book import audit, cite, claims, keys, make, pages, site, verdicts
+from bridgekit.book import audit, cite, claims, index, keys, make, pages, site, verdicts
 from bridgekit.errors import BridgekitError, say
 
 
@@ -75,6 +75,11 @@ def show_pages(options: argparse.Namespace) -> None:
 def show_citation(options: argparse.Namespace) -> None:
     """`bridgekit cite PAGE`."""
     print(*cite.lines(options.page), sep="\n")
+
+
+def show_item(options: argparse.Namespace) -> None:
+    """`bridgekit where ITEM`."""
+    print(*index.lines(" ".join(options.item)), sep="\n")
 
 
 def run_page(options: argparse.Namespace) -> None:
@@ -224,6 +229,11 @@ COMMANDS = {  # name: (function, help, arguments)
         show_citation,
         "the papers' places that a page is about, the errata that touch them, and how to cite the papers",
         {"page": PAGE},
+    ),
+    "where": (
+        show_item,
+        "an equation, figure ... of a paper: its code, what checks it, its claims, chapters and errata",
+        {"item": {"metavar": "ITEM", "nargs": "+", "help": "A.15, eq 15 A, A Figure 4, B Table 2 ..."}},
     ),
     "claims": (
         show_claims,

@@ -7,6 +7,7 @@ and algorithms that its text names, where it cites one of the three papers alone
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from bridgekit import closure
 from bridgekit.book import criteria, pages
@@ -14,27 +15,42 @@ from bridgekit.errors import BridgekitError
 
 PAPERS = {"A": "zhao2020bridging", "B": "hu2018unifying", "C": "berger2018losses"}  # in references.bib
 NAMED = re.compile(
-    r"\b(eq|Figure|Table|Algorithm|Lemma|Proposition|footnote)s?\s(\d+\w?(?:(?:[-–]|,? and |, | to )\d+\w?)*)"
+    r"\b([Ee]q(?:uation)?|Figure|Table|Algorithm|Lemma|Proposition|[Ff]ootnote)s?\s"
+    r"(\d+\w?(?:(?:[-–]|,? and |, | to )\d+\w?)*)"
 )
+KINDS = {"Eq": "eq", "equation": "eq", "Equation": "eq", "Footnote": "footnote"}
 NUMBERS = re.compile(r"(\d+)\w?(?:(?:[-–]| to )(\d+))?")  # 16, 4a, 42-44
 ROW = re.compile(r"^\| (?!place|---)(.+?) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
 
 
+@cache
 def named(text: str) -> set[tuple[str, int]]:
     """What a text names by number, one by one: `eqs 42-44` are ("eq", 42), ("eq", 43) and ("eq", 44)."""
-    spans = ((kind, NUMBERS.findall(listed)) for kind, listed in NAMED.findall(text))
+    spans = ((KINDS.get(kind, kind), NUMBERS.findall(listed)) for kind, listed in NAMED.findall(text))
     return {(kind, n) for kind, ends in spans for a, b in ends for n in range(int(a), int(b or a) + 1)}
+
+
+def paper_of(source: str) -> str | None:
+    """The paper that a page is about: the one of the three that it cites, where it cites one alone."""
+    cited = [paper for paper, key in PAPERS.items() if key in source]
+    return cited[0] if len(cited) == 1 else None
+
+
+def errata(paper: str) -> list[tuple[str, ...]]:
+    """The errata of a paper: place, what is printed, what it should be, how it was found."""
+    rows = closure.text(pages.root() / "book" / "errata.md").partition(f"\n## Paper {paper}\n")[2]
+    return ROW.findall(rows.partition("\n## ")[0])
 
 
 def lines(page: str) -> Iterator[str]:
     """What `bridgekit cite PAGE` prints; BridgekitError where the page or a file of the book is not there."""
     found, book = pages.find(page), pages.root() / "book"
     try:
-        errata, library = (closure.text(book / name) for name in ("errata.md", "references.bib"))
+        library, known = closure.text(book / "references.bib"), {paper: errata(paper) for paper in PAPERS}
     except OSError as error:
         raise BridgekitError(f"cannot read {error.filename}: restore it (git checkout)") from error
     cited = [paper for paper, key in PAPERS.items() if key in found.source]
-    told = named(found.source) if len(cited) == 1 else set()
+    told = named(found.source) if paper_of(found.source) else set()
     yield f"{page}: {found.title}"
     for paper in cited:
         own = [claim for claim in criteria.of_page(book.parent, page) if claim.paper == paper]
@@ -46,8 +62,7 @@ def lines(page: str) -> Iterator[str]:
             if told
             else ()
         )
-        rows = errata.partition(f"\n## Paper {paper}\n")[2].partition("\n## ")[0]
-        for place, printed, right, how in ROW.findall(rows):
+        for place, printed, right, how in known[paper]:
             if f"({page}.md)" in how or named(place) & about:
                 yield f"  erratum, {place}\n    printed: {printed}\n    should be: {right}"
         yield from re.findall(rf"^@\w+{{{PAPERS[paper]},.*?^}}", library, re.MULTILINE | re.DOTALL)

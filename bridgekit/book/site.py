@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bridgekit import closure
-from bridgekit.book import keys, pages, placement, records, sums
+from bridgekit.book import cards, keys, pages, placement, records, sums
 from bridgekit.errors import BridgekitError
 
 MARK = ".assembled"
@@ -46,6 +46,9 @@ def key(profile: str) -> str:
     """What the HTML depends on, beside the executed pages' own keys: all of it by content."""
     home = pages.root()
     own = [Path(__file__), *_sources(home), *_figures(home), home / "_config.yml"]
+    own += sorted(
+        file for room in ("bridgekit", "tests") for file in (closure.PACKAGE.parent / room).rglob("*.py")
+    )
     return closure.digest(profile, {page: keys.key(page, profile) for page in pages.executed()}, *own)
 
 
@@ -163,4 +166,5 @@ def setup(app) -> dict[str, bool]:
     app.connect("doctree-read", _number)
     app.connect("doctree-resolved", _fold)
     app.connect("html-page-context", _name_items)
+    cards.connect(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

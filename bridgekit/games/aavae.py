@@ -47,7 +47,7 @@ def _beside(x: Tensor, y: Tensor) -> Tensor:
 def negative_bound(
     G: nn.Module, E: nn.Module, pairs: Tensor, eps: Tensor
 ) -> Tensor:
-    r"""Paper B, eq 17: :math:`-\mathrm{ELBO}` of :math:`\log p(x)`, or of
+    r"""B.17: :math:`-\mathrm{ELBO}` of :math:`\log p(x)`, or of
     :math:`\log p(x|y)` where K > 0.
 
     .. math:: \mathbb E_{q_\eta(z|x,y)}[-\log p_\theta(x|z,y)]
@@ -63,7 +63,7 @@ def negative_bound(
 
 
 def generated(G: nn.Module, z: Tensor, y: Tensor, u: Tensor) -> Tensor:
-    r"""Paper B, eq 18, y = 0: :math:`x\sim\tilde p_\theta(x|z)`, Bernoulli
+    r"""B.18: for y = 0, :math:`x\sim\tilde p_\theta(x|z)`, Bernoulli
     *samples* beside their labels.
 
     Samples and not means: real images are binary, and D would tell grey
@@ -100,8 +100,8 @@ def autoencoder(
     lr: float = 1e-3,
     rounds: int = 1000,
 ) -> Game:
-    """The VAE (K = 0) and the class-conditional VAE (eq 17); with a
-    ``temperature``, adversary-activated.
+    """B.17, B.23, B Table 3: the VAE (K = 0) and the class-conditional VAE;
+    with a ``temperature``, adversary-activated.
 
     ``parts`` (T, n) are the rows that each trial learns from. Activated
     (eqs 23, 50), every real batch comes with as many generated images under

@@ -21,8 +21,8 @@ def adversarial_domain_adaptation(
     features: int = 32,
     rounds: int = 2000,
 ) -> Game:
-    """G extracts features from both domains, C classifies the source's, D
-    tells the domains apart.
+    """B.4, B.5: G extracts features from both domains, C classifies the
+    source's, D tells the domains apart.
 
     The source is the images of ``setup``, a flat one. D learns eq 4, y = 1
     for the source; G learns eq 5, the same reversed, times ``weight``, and

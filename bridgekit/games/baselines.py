@@ -29,10 +29,9 @@ def gan(
     d_steps: int = 1,
     penalty: float = 0.0,
 ) -> Game:
-    """Eq 4 or another ``critic`` for D, and ``objective`` for G:
+    """A.4, A.7: D learns eq 4 or another ``critic``, G ``objective``:
     ``adversarial.saturating`` (the original GAN),
-    ``adversarial.non_saturating``, or ``adversarial.reverse_kl`` (paper A,
-    eq 7).
+    ``adversarial.non_saturating``, or ``adversarial.reverse_kl`` (eq 7).
 
     A round is ``d_steps`` steps of D, each with ``penalty`` times the
     one-centred gradient penalty on points between real and fake samples,

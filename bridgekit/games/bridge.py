@@ -26,7 +26,7 @@ from bridgekit.theory import alpha as twins
 
 
 def bridge_turn(setup: Setup, sigma: float, clip: float) -> Turn:
-    """Eq 15 for G and the plain ELBO for E; alpha and gamma come from the
+    """A.15: for G, and the plain ELBO for E; alpha and gamma come from the
     schedule."""
 
     def losses(G, E, D, x, eps, z, alpha, gamma):
@@ -88,7 +88,7 @@ def alpha_bridge(
     d_steps: int = 1,
     penalty: float = 0.0,
 ) -> Game:
-    """Paper A, Algorithm 1: phases ``I`` (ML, D pre-trained), ``II`` (alpha
+    """A Algorithm 1: phases ``I`` (ML, D pre-trained), ``II`` (alpha
     0+ to 1-), ``III`` (reverse KL).
 
     ``sigma`` is the surrogate's observation noise, ``clip`` bounds ``|f|``
@@ -130,8 +130,8 @@ def fine_tuning(
     d_steps: int = 1,
     penalty: float = 0.0,
 ) -> Game:
-    """Adversarial fine-tuning: ML as in step I, then eqs 4 and 7 from its
-    weights, with G's Adam fresh.
+    """A Figure 1: adversarial fine-tuning, ML as in step I, then eqs 4
+    and 7 from its weights, with G's Adam fresh.
 
     Phase ``warm`` goes on with the pre-trained D, phase ``cold`` with a D
     that has never seen a sample: play either from a branch of the state

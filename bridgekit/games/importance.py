@@ -28,7 +28,7 @@ ClassLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def importance_turn(setup: Setup) -> Turn:
-    r"""Eq 22 for G, ``k`` the setup's batch: :math:`-\sum_i\widetilde
+    r"""B.22: for G, ``k`` the setup's batch: :math:`-\sum_i\widetilde
     w_i\log D(x_i)`, **summed** over i."""
 
     def losses(G, D, z):
@@ -44,7 +44,7 @@ def importance_turn(setup: Setup) -> Turn:
 
 @recorded
 def iwgan(setup: Setup, *, rounds: int = 10_000, d_steps: int = 1) -> Game:
-    """Paper B, eq 22 for G and eq 1 for D; a round is ``d_steps`` steps of
+    """B.22, B.47: for G, and eq 1 for D; a round is ``d_steps`` steps of
     D and one of G.
 
     The k samples of the bound are the minibatch; the weights are detached
@@ -140,8 +140,8 @@ def _class_game(setup: Setup, objective: ClassLoss, rounds: int) -> Game:
 
 @recorded
 def cgan(setup: Setup, *, rounds: int = 10_000) -> Game:
-    """The class-conditional GAN (Mirza and Osindero 2014) with the
-    non-saturating loss, averaged.
+    """B Table 2: the class-conditional GAN (Mirza and Osindero 2014) with
+    the non-saturating loss, averaged.
 
     ``setup`` has labelled images, as for :func:`iwcgan`.
     """
@@ -154,8 +154,8 @@ def cgan(setup: Setup, *, rounds: int = 10_000) -> Game:
 
 @recorded
 def iwcgan(setup: Setup, *, rounds: int = 10_000) -> Game:
-    """Paper B's extension: ``weighted.class_log_weight``, each class's
-    weights apart, **summed**."""
+    """B Table 2: the extension with ``weighted.class_log_weight``, each
+    class's weights apart, **summed**."""
 
     def objective(f: Tensor, y: Tensor) -> Tensor:
         return weighted.importance_weighted(

@@ -85,8 +85,8 @@ def semi_supervised(
     lr: float = 1e-3,
     rounds: int = 1000,
 ) -> Game:
-    r"""M2 of Kingma et al. 2014, eqs 6-9; with a ``temperature``,
-    adversary-activated.
+    r"""B Table 3, B Table 4: M2 (Kingma et al. 2014, eqs 6-9); with a
+    ``temperature``, adversary-activated.
 
     .. math::
        \mathbb E_l\bigl[\mathcal L(x,y)

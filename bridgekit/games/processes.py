@@ -177,7 +177,7 @@ def infogan(
     noise: int = 16,
     rounds: int = 2000,
 ) -> Game:
-    """Paper B, eq 15 (Chen et al. 2016): G draws images from codes, and Q
+    """B.15: InfoGAN (Chen et al. 2016). G draws images from codes, and Q
     reads the code back.
 
     A code is one of ``classes``, ``continuous`` normals that Q recovers,
@@ -211,8 +211,8 @@ def infogan(
 def adversarial_autoencoder(
     setup: Setup, *, z: int = 2, sigma: float = 1.0, rounds: int = 2000
 ) -> Game:
-    """Paper B, eqs 33-36 (Makhzani et al. 2015): InfoGAN with x and z
-    exchanged.
+    """B.33, B.34, B.35, B.36: AAE (Makhzani et al. 2015), InfoGAN with x
+    and z exchanged.
 
     E encodes images (eq 34, deterministic), G is the decoder N(G(z),
     sigma^2) that reads the image back, and D tells codes from the standard

@@ -108,7 +108,7 @@ def elbo_terms(
 def ml_turn(
     setup: Setup, sigma: float, moves: tuple[str, ...] = ("G", "E")
 ) -> Turn:
-    """Eqs 3 and 14: G and E maximise the ELBO of the semi-implicit
+    """A.3, A.14: G and E maximise the ELBO of the semi-implicit
     surrogate; or E alone (step III)."""
 
     def losses(G, E, x, eps):

@@ -70,7 +70,7 @@ def perfect_turn(setup: Setup, sigma: float) -> Turn:
 
 @recorded
 def vae(setup: Setup, *, sigma: float = 0.3, rounds: int = 2000) -> Game:
-    """Paper B, eq 17: the VAE as it is usually written, on real samples
+    """B.17: the VAE as it is usually written, on real samples
     alone.
 
     It draws what :func:`perfect_vae` draws and leaves the rest unused, so
@@ -90,7 +90,7 @@ def vae(setup: Setup, *, sigma: float = 0.3, rounds: int = 2000) -> Game:
 def perfect_vae(
     setup: Setup, *, sigma: float = 0.3, rounds: int = 2000
 ) -> Game:
-    """Paper B, eqs 18 and 19 (Lemma 2): the VAE with generated samples and
+    """B.18, B.19, B Lemma 2: the VAE with generated samples and
     a perfect discriminator."""
     return setup.train(rounds, [perfect_turn(setup, sigma)])
 

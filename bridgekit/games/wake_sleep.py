@@ -27,7 +27,7 @@ def bernoulli_given(logits: Tensor, x: Tensor) -> Tensor:
 
 
 def sleep_loss(logits: Tensor, h: Tensor) -> Tensor:
-    r"""Eq 20, sleep: :math:`-\log q_\lambda(h|x)` at the dreamed x, whose
+    r"""B.20: sleep, :math:`-\log q_\lambda(h|x)` at the dreamed x, whose
     ``logits`` these are; (..., B).
 
     ``h`` (..., B, n) bits. One bit, h = y, whose logit is a
@@ -44,8 +44,8 @@ def binary(images: Images) -> Tensor:
 
 @recorded
 def wake_sleep(setup: Setup, *, units: int = 8, rounds: int = 2000) -> Game:
-    """Paper B, eq 20 (Hinton et al. 1995): a Helmholtz machine of ``units``
-    fair bits h above binary images.
+    """B.20: wake-sleep (Hinton et al. 1995), a Helmholtz machine of
+    ``units`` fair bits h above binary images.
 
     Wake: G, p(x|h), learns at real x and inferred h. Sleep: E, q(h|x),
     learns at dreamed h and x. Neither samples nor the other's parameters

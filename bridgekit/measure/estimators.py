@@ -29,7 +29,7 @@ def _leaves(*tensors: Tensor) -> list[Tensor]:
 
 
 def forward_estimate(x: Tensor, mu: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:
-    r"""Paper A, eq 10 from one sample ``x ~ q``: autograd of :func:`forward_twin`.
+    r"""A Figure 2: eq 10 from one sample ``x ~ q``, autograd of :func:`forward_twin`.
 
     .. math:: -\tfrac{1}{1-\alpha}\, e^{\alpha L(x)}\,\nabla_\theta\log p_\theta(x)
 
@@ -43,7 +43,7 @@ def forward_estimate(x: Tensor, mu: Tensor, sigma: Tensor, alpha: Tensor) -> Ten
 
 
 def reverse_estimate(eps: Tensor, mu: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:
-    r"""Paper A, eq 11 from one ``eps ~ N(0, 1)``, ``x = mu + sigma * eps``: autograd of ``reverse_twin``.
+    r"""A Figure 2: eq 11 from one ``eps ~ N(0, 1)``, ``x = mu + sigma * eps``, autograd of ``reverse_twin``.
 
     .. math:: \nabla_\theta(\mu+\sigma\epsilon)\; e^{-(1-\alpha)L(x)}\;\partial_x L(x)
 
@@ -142,7 +142,7 @@ def reverse_moments(mu: Tensor, sigma: Tensor, alpha: Tensor) -> tuple[Tensor, T
 
 
 def combination_variance(forward: Tensor, reverse: Tensor, gamma: Tensor | float) -> Tensor:
-    r"""Variance of eq 12's combination of independent estimates: :math:`(1-\gamma)^2 V_F + \gamma^2 V_R`."""
+    r"""A Figure 2: variance of eq 12 of independent estimates, :math:`(1-\gamma)^2 V_F + \gamma^2 V_R`."""
     return (1 - gamma) ** 2 * forward + gamma**2 * reverse
 
 
@@ -258,7 +258,7 @@ def printed_gradient(
     gamma: Tensor | float,
     sigma: float,
 ) -> Tensor:
-    r"""Paper A, eq 15 as printed, term by term from per-sample Jacobians, with no surrogate loss: ``(P,)``.
+    r"""A.15: as printed, term by term from per-sample Jacobians, with no surrogate loss: ``(P,)``.
 
     .. math:: \frac{1-\gamma}{1-\alpha}\,
        \mathbb E\Bigl[-e^{-\alpha f(x)}\,J(z')^\top\frac{x-G(z')}{\sigma^2}\Bigr]

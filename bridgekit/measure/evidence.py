@@ -28,11 +28,11 @@ def _log_weight(nll: Tensor, mu: Tensor, log_sigma: Tensor, z: Tensor) -> Tensor
 
 @torch.no_grad()
 def scores(nets: SimpleNamespace, pairs: Tensor, eps: Tensor, chunk: int = 500) -> dict[str, Tensor]:
-    """Both bounds of every image, each (T, N) in nats: ``elbo``, the mean over S posterior samples, and
-    ``iw``, the S-sample importance-weighted bound.
+    """B Table 3: both bounds of every image, each (T, N) in nats.
 
-    ``pairs`` (N, d + K), or (T, N, d + K) with images of each trial's own; ``eps`` (S, N, z), the same for
-    all trials. ``chunk`` images are scored together, which changes memory and speed only.
+    ``elbo`` is the mean over S posterior samples, ``iw`` the S-sample importance-weighted bound. ``pairs``
+    (N, d + K), or (T, N, d + K) with images of each trial's own; ``eps`` (S, N, z), the same for all trials.
+    ``chunk`` images are scored together, which changes memory and speed only.
     """
     found = []
     for rows, noise in _chunks(nets, pairs, eps, chunk):

@@ -56,10 +56,10 @@ def knn_classify(
 
 @torch.no_grad()
 def inception_score(classifier: Classifier, x: Tensor) -> float:
-    """``IS = exp E_x KL[p(y|x) || p(y)]`` of images (N, C, H, W), ``p(y|x)`` the classifier's; from 1 to K.
+    """B Table 2: ``IS = exp E_x KL[p(y|x) || p(y)]`` of images (N, C, H, W), from 1 to K.
 
-    All N make one split. Numbers of two networks cannot be compared: say which one scored. An image that is
-    not finite makes it NaN. Source: IS; through torchmetrics, in float64.
+    ``p(y|x)`` is the classifier's. All N make one split. Numbers of two networks cannot be compared: say
+    which one scored. An image that is not finite makes it NaN. Source: IS; through torchmetrics, in float64.
     """
     from torchmetrics.image.inception import InceptionScore
 
@@ -102,7 +102,7 @@ def frechet_distance(classifier: Classifier, x: Tensor, reference: Tensor) -> fl
 
 @torch.no_grad()
 def classifier_accuracy(classifier: Classifier, x: Tensor, y: Tensor) -> float:
-    """The share of images (N, C, H, W) that the classifier gives their label ``y`` (N,); NaN as above.
+    """B Table 2: the share of images (N, C, H, W) that are given their label ``y`` (N,); NaN as above.
 
     Raises BridgekitError where the labels are none of its classes, or not one for each image.
     """

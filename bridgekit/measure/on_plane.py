@@ -48,7 +48,7 @@ def _mode_counts(x: Tensor, mixture: Mixture, radius: float) -> Tensor:
 
 @torch.no_grad()
 def inception_score(x: Tensor, mixture: Mixture, junk: bool = False) -> Tensor:
-    """``IS = exp E_x KL[p(y|x) || p(y)] = exp(H[p(y)] - E_x H[p(y|x)])``, from 1 to K; (..., N, d) -> (...).
+    """A Figure 4: ``IS = exp E_x KL[p(y|x) || p(y)]``, from 1 to K; (..., N, d) -> (...).
 
     ``p(y|x)`` is the true mixture's own posterior over its K components, ``p(y)`` its mean over the samples.
     The plain score hardly sees blur, since points between modes still have a sure posterior: ``junk`` adds a
@@ -105,13 +105,14 @@ def mode_reverse_kl(x: Tensor, mixture: Mixture, radius: float = 3.0) -> Tensor:
 def kde_log_likelihood(
     samples: Tensor, points: Tensor, bandwidth: float | Tensor, chunk: int | None = None
 ) -> Tensor:
-    """Parzen window estimate ``(1/M) sum_m log (1/N) sum_n N(points_m; samples_n, h^2 I)``, in nats a point.
+    """A Figure 4: Parzen window estimate, in nats a point.
 
-    ``samples`` (..., N, d), held-out ``points`` (M, d), ``bandwidth`` h in the samples' units, a number or
-    one a trial -> (...). Made for few dimensions: differences are formed axis by axis, which loses no digits.
-    ``chunk`` points are evaluated together, which changes memory and speed only (by default as many as make
-    131,072 pairs over all trials on a CPU, 64 times that on a GPU). Even perfect samples give the likelihood
-    of the target smoothed with N(0, h^2): h belongs to the number. Source: Parzen.
+    It is ``(1/M) sum_m log (1/N) sum_n N(points_m; samples_n, h^2 I)`` for ``samples`` (..., N, d), held-out
+    ``points`` (M, d), ``bandwidth`` h in the samples' units, a number or one a trial -> (...). Made for few
+    dimensions: differences are formed axis by axis, which loses no digits. ``chunk`` points are evaluated
+    together, which changes memory and speed only (by default as many as make 131,072 pairs over all trials on
+    a CPU, 64 times that on a GPU). Even perfect samples give the likelihood of the target smoothed with
+    N(0, h^2): h belongs to the number. Source: Parzen.
     """
     n, d = samples.shape[-2:]
     h = torch.as_tensor(bandwidth, dtype=samples.dtype, device=samples.device)[..., None, None]

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 
 def discriminator(f_real: Tensor, f_fake: Tensor) -> Tensor:
-    r"""Paper A, eq 4 for :math:`\beta`: :math:`-\log\sigma(f(x)) - \log(1 -
+    r"""A.4, B.1: for :math:`\beta`, :math:`-\log\sigma(f(x)) - \log(1 -
     \sigma(f(x')))`, x real, x' fake.
 
     Equals ``softplus(-f_real) + softplus(f_fake)``; 2 log 2 at ``f = 0``.
@@ -25,8 +25,8 @@ def discriminator(f_real: Tensor, f_fake: Tensor) -> Tensor:
 
 
 def saturating(f_fake: Tensor) -> Tensor:
-    r"""Paper A, eq 4 for :math:`\theta`: :math:`\log(1 - \sigma(f))`; at
-    the optimal D it minimises the JSD.
+    r"""A.4: for :math:`\theta`, :math:`\log(1 - \sigma(f))`; at the
+    optimal D it minimises the JSD.
 
     Its gradient :math:`-\sigma(f)` vanishes where D is sure of a fake.
     """
@@ -34,8 +34,8 @@ def saturating(f_fake: Tensor) -> Tensor:
 
 
 def non_saturating(f_fake: Tensor) -> Tensor:
-    r"""The usual replacement :math:`-\log\sigma(f)`: same fixed point,
-    gradient :math:`-(1-\sigma(f))`.
+    r"""B.7: the usual replacement :math:`-\log\sigma(f)`: same fixed
+    point, gradient :math:`-(1-\sigma(f))`.
 
     At the optimal D its gradient is that of KL[p||q] - 2 JSD (paper B,
     Lemma 1).
@@ -44,8 +44,8 @@ def non_saturating(f_fake: Tensor) -> Tensor:
 
 
 def reverse_kl(f_fake: Tensor) -> Tensor:
-    r"""Paper A, eq 7: :math:`-f(x)` for ``x ~ p``; at the optimal D its
-    mean is KL[p||q], gradient included.
+    r"""A.7: :math:`-f(x)` for ``x ~ p``; at the optimal D its mean is
+    KL[p||q], gradient included.
 
     The gradient through D's own dependence on :math:`\theta` has zero mean,
     so holding D fixed is exact.

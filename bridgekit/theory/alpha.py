@@ -24,7 +24,7 @@ from torch import Tensor
 def sigmoid_gamma(
     alpha: Tensor, c: float = 20.0, d: float = -10.0
 ) -> Tensor:
-    r"""Paper A, footnote 1, from 0 at ``alpha = 0`` to 1 at ``alpha = 1``.
+    r"""A footnote 1: from 0 at ``alpha = 0`` to 1 at ``alpha = 1``.
 
     .. math:: \gamma_\alpha
        = \frac{\sigma(c\alpha+d)-\sigma(d)}{\sigma(c+d)-\sigma(d)}
@@ -84,7 +84,7 @@ def forward_twin(
     alpha: Tensor | float,
     clip: float = float("inf"),
 ) -> Tensor:
-    r"""Paper A, eq 10: for ``x ~ q``, the surrogate whose gradient is
+    r"""A.10: for ``x ~ q``, the surrogate whose gradient is
     :math:`\nabla D^F_\alpha`.
 
     .. math:: -\frac{1}{1-\alpha}\,
@@ -102,7 +102,7 @@ def forward_twin(
 def reverse_twin(
     f: Tensor, alpha: Tensor | float, clip: float = float("inf")
 ) -> Tensor:
-    r"""Paper A, eq 11: for ``x = G(z)``, the surrogate whose gradient is
+    r"""A.11: for ``x = G(z)``, the surrogate whose gradient is
     :math:`\nabla D^R_\alpha`.
 
     .. math:: -\bigl[e^{(1-\alpha) f(x)}\bigr]_{\text{detached}}\,f(x)
@@ -120,7 +120,7 @@ def reverse_twin(
 def twin_combination(
     forward: Tensor, reverse: Tensor, gamma: Tensor | float
 ) -> Tensor:
-    r"""Paper A, eq 12: :math:`(1-\gamma_\alpha)\nabla D^F_\alpha +
+    r"""A.12, A.15, A.16: :math:`(1-\gamma_\alpha)\nabla D^F_\alpha +
     \gamma_\alpha\nabla D^R_\alpha`.
 
     Unbiased for every ``gamma`` when both twins are. With
@@ -132,6 +132,6 @@ def twin_combination(
 
 
 def semi_implicit_sample(mean: Tensor, sigma: float, eps: Tensor) -> Tensor:
-    r"""Paper A, eq 13: a draw of :math:`\tilde p_\theta`, ``x = G(z) +
-    sigma * eps``, shaped as ``mean``."""
+    r"""A.13: a draw of :math:`\tilde p_\theta`, ``x = G(z) + sigma *
+    eps``, shaped as ``mean``."""
     return mean + sigma * eps

@@ -21,27 +21,27 @@ from torch.nn import functional as F
 
 
 def log_ratio(log_q: Tensor, log_p: Tensor) -> Tensor:
-    """Paper A, eq 6: what the optimal discriminator's logit is, ``f*(x) =
-    log q(x) - log p(x)``."""
+    """A.6, B.13: what the optimal discriminator's logit is, ``f*(x) = log
+    q(x) - log p(x)``."""
     return log_q - log_p
 
 
 def forward_kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """Integrand of ``KL[q || p] = E_q[log q - log p]``: maximum likelihood
-    (paper A, eq 1)."""
+    """A.1: integrand of ``KL[q || p] = E_q[log q - log p]``: maximum
+    likelihood."""
     p, q = log_p.exp(), log_q.exp()
     return q * (log_q - log_p) - q + p
 
 
 def reverse_kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """Integrand of ``KL[p || q] = E_p[log p - log q]``: adversarial
-    learning (paper A, eq 7)."""
+    """A.7, B.14: integrand of ``KL[p || q] = E_p[log p - log q]``:
+    adversarial learning."""
     return forward_kl(log_q, log_p)
 
 
 def jensen_shannon(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """Integrand of ``JSD = KL[p || m]/2 + KL[q || m]/2`` with ``m = (p +
-    q)/2``; at most log 2 nats."""
+    """B.14, B.27, B.30, B.32: integrand of ``JSD = KL[p || m]/2 + KL[q ||
+    m]/2`` with ``m = (p + q)/2``; at most log 2 nats."""
     f = log_q - log_p
     p, q = log_p.exp(), log_q.exp()
     # log p/m = log 2 - softplus(f) and log q/m = log 2 - softplus(-f): no
@@ -88,8 +88,8 @@ def _near_zero(log_p: Tensor, log_q: Tensor, alpha: Tensor) -> Tensor:
 
 
 def alpha(log_p: Tensor, log_q: Tensor, alpha: Tensor | float) -> Tensor:
-    r"""Integrand of the alpha-divergence, paper A eq 8, continuous on the
-    whole of [0, 1].
+    r"""A.8: integrand of the alpha-divergence, continuous on the whole of
+    [0, 1].
 
     .. math:: D_\alpha[p\|q] = \frac{1}{\alpha(1-\alpha)}
        \Bigl[1 - \int p^\alpha q^{1-\alpha}\,dx\Bigr]
@@ -148,8 +148,8 @@ def alpha_normal(
     m: Tensor | float = 0.0,
     s: Tensor | float = 1.0,
 ) -> Tensor:
-    r"""``D_alpha[N(mu, sigma^2) || N(m, s^2)]`` in nats (paper A eq 8),
-    closed form on [0, 1].
+    r"""A.8: ``D_alpha[N(mu, sigma^2) || N(m, s^2)]`` in nats, closed form
+    on [0, 1].
 
     With :math:`v = \alpha s^2 + (1-\alpha)\sigma^2`,
 

@@ -35,14 +35,14 @@ from bridgekit.theory import adversarial, divergences, likelihood
 
 
 def reverse(f: Tensor) -> Tensor:
-    r"""Paper B, below eq 3: ``-f``, the logit of :math:`q_\phi^r(y|x) =
-    q_\phi(1-y|x)`; any shape."""
+    r"""B.5: ``-f``, the logit of :math:`q_\phi^r(y|x) = q_\phi(1-y|x)`
+    (below eq 3); any shape."""
     return -f
 
 
 def label_nll(f: Tensor, y: Tensor) -> Tensor:
-    r"""Paper B, eq 4: :math:`-\log q_\phi(y|x)`; eq 5 is this with
-    ``reverse(f)`` in place of ``f``.
+    r"""B.4, B.5, B.36, B.50: :math:`-\log q_\phi(y|x)`; eq 5 is this with
+    ``reverse(f)`` in place of ``f``, eq 36 with codes for x.
 
     ``f``, ``y``: ``(..., B)``, y 0 or 1. Nothing is detached: for eq 5 the
     gradient flows through x in ``f``, and D is held fixed by the game. With
@@ -55,8 +55,8 @@ def label_nll(f: Tensor, y: Tensor) -> Tensor:
 
 
 def domain_confusion(f_source: Tensor, f_target: Tensor) -> Tensor:
-    r"""Paper B, eq 2: :math:`-\log(1-D_\phi(x)) - \log D_\phi(x')`, x from
-    the source, x' the target.
+    r"""B.2: :math:`-\log(1-D_\phi(x)) - \log D_\phi(x')`, x from the
+    source, x' the target.
 
     It is eq 1 with the reversed discriminator. For a GAN the source is the
     data, on which the generator has no influence, and half of what is left
@@ -66,7 +66,7 @@ def domain_confusion(f_source: Tensor, f_target: Tensor) -> Tensor:
 
 
 def log_prior(log_p_fake: Tensor, log_p_real: Tensor) -> Tensor:
-    r"""Paper B, eq 8: the label's two densities mixed.
+    r"""B.8: the label's two densities mixed.
 
     .. math:: \log p_{\theta_0}(x)
        = \log\tfrac12\bigl[p_{\theta_0}(x|y{=}0)
@@ -83,8 +83,8 @@ def log_posterior(
     log_prior: Tensor,
     log_cell: Tensor | float = 0.0,
 ) -> Tensor:
-    r"""Bayes' rule on a grid (paper B, eq 9): the logarithm of the
-    normalised product, ``(..., n)``.
+    r"""B.9: Bayes' rule on a grid, the logarithm of the normalised
+    product, ``(..., n)``.
 
     .. math:: q^r(x|y) =
        \frac{q^r_{\phi_0}(y|x)\,p_{\theta_0}(x)}
@@ -101,7 +101,7 @@ def log_posterior(
 
 
 def posterior_kl(log_p: Tensor, log_posterior: Tensor) -> Tensor:
-    r"""Paper B, eqs 10-12: integrand of
+    r"""B.11, B.12, B.25, B.26, B.29: integrand of
     :math:`\mathrm{KL}(p_\theta(x|y)\,\|\,q^r(x|y))`.
 
     The posterior is detached: it belongs to :math:`\Theta_0`, the state
@@ -118,8 +118,8 @@ def lemma_1(
     log_posterior_fake: Tensor,
     log_posterior_real: Tensor,
 ) -> Tensor:
-    r"""Paper B, Lemma 1: integrand of the right side of eq 10 (eq 16 with
-    its posteriors).
+    r"""B.10, B.16, B Lemma 1: integrand of the right side of eq 10, and
+    of eq 16 with its posteriors.
 
     .. math::
        \mathbb E_{p(y)}\bigl[\mathrm{KL}(p_\theta(x|y)\,\|\,q^r(x|y))\bigr]
@@ -140,7 +140,7 @@ def lemma_1(
 
 
 def infogan(f: Tensor, y: Tensor, log_code: Tensor) -> Tensor:
-    r"""Paper B, eq 15 for :math:`\phi`: :math:`-\log
+    r"""B.15, B.35: for :math:`\phi`, :math:`-\log
     q_\eta(z|x,y)\,q_\phi(y|x)`.
 
     For :math:`\theta` and :math:`\eta` it is taken with ``reverse(f)``.
@@ -158,7 +158,7 @@ def infogan(f: Tensor, y: Tensor, log_code: Tensor) -> Tensor:
 
 
 def label_divergence(f: Tensor) -> Tensor:
-    r"""Paper B, eqs 19 and 38:
+    r"""B.19, B.38: the label's own KL,
     :math:`\mathrm{KL}(q^r_\phi(y|x)\,\|\,p(y))`, the prior uniform, ``(...,
     B)``.
 

@@ -15,8 +15,8 @@ from bridgekit.theory.densities import LOG_2PI, bernoulli_log_prob
 
 
 def negative_log_likelihood(log_p: Tensor) -> Tensor:
-    r"""Paper A, eqs 1-2: :math:`-\log p_\theta(x)` for ``x ~ q``; its mean
-    is KL[q||p] plus a constant.
+    r"""A.1, A.2: :math:`-\log p_\theta(x)` for ``x ~ q``; its mean is
+    KL[q||p] plus a constant.
 
     ``log_p``: ``(..., B)`` in nats. Nothing is detached.
     """
@@ -34,17 +34,16 @@ def _sum_event(values: Tensor, event_dims: int) -> Tensor:
 def gaussian_nll(
     x: Tensor, mean: Tensor, sigma: float, event_dims: int = 1
 ) -> Tensor:
-    r"""Paper A, eqs 13-14.
+    r"""A.13, A.14: the semi-implicit surrogate's, given z.
 
     .. math:: -\log\tilde p_\theta(x|z)
        = \frac{\|x - G_\theta(z)\|^2}{2\sigma^2}
        + \tfrac d2\log 2\pi\sigma^2
 
-    The semi-implicit surrogate's observation noise ``sigma`` (in the data's
-    units) sets the balance between the two twins of eq 15. ``x``, ``mean``:
-    ``(..., B, event)``; the last ``event_dims`` axes are summed (0: every
-    element is a sample); the constant is kept so that bounds are comparable
-    across sigma.
+    The observation noise ``sigma`` (in the data's units) sets the balance
+    between the two twins of eq 15. ``x``, ``mean``: ``(..., B, event)``;
+    the last ``event_dims`` axes are summed (0: every element is a sample);
+    the constant is kept so that bounds are comparable across sigma.
 
     Raises ``ValueError`` where sigma is not positive.
     """
@@ -63,8 +62,8 @@ def bernoulli_nll(x: Tensor, logits: Tensor, event_dims: int = 1) -> Tensor:
 
 
 def negative_elbo(nll: Tensor, kl: Tensor) -> Tensor:
-    r"""Paper A, eq 3, with the prior's term in closed form, negated so that
-    it is minimised.
+    r"""A.3, A.3a, B.17: the ELBO with the prior's term in closed form,
+    negated so that it is minimised.
 
     .. math:: -\mathrm{ELBO} = \mathbb E_{q_\phi(z|x)}[-\log p_\theta(x|z)]
        + \mathrm{KL}[q_\phi(z|x)\|p(z)]
@@ -78,8 +77,8 @@ def negative_elbo(nll: Tensor, kl: Tensor) -> Tensor:
 
 
 def importance_weighted_bound(log_weights: Tensor) -> Tensor:
-    r"""The K-sample bound :math:`\log\frac1K\sum_k w_k \le \log p(x)`,
-    ``(K, ...) -> (...)``, in nats.
+    r"""B.40: the K-sample bound :math:`\log\frac1K\sum_k w_k \le \log
+    p(x)`, ``(K, ...) -> (...)``, in nats.
 
     ``log_weights`` are :math:`\log p(x, z_k) - \log q(z_k|x)`. K = 1 is the
     ELBO; the bound tightens with K (Burda et al. 2016).

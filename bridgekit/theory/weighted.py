@@ -22,7 +22,7 @@ from bridgekit.theory import adversarial, labelling
 def log_weight(
     log_likelihood: Tensor, log_prior: Tensor, log_p: Tensor
 ) -> Tensor:
-    r"""Paper B, eqs 21, 39-42: :math:`\log w = \log q^r(y|x) + \log
+    r"""B.21, B.39, B.41, B.42: :math:`\log w = \log q^r(y|x) + \log
     p_{\theta_0}(x) - \log p_\theta(x|y)`.
 
     With ``log p(x|z)``, ``log p(z)`` and ``log q(z|x)`` it is the weight of
@@ -35,7 +35,7 @@ def log_weight(
 
 
 def importance_log_weight(f_fake: Tensor) -> Tensor:
-    r"""Paper B, eqs 22, 44: :math:`\log\widetilde w_i`, with :math:`w_i =
+    r"""B.22, B.44: :math:`\log\widetilde w_i`, with :math:`w_i =
     q^r(y|x_i)/q(y|x_i) = e^{f(x_i)}`.
 
     ``f_fake``: ``(..., k)`` logits at generated samples (y = 0, the only
@@ -69,7 +69,7 @@ def class_log_weight(f_fake: Tensor, labels: Tensor) -> Tensor:
 
 
 def importance_weighted(f_fake: Tensor, log_weight: Tensor) -> Tensor:
-    r"""Paper B, eqs 22, 47: :math:`-\widetilde w_i\,\log
+    r"""B.22, B.47: :math:`-\widetilde w_i\,\log
     q^r_{\phi_0}(y{=}0|x_i)`, to be **summed** over i.
 
     .. math::
@@ -88,7 +88,7 @@ def importance_weighted(f_fake: Tensor, log_weight: Tensor) -> Tensor:
 def adversary_activated(
     f: Tensor, negative_elbo: Tensor, temperature: float = 1.0
 ) -> Tensor:
-    r"""Paper B, eqs 23, 48: :math:`D_T(x)\cdot(-\mathrm{ELBO}(x))`, with
+    r"""B.23, B.48: :math:`D_T(x)\cdot(-\mathrm{ELBO}(x))`, with
     :math:`D_T = \sigma(f/T)` detached.
 
     :math:`q^r_\phi(y{=}0|x) = D_\phi(x)` is all of eq 23 that reaches
@@ -112,8 +112,8 @@ def adversary_activated(
 def activated_vae(
     f: Tensor, fake_loss: Tensor, real_loss: Tensor
 ) -> Tensor:
-    r"""The first line of paper B's eq 19, and eqs 23 and 48, negated, with
-    every term; ``(..., B)``.
+    r"""B.19, B.23, B.37, B.48: negated, with every term, eq 19's first
+    line; ``(..., B)``.
 
     .. math::
        -\mathbb E_{q_\eta(z|x,y)\,q^r_\phi(y|x)}[\log p_\theta(x|z,y)]
