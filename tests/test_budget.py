@@ -47,7 +47,11 @@ def test_lines_of_code_are_counted_as_they_are():
     ("what", "found", "most"),
     [
         ("theory, models, play, games and measure", rooms(PAPERS), 2800),  # 3,600 with paper C and images
-        ("data, book, the ground and the Snakefile", rooms(WORKSHOP) + snakefile(), 3800),  # wanted: 2,300
+        (
+            "data, book, the ground and the Snakefile",
+            rooms(WORKSHOP) + snakefile(),
+            4060,
+        ),  # wanted: 2,300, 2,800 with index, cards, players and scoreboard
     ],
 )
 def test_the_house_keeps_to_its_budget(what, found, most):
