@@ -46,8 +46,8 @@ def made(home: Path, profile: str, page: str) -> dict | None:
 
 
 def reads_ledger(page: str) -> bool:
-    """Whether a page shows the whole ledger, and with it every page's reference record."""
-    return "bridgekit.book.claims" in pages.find(page).imports
+    """Whether a page shows the whole ledger, or other pages' runs: all reference records are in its key."""
+    return bool({"bridgekit.book.claims", "bridgekit.book.records"} & pages.find(page).imports)
 
 
 def dependencies(
