@@ -126,9 +126,7 @@ class Figures:
             shown = self.reference.figure(name, **texts)
         else:
             shown = there(texts, name, "Reference run.")
-        if own is None:
-            return shown
-        if self._alike(name):
+        if own is None or self._alike(name):
             return shown
         here = self._figures[name]
         here = own(here | {"alt": f"This run: {here['alt']}"}, f"{name}-this-run")

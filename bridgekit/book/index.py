@@ -200,7 +200,7 @@ def _section(name: str) -> str:
     item, title = items()[name], short(name)
     names = f"! {name}, ! {name[0]} {title[:-4]}, ! {title[:-4]} {name[0]}"  # as one may search for it
     parts = [f"### {title}", f"```{{index}} {names}\n```", item["is"]]
-    parts += [f"$$\n{item['tex']}\n$$ ({name}-index)"] if "tex" in item else []
+    parts += [f"$$\n{item['tex']}\n$$ (index-{name})"] if "tex" in item else []
     for each in code().get(name, []):
         summary = f"<summary>Code: <code>{each.name}</code>, in {each.place}</summary>"
         parts += [f"<details>{summary}\n\n```python\n{each.body}\n```\n\n</details>"]
