@@ -96,13 +96,12 @@ class Points:
         return _SCRIPT
 
 
-def over_modes(clouds: Mapping, at: list[int], steps: list[int], means, sigma: float) -> Points:
-    """Clouds at the iterations ``at`` over ``means`` (K, 2) of modes ``sigma`` wide, walked in ``steps``.
+def over_modes(clouds: Mapping, labels: list[str], means, sigma: float, home: int = 0) -> Points:
+    """Clouds over the ``means`` (K, 2) of modes that are ``sigma`` wide; the rest as for :class:`Points`.
 
-    A point's colour is where it was when the first step ended; what is told is how many modes have a point
-    within three standard deviations, and how many of the points lie on one.
+    What is told is how many modes have a point within three standard deviations, and how many of the points
+    lie on one.
     """
-    ends = np.cumsum(steps)
     means = np.asarray(means, float)
 
     def told(cloud):
@@ -111,11 +110,17 @@ def over_modes(clouds: Mapping, at: list[int], steps: list[int], means, sigma: f
         pairs = zip(near.any(1).sum(-1), near.any(2).mean(1), strict=True)
         return [f"{m} of {len(means)} modes, {100 * s:.0f} % of the points on one" for m, s in pairs]
 
+    said = {name: told(cloud) for name, cloud in clouds.items()}
+    limit = 1.375 * float(np.abs(means).max())
+    return Points(clouds, labels, limit, said, home=home, centres=means)
+
+
+def walk_over_modes(clouds: Mapping, at: list[int], steps: list[int], means, sigma: float) -> Points:
+    """The same at the iterations ``at`` of a walk in three ``steps``; colours: the first step's end."""
+    ends = np.cumsum(steps)
     steps_of = [("I", "II", "III")[int(np.searchsorted(ends[:2], k))] for k in at]
     labels = [f"iteration {k:,}, step {step}" for k, step in zip(at, steps_of, strict=True)]
-    said = {name: told(cloud) for name, cloud in clouds.items()}
-    limit, home = 1.375 * float(np.abs(means).max()), at.index(ends[0])
-    return Points(clouds, labels, limit, said, home=home, centres=means)
+    return over_modes(clouds, labels, means, sigma, at.index(ends[0]))
 
 
 _STYLE = """<style>
