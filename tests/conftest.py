@@ -1,4 +1,4 @@
-"""A book of two small pages in a folder of its own, on which the pipeline is tried."""
+"""A small book of two pages, on which the pipeline is tried, and the real one, opened in a browser."""
 
 import json
 import os
@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from bridgekit import spec
 from bridgekit.book import sums
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HEADER = """---
 jupytext:
   text_representation:
@@ -237,3 +239,66 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         values = item.callspec.params if hasattr(item, "callspec") else {}
         group = values["page"] if item.get_closest_marker("book") and "page" in values else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory: pytest.TempPathFactory) -> ToyBook:
+    """This very book in a folder of its own, every page executed at `smoke` and the HTML built.
+
+    Workers of one test run share it: the first one makes it, on all cores, and the others wait.
+    """
+    own = tmp_path_factory.getbasetemp()
+    copy = ToyBook((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "book")
+    with FileLock(f"{copy.root}.lock"):
+        if not copy.root.exists():
+            executed(copy)
+    assert (copy.root / "_build" / "html" / "index.html").exists(), "see the first test of the book"
+    return copy
+
+
+def executed(copy: ToyBook) -> None:
+    for name in ("book", "profiles", "figures/paper", "figures/repeated", "figures/earlier"):
+        shutil.copytree(REPOSITORY / name, copy.root / name)
+    for name in ("Snakefile", "_config.yml", "_toc.yml", "claims.yml"):
+        shutil.copy(REPOSITORY / name, copy.root)
+    options = ["--cores", "2", "--config", "profile=smoke", "--", "book"]
+    done = copy.run("snakemake", *options, env=unset())
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def unset(**more: str) -> dict[str, str]:
+    """No setting of the person who runs the tests."""
+    return {"BRIDGEKIT_SPEC": "", "BRIDGEKIT_THREADS": ""} | more
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """The system's Chromium, headless; without one the tests that open the book cannot run."""
+    if CHROMIUM is None:
+        pytest.skip("NO BROWSER: the rendered book was NOT opened. Install Debian's package chromium.")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--disable-sync"])
+        yield chromium
+        chromium.close()
+
+
+SIZES = {"laptop": (1280, 800), "phone": (390, 844)}
+
+
+def opened(browser, book: ToyBook, page: str, size: str = "laptop", scheme: str = "light"):
+    """The page in a window of that size, what it asked for outside, and what it complained of."""
+    width, height = SIZES[size]
+    view = {"width": width, "height": height}
+    tab = browser.new_context(viewport=view, color_scheme=scheme).new_page()
+    outside, complaints, inside = [], [], ("file:", "data:", "blob:")
+    tab.on("request", lambda asked: outside.append(asked.url) if not asked.url.startswith(inside) else None)
+    tab.on(
+        "console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None
+    )
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto(f"file://{book.root}/_build/html/{page}.html")
+    tab.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise")
+    return tab, outside, complaints

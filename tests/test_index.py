@@ -7,11 +7,10 @@ import json
 import re
 
 import pytest
-from conftest import REPOSITORY, ToyBook
+from conftest import REPOSITORY, ToyBook, opened
 from games import CASES
 from oracles import ORACLES
 from test_divergences import ORACLES as OF_DIVERGENCES
-from test_rendered import book, browser, opened  # noqa: F401
 
 from bridgekit.__main__ import main
 from bridgekit.book import cards, index, pages, site
@@ -208,7 +207,7 @@ UNFOLD = "document.querySelectorAll('details').forEach(each => (each.open = true
 
 
 @rendered
-def test_an_item_is_two_clicks_from_the_front_page(browser, book: ToyBook):  # noqa: F811
+def test_an_item_is_two_clicks_from_the_front_page(browser, book: ToyBook):
     tab, _, complaints = opened(browser, book, pages.contents()[0])
     tab.locator(f'a[href="{index.PAGE}.html"]').first.click()
     for name in NAMES:
@@ -222,7 +221,7 @@ def test_an_item_is_two_clicks_from_the_front_page(browser, book: ToyBook):  # n
 
 
 @rendered
-def test_the_search_box_leads_to_an_item_first(browser, book: ToyBook):  # noqa: F811
+def test_the_search_box_leads_to_an_item_first(browser, book: ToyBook):
     tab, _, _ = opened(browser, book, index.PAGE)
     marks = {name: index.mark(name) for name in NAMES}
     inside = "mark => document.querySelector(`section#${mark} [id^=index-]`).id"  # where a term of it leads
@@ -245,7 +244,7 @@ def mention(tab):
 
 
 @rendered
-def test_a_card_opens_on_hover_and_on_focus(browser, book: ToyBook):  # noqa: F811
+def test_a_card_opens_on_hover_and_on_focus(browser, book: ToyBook):
     tab, outside, complaints = opened(browser, book, "plane")
     link, card = mention(tab), tab.locator(".bk-card")
     link.hover()
@@ -268,7 +267,7 @@ def test_a_card_opens_on_hover_and_on_focus(browser, book: ToyBook):  # noqa: F8
 
 
 @rendered
-def test_a_card_opens_under_a_finger(browser, book: ToyBook):  # noqa: F811
+def test_a_card_opens_under_a_finger(browser, book: ToyBook):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, color_scheme="dark")
     tab = context.new_page()
     tab.goto(f"file://{book.root}/_build/html/plane.html")
@@ -285,7 +284,7 @@ def test_a_card_opens_under_a_finger(browser, book: ToyBook):  # noqa: F811
 
 @rendered
 @pytest.mark.parametrize("page", ["plane", "twin_gradients", "welcome"])
-def test_the_mentions_of_a_section_are_one_stop(browser, book: ToyBook, page: str):  # noqa: F811
+def test_the_mentions_of_a_section_are_one_stop(browser, book: ToyBook, page: str):
     tab, _, _ = opened(browser, book, page)
     tab.evaluate(UNFOLD)
     sections = tab.evaluate(f"{STOPS}.map(a => a.closest('section').id)")
@@ -298,7 +297,7 @@ def test_the_mentions_of_a_section_are_one_stop(browser, book: ToyBook, page: st
 
 
 @rendered
-def test_every_link_of_the_index_leads_to_what_is_there(book: ToyBook):  # noqa: F811
+def test_every_link_of_the_index_leads_to_what_is_there(book: ToyBook):
     html = book.root / "_build" / "html"
     texts = {page: (html / f"{page}.html").read_text() for page in pages.contents()}
     targets = set(re.findall(r'<a href="(\w+)\.html#([\w-]+)"', texts[index.PAGE]))
