@@ -99,15 +99,16 @@ class Points:
 def over_modes(clouds: Mapping, labels: list[str], means, sigma: float, home: int = 0) -> Points:
     """Clouds over the ``means`` (K, 2) of modes that are ``sigma`` wide; the rest as for :class:`Points`.
 
-    What is told is how many modes have a point within three standard deviations, and how many of the points
-    lie on one.
+    What is told is how many modes are covered, which have within three standard deviations a twentieth of an
+    even share of the points, and how many of the points lie on one.
     """
     means = np.asarray(means, float)
 
     def told(cloud):
         away = np.linalg.norm(np.asarray(cloud, float)[:, :, None] - means, axis=-1)
         near = away < 3 * sigma  # (frame, point, mode)
-        pairs = zip(near.any(1).sum(-1), near.any(2).mean(1), strict=True)
+        hits = max(1, round(near.shape[1] / (20 * len(means))))
+        pairs = zip((near.sum(1) >= hits).sum(-1), near.any(2).mean(1), strict=True)
         return [f"{m} of {len(means)} modes, {100 * s:.0f} % of the points on one" for m, s in pairs]
 
     said = {name: told(cloud) for name, cloud in clouds.items()}
