@@ -21,7 +21,7 @@ addEventListener("load", unfold)
 // Each picture of a chapter can fill a projector's screen.
 addEventListener("load", () => {
   if (!document.fullscreenEnabled) return
-  for (const figure of document.querySelectorAll("main figure:is(.bk-drawing, .bk-player, .bk-walk)")) {
+  for (const figure of document.querySelectorAll("main figure.bk-figure")) {
     const button = document.createElement("button")
     button.type = "button"
     button.className = "bk-projector"
@@ -33,7 +33,14 @@ addEventListener("load", () => {
 
 // A chapter's front on two pages of paper: its address ends in #handout.
 function handout() {
-  document.documentElement.classList.toggle("bk-handout", location.hash === "#handout")
+  const front = location.hash === "#handout"
+  document.documentElement.classList.toggle("bk-handout", front)
+  document.querySelector(".bk-handout-note")?.remove()
+  if (!front) return
+  const note = document.createElement("p")
+  note.className = "bk-handout-note"
+  note.innerHTML = 'A hand-out: the front of this chapter, two pages to print. <a href="#">The whole chapter</a>'
+  document.querySelector("main article")?.prepend(note)
 }
 addEventListener("hashchange", handout)
-handout()
+addEventListener("DOMContentLoaded", handout)

@@ -21,7 +21,11 @@
     card.tabIndex = -1
     card.setAttribute("role", "dialog")
     card.setAttribute("aria-label", link.textContent)
-    card.innerHTML = html
+    card.innerHTML = '<button type="button" class="bk-close" aria-label="Close">×</button>' + html
+    card.firstChild.addEventListener("click", () => {
+      owner?.focus({ preventScroll: true })
+      close()
+    })
     card.addEventListener("pointerenter", () => clearTimeout(timer))
     card.addEventListener("pointerleave", later)
     card.addEventListener("focusout", later)

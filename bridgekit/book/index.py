@@ -24,6 +24,7 @@ ITEM = r"[ABC](?:\.\d+[a-z]?| (?:Algorithm|Figure|Table|Lemma|Proposition|footno
 TAGS = re.compile(rf"((?:{ITEM}(?:, )?)+): ")
 LINK = re.compile(r'<a href="(\w+)[^>]*>(.*?)</a>')
 ROOMS = ("theory", "games", "measure")
+FIRST = ("Claim", "Erratum")  # of what is known, what a reader should see before the code
 LEDGER = cache(claims.ledger)
 ORACLE = "an oracle of value and gradient ({}, line {}); a changed function must fail it"
 CHECKS = (  # the files of tests/ that check the function {1} of a module {0}, the line there, and how
@@ -201,8 +202,10 @@ def _section(name: str) -> str:
     names = f"! {name}, ! {name[0]} {title[:-4]}, ! {title[:-4]} {name[0]}"  # as one may search for it
     parts = [f"### {title}", f"```{{index}} {names}\n```", item["is"]]
     parts += [f"$$\n{item['tex']}\n$$ (index-{name})"] if "tex" in item else []
+    told = [(kind, f"**{kind}:** {line}") for kind, lines in entry(name).items() for line in lines]
+    parts += [line for kind, line in told if kind in FIRST]
     for each in code().get(name, []):
         summary = f"<summary>Code: <code>{each.name}</code>, in {each.place}</summary>"
         parts += [f"<details>{summary}\n\n```python\n{each.body}\n```\n\n</details>"]
-    parts += [f"**{kind}:** {line}" for kind, told in entry(name).items() for line in told]
+    parts += [line for kind, line in told if kind not in FIRST]
     return "\n\n".join(parts)

@@ -99,20 +99,23 @@ class Points:
 def over_modes(clouds: Mapping, labels: list[str], means, sigma: float, home: int = 0) -> Points:
     """Clouds over the ``means`` (K, 2) of modes that are ``sigma`` wide; the rest as for :class:`Points`.
 
-    What is told is how many modes are covered, which have within three standard deviations a twentieth of an
-    even share of the points, and how many of the points lie on one.
+    What is told is how many of the points lie within three standard deviations of a mode. (How many modes are
+    covered, so few points cannot say.)
     """
     means = np.asarray(means, float)
 
     def told(cloud):
         away = np.linalg.norm(np.asarray(cloud, float)[:, :, None] - means, axis=-1)
         near = away < 3 * sigma  # (frame, point, mode)
-        hits = max(1, round(near.shape[1] / (20 * len(means))))
-        pairs = zip((near.sum(1) >= hits).sum(-1), near.any(2).mean(1), strict=True)
-        return [f"{m} of {len(means)} modes, {100 * s:.0f} % of the points on one" for m, s in pairs]
+        shares = near.any(2).mean(1)
+        inside = (np.abs(np.asarray(cloud, float)) < limit).all(-1).any(1)  # not what is lost or far away
+        pairs = zip(shares, inside, strict=True)
+        return [
+            f"{100 * s:.0f} % of the points on a mode" if here else "no point in view" for s, here in pairs
+        ]
 
-    said = {name: told(cloud) for name, cloud in clouds.items()}
     limit = 1.375 * float(np.abs(means).max())
+    said = {name: told(cloud) for name, cloud in clouds.items()}
     return Points(clouds, labels, limit, said, home=home, centres=means)
 
 

@@ -67,17 +67,18 @@ def tiles(ledger: Sequence[Verdict]) -> Html:
     ordered = sorted(ledger, key=lambda each: VERDICTS.index(each.verdict))
     found = Counter(each.verdict for each in ledger)
     words = " · ".join(f"{_said(verdict)} {found[verdict]}" for verdict in VERDICTS)
-    chips = " ".join(_chip(each, "scoreboard.html") for each in ordered)
+    chips = _one_stop([_chip(each, "scoreboard.html") for each in ordered])
     return _html(f'<p class="bk-tiles">{chips}</p><p class="bk-legend">{words}</p>')
 
 
 def claim_chips(run: Run) -> Html:
-    """The claims that this page decides, as chips for its head; nothing where there are none.
+    """The claims that this page decides, as chips for its head; nothing where there are none."""
+    return _html(_one_stop([_chip(_decided(run, claim), "scoreboard.html") for claim in run.claims]))
 
-    On a keyboard's way into the page the first one is a stop; the others have their rows in its table.
-    """
-    made = [_chip(_decided(run, claim), "scoreboard.html") for claim in run.claims]
-    return _html(" ".join(made[:1] + [each.replace("<a ", '<a tabindex="-1" ') for each in made[1:]]))
+
+def _one_stop(chips: list[str]) -> str:
+    """Of links that another page has in rows the first one is a stop for the keyboard."""
+    return " ".join(chips[:1] + [each.replace("<a ", '<a tabindex="-1" ') for each in chips[1:]])
 
 
 def _decided(run: Run, claim: Claim) -> Verdict:

@@ -156,15 +156,16 @@ document.querySelectorAll("figure.bk-walk:not([data-ready])").forEach(function (
       lets.setAttribute("y", there[1] + 24);
       // 13 on the screen, whatever its width.
       lets.style.fontSize = 13 * W / Math.max(svg.clientWidth, 200) + "px";
-      lets.textContent = "lets go here";
+      lets.textContent = "best fit jumps here";
     }
     var does = gone ? "sits on the larger mode and lets the other go"
       : small > 0.7 * data.weight ? "covers both modes" : "covers both modes thinly";
     var empty = Math.max(0, 1 - small - large);
-    says.innerHTML = "<strong>α = " + data.alpha[a].toFixed(3).replace(/0$/, "") + ".</strong> "
+    says.innerHTML = "<strong>α = " + data.alpha[a].toFixed(3).replace(/0$/, "")
+      + ", modes " + data.separation[s] + " apart.</strong> "
       + "The best single Gaussian <strong>" + does + "</strong>: " + percent(small)
       + " of it on the smaller mode, " + percent(large) + " on the larger, " + percent(empty)
-      + " where there are hardly any data. It costs " + data.value[s][a].toFixed(2) + " nats.";
+      + " where there are hardly any data. Its divergence is " + data.value[s][a].toFixed(2) + " nats.";
     sliders[0].setAttribute("aria-valuetext", "alpha " + data.alpha[a].toFixed(3));
     sliders[1].setAttribute("aria-valuetext", data.separation[s] + "; a mode is " + data.width + " wide");
   }
