@@ -250,10 +250,16 @@ def test_a_card_opens_on_hover_and_on_focus(browser, book: ToyBook):
     link.hover()
     card.locator("mjx-container").first.wait_for()
     text = card.inner_text()
-    assert text.startswith("eq 15 (A)")
+    assert text.removeprefix("×").strip().startswith("eq 15 (A)")
     assert "def twin_combination(" in text and "tests/oracles/of_alpha.py" in text
     tab.mouse.move(2, 2)
     card.wait_for(state="detached")
+    link.focus()
+    card.wait_for()
+    card.get_by_role("button", name="Close").click()
+    card.wait_for(state="detached")
+    assert link.evaluate("link => link === document.activeElement")
+    link.blur()
     link.focus()
     card.wait_for()
     assert link.get_attribute("aria-expanded") == "true"
