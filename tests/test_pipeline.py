@@ -40,7 +40,7 @@ def test_only_what_changed_is_executed(toy_repository):
     built = (html / "index.html").stat().st_mtime_ns
 
     (book.root / "book" / "alpha.md").touch()
-    (book.root / "bridgekit" / "results.py").touch()
+    (book.root / "bridgekit" / "book" / "runs.py").touch()
     book.notebook("beta").touch()
     assert succeed(book, "book") == []
     assert (html / "index.html").stat().st_mtime_ns == built
