@@ -6,13 +6,19 @@ import re
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY
 from matplotlib import pyplot
-from test_results import make_run, root  # noqa: F401
+from test_results import CLAIMS, make_run
 
-from bridgekit.book import drawings
+from bridgekit.book import drawings, roles
 from bridgekit.book.players import MOST, Points, over_modes, walk_over_modes
 from bridgekit.errors import BridgekitError
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "claims.yml").write_text(CLAIMS)
+    return tmp_path
+
 
 TEXTS = {"alt": "It falls to {end:.1f}", "caption": "**It falls.** To {end:.1f}."}
 
@@ -25,13 +31,13 @@ def falling(a, said):
     return fig
 
 
-def run_that_falls_to(end, root, profile="quick"):  # noqa: F811
+def run_that_falls_to(end, root, profile="quick"):
     run = make_run(root, profile, end=end)
     arrays = {"x": [0.0, 1.0, 2.0], "y": [3.0, 2.0, end]}
     return run, run.figure(falling, "fall", **TEXTS, arrays=arrays)
 
 
-def test_a_drawing_of_the_reference_run_is_made_of_its_arrays(root):  # noqa: F811
+def test_a_drawing_of_the_reference_run_is_made_of_its_arrays(root):
     run, _ = run_that_falls_to(1.0, root, "paper")
     run.finish()
     _, shown = run_that_falls_to(0.5, root)
@@ -43,7 +49,7 @@ def test_a_drawing_of_the_reference_run_is_made_of_its_arrays(root):  # noqa: F8
     assert not pyplot.get_fignums()
 
 
-def test_a_drawing_has_a_wide_and_a_narrow_sheet_with_text_of_a_fit_size(root):  # noqa: F811
+def test_a_drawing_has_a_wide_and_a_narrow_sheet_with_text_of_a_fit_size(root):
     _, shown = run_that_falls_to(1.0, root)
     wide, narrow = re.findall(r"<svg.*?</svg>", shown.html, re.DOTALL)
     assert 'class="bk-wide"' in wide and 'class="bk-narrow"' in narrow
@@ -58,7 +64,7 @@ def test_a_drawing_has_a_wide_and_a_narrow_sheet_with_text_of_a_fit_size(root): 
     assert heights[1] == pytest.approx(2 * heights[0])
 
 
-def test_colours_are_roles_and_no_two_drawings_share_an_id(root):  # noqa: F811
+def test_colours_are_roles_and_no_two_drawings_share_an_id(root):
     _, shown = run_that_falls_to(1.0, root)
     assert "var(--bk-bridge, #6639b6)" in shown.html and ": #6639b6" not in shown.html
     ids = re.findall(r' id="([^"]*)"', shown.html)
@@ -68,10 +74,21 @@ def test_colours_are_roles_and_no_two_drawings_share_an_id(root):  # noqa: F811
 
 
 def test_every_role_has_a_colour_by_day_and_by_night():
-    style = (REPOSITORY / "book" / "_static" / "bridge.css").read_text().replace(" ", "")
-    day, night = style.split('html[data-theme="dark"]{')[:2]
-    for role, colour in drawings.ROLES.items():
-        assert f"--bk-{role}:{colour};" in day and f"--bk-{role}:#" in night.split("}")[0]
+    assert roles.DAY.keys() == roles.NIGHT.keys()
+    day, night = roles.css().splitlines()
+    assert day.startswith("html {") and night.startswith('html[data-theme="dark"] {')
+    for role in roles.DAY:
+        assert f"--bk-{role}: {roles.DAY[role]};" in day and f"--bk-{role}: {roles.NIGHT[role]};" in night
+
+
+def test_the_ticks_of_a_logarithmic_axis_are_whole_words():
+    fig, ax = pyplot.subplots()
+    ax.semilogy([1, 2], [0.01, 1000])
+    drawings.powers(ax.yaxis)
+    fig.canvas.draw()
+    said = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert "10⁻²" in said and "10³" in said and not ax.yaxis.get_minorticklocs().size
+    pyplot.close(fig)
 
 
 def test_names_at_the_right_do_not_lie_over_one_another():
@@ -100,7 +117,7 @@ def points(**changed):
 def test_points_travel_as_bytes_and_come_back():
     data = json.loads(points().data())
     assert [cloud["name"] for cloud in data["clouds"]] == ["one", "two"]
-    assert data["labels"] == ["k = 0", "k = 1", "k = 2"] and (data["home"], data["start"]) == (1, 2)
+    assert data["labels"] == ["k = 0", "k = 1", "k = 2"] and data["home"] == 1
     assert data["centres"] == [[0.5, -0.5]] and data["clouds"][0]["told"] == ["all", "some", "few"]
     for cloud, sent in zip(clouds().values(), data["clouds"], strict=True):
         back = np.frombuffer(base64.b64decode(sent["xy"]), np.int8).reshape(3, 40, 2) / 127 * 2.0
@@ -122,7 +139,7 @@ def test_a_point_film_wants_a_text_for_every_frame():
         points(told={"one": ["all"] * 3})
 
 
-def test_a_film_of_points_stays_a_picture_without_a_script(root):  # noqa: F811
+def test_a_film_of_points_stays_a_picture_without_a_script(root):
     run = make_run(root)
     shown = run.figure(
         lambda a, said: points(),

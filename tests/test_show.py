@@ -32,10 +32,10 @@ def without_docstring(source):
 def test_the_code_that_is_shown_is_the_code_that_runs(function):
     ((code, place),) = shown(function)
     assert ast.dump(ast.parse(code)) == without_docstring(inspect.getsource(function))
-    file, line = re.search(r"in `(.*)`, line (\d+)", place).groups()
+    file, line = re.search(r", in (bridgekit/.*), line (\d+)", place).groups()
     lines = (closure.PACKAGE.parent / file).read_text().splitlines()
-    assert lines[int(line) - 1] == code.splitlines()[0]
-    assert place.startswith(f"`{function.__module__.split('.')[-1]}.{function.__name__}`, in `bridgekit/")
+    assert re.match(rf"(def|class) {function.__name__}\b", lines[int(line) - 1])
+    assert place.startswith(f"`{function.__module__.removeprefix('bridgekit.')}.{function.__name__}`, in ")
 
 
 def test_several_functions_stand_one_under_the_other():

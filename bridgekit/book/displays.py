@@ -18,7 +18,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from bridgekit.book import sums
+from bridgekit.book import roles, sums
 from bridgekit.errors import BridgekitError
 
 SVG_LIMIT = 60_000  # bytes; a larger SVG is shown as its pixels, if they are fewer bytes
@@ -78,7 +78,12 @@ def number(value: float, digits: int = 3) -> str:
     if -4 < size < 6:
         return f"{value:.{max(0, digits - 1 - size)}f}".replace("-", "−")
     mantissa, power = f"{value:.{digits - 1}e}".split("e")
-    return f"{mantissa} × 10{str(int(power)).translate(_SUPERSCRIPT)}".replace("-", "−")
+    return f"{mantissa} × {power_of_ten(int(power))}".replace("-", "−")
+
+
+def power_of_ten(exponent: int) -> str:
+    """10⁻², say."""
+    return f"10{str(exponent).translate(_SUPERSCRIPT)}"
 
 
 def markdown(source: str) -> Html:
@@ -102,6 +107,24 @@ def render(fig, kind: str, dpi: int = PNG_DPI) -> bytes:
             fig.set_layout_engine(None)
         fig.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return buffer.getvalue()
+
+
+def picture(fig) -> bytes:
+    """A matplotlib figure, which is closed, as the still of a film."""
+    png = render(fig, "png", FILM_DPI)
+    close(fig)
+    return png
+
+
+def stage(still: bytes, alt: str, control: str, data: str) -> str:
+    """What a script makes a film of: its ``data``, as JSON, a ``control``, and the still that it replaces.
+
+    The script finds them by their classes. Without one, the still stays.
+    """
+    image = f'<img alt="{escape(alt)}" src="{_data_uri(still, ".png")}" style="max-width: 100%">'
+    data = data.replace("</", "<\\/")  # no text in it ends the script
+    data = f'<script type="application/json">{data}</script>'
+    return f'{roles.alone()}<div class="bk-stage">{image}</div>{control}{data}'
 
 
 def css_size(fig) -> list[int]:

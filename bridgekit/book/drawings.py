@@ -5,6 +5,7 @@ anew, in today's style, from what is stored of it. On the page both sheets are S
 sheet of the book shows the one that fits and gives every role its colour by day and by night.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,19 +16,9 @@ from html import escape
 from bridgekit.book import displays
 from bridgekit.book.displays import Display, Html
 from bridgekit.book.players import Points
+from bridgekit.book.roles import DAY as ROLES
 from bridgekit.book.walks import Walk
 
-# What a colour stands for, by day; _static/bridge.css has the nights.
-ROLES = {
-    "forward": "#0066b2",  # the likelihood's side
-    "reverse": "#b04a00",  # the adversary's
-    "bridge": "#6639b6",  # what joins them
-    "data": "#c9ced6",
-    "lost": "#b3261e",
-    "ink": "#1c2128",
-    "muted": "#57606a",
-    "grid": "#d8dee4",
-}
 WIDE, NARROW = 690, 340  # CSS pixels: the theme's column, and a phone's
 STYLE = {
     "figure.figsize": (7.29, 4.2),  # 700 px at 96 px to the inch
@@ -100,6 +91,14 @@ def name(ax, x: float, y: float, text: str, role: str, where: str = "data") -> N
     """A series' own name, beside it, in its colour."""
     style = {"color": ROLES[role], "fontweight": "bold", "va": "center", "annotation_clip": False}
     ax.annotate(text, (x, y), xycoords=where, xytext=(5, 0), textcoords="offset points", **style)
+
+
+def powers(axis) -> None:
+    """Name the ticks of a logarithmic axis 10⁻², say: matplotlib's exponents are too small to read."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: displays.power_of_ten(round(math.log10(value)))))
+    axis.set_minor_locator(NullLocator())
 
 
 def names_at_right(ax, ends: Mapping[str, tuple[float, str]], gap: float = 0.075) -> None:

@@ -6,9 +6,10 @@ as syntax trees, chapters by the labels of their equations and by what they name
 """
 
 import ast
+import inspect
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,12 +86,22 @@ def code() -> dict[str, list[Code]]:
     return found
 
 
-def _function(node: ast.FunctionDef, path: Path) -> Code:
+def _function(node: ast.FunctionDef | ast.ClassDef, path: Path) -> Code:
     lines, first = closure.text(path).splitlines(), min(n.lineno for n in (node, *node.decorator_list))
-    body = lines[first - 1 : node.body[0].lineno - 1] + lines[node.body[0].end_lineno : node.end_lineno]
+    begin, end = node.body[0].lineno - 1, node.body[0].end_lineno
+    if ast.get_docstring(node) is None:
+        begin = end
+    body = lines[first - 1 : begin] + lines[end : node.end_lineno]
     file = path.relative_to(closure.PACKAGE.parent)
     name = ".".join([*file.with_suffix("").parts[1:], node.name])
     return Code(name, f"{file.as_posix()}, line {node.lineno}", "\n".join(body))
+
+
+def of(function: Callable) -> Code:
+    """A function or class of the library, as it stands in its file; TypeError for what has none."""
+    path = Path(inspect.getsourcefile(function)).resolve()
+    nodes = ast.parse(closure.text(path)).body
+    return _function(next(n for n in nodes if getattr(n, "name", "") == function.__name__), path)
 
 
 @cache

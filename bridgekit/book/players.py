@@ -5,7 +5,6 @@ move in straight lines, unless the reader asked for less motion. Without JavaScr
 """
 
 import base64
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from html import escape
 
 import numpy as np
 
+from bridgekit.book import displays, roles
 from bridgekit.errors import BridgekitError
 
 MOST = 500  # points of a cloud that are shown
@@ -24,7 +24,7 @@ class Points:
     """Clouds that move together: ``{name: (T, N, 2)}``, one label for each of the T frames.
 
     ``told`` says what happened, by cloud and frame, for those who do not see it. ``home`` is the frame whose
-    places give the points their colours, ``start`` the one that a player opens on. The window is ±``limit``;
+    places give the points their colours; a player opens on the last one. The window is ±``limit``;
     ``centres``, (K, 2), are circled. Raises BridgekitError where frames and texts do not match.
     """
 
@@ -33,7 +33,6 @@ class Points:
     limit: float
     told: Mapping[str, list[str]]
     home: int = -1
-    start: int = -1
     centres: np.ndarray = ()
 
     def __post_init__(self) -> None:
@@ -50,8 +49,8 @@ class Points:
         ]
         centres = (np.asarray(self.centres, float).reshape(-1, 2) / self.limit).round(4).tolist()
         said = {"clouds": clouds, "labels": list(self.labels), "centres": centres}
-        said |= {"home": self.home % count, "start": self.start % count, "frames": count}
-        return json.dumps(said, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+        said |= {"home": self.home % count, "frames": count}
+        return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
     def _packed(self, cloud: np.ndarray) -> str:
         places = np.asarray(cloud, float)[:, :MOST] / self.limit * _STEPS
@@ -59,36 +58,28 @@ class Points:
         return base64.b64encode(places.round().astype(np.int8).tobytes()).decode()
 
     def still(self) -> bytes:
-        """The frame it opens on as a PNG, for a page without JavaScript."""
+        """The frame that it opens on, as a PNG."""
         from matplotlib import pyplot
 
-        fig, axes = pyplot.subplots(
-            1, len(self.clouds), figsize=(7.2, 7.2 / len(self.clouds) + 0.3), squeeze=False
-        )
+        count, edges = len(self.clouds), (-self.limit, self.limit)
+        fig, axes = pyplot.subplots(1, count, figsize=(7.2, 7.2 / count + 0.3), squeeze=False)
         for ax, (name, cloud) in zip(axes.flat, self.clouds.items(), strict=True):
-            ax.scatter(*np.asarray(cloud, float)[self.start, :MOST].T, s=2, color="#6639b6", linewidths=0)
-            ax.set(title=name, xlim=(-self.limit, self.limit), ylim=(-self.limit, self.limit), aspect="equal")
-            ax.set(xticks=(), yticks=())
-        buffer = io.BytesIO()
-        fig.savefig(buffer, format="png", dpi=96, metadata={"Software": None})
-        pyplot.close(fig)
-        return buffer.getvalue()
+            x, y = np.asarray(cloud, float)[-1, :MOST].T
+            ax.scatter(x, y, s=2, color=roles.DAY["bridge"], linewidths=0)
+            ax.set(title=name, xlim=edges, ylim=edges, aspect="equal", xticks=(), yticks=())
+        return displays.picture(fig)
 
     def html(self, alt: str, slider: str) -> str:
-        """Still, canvases, slider and button; the script finds them by their classes."""
-        still = base64.b64encode(self.still()).decode()
-        last, label = len(self.labels) - 1, escape(self.labels[self.start])
-        place = f'min="0" max="{last}" value="{self.start % (last + 1)}"'
-        source = f'src="data:image/png;base64,{still}"'
-        image = f'<img class="bk-still" alt="{escape(alt)}" {source} style="max-width: 100%">'
+        """Canvases under a labelled slider, with a button that plays it."""
+        last, label = len(self.labels) - 1, escape(self.labels[-1])
+        place = f'<input type="range" min="0" max="{last}" value="{last}" step="1">'
         control = (
+            f"{_STYLE}"
             '<div class="bk-player-control" hidden><button type="button" aria-pressed="false">Play</button> '
-            f'<label>{escape(slider)} <input type="range" {place} step="1"></label> '
-            f'<output aria-live="off">{label}</output></div>'
-            '<p class="bk-told" aria-live="polite"></p>'
+            f"<label>{escape(slider)} {place}</label> "
+            f'<output aria-live="off">{label}</output></div><p class="bk-told" aria-live="polite"></p>'
         )
-        data = f'<script type="application/json">{self.data()}</script>'
-        return f'{_STYLE}<div class="bk-stage">{image}</div>{control}{data}'
+        return displays.stage(self.still(), alt, control, self.data())
 
     @property
     def script(self) -> str:
@@ -134,7 +125,7 @@ _STYLE = """<style>
 .bk-player-control { display: flex; flex-wrap: wrap; align-items: center; gap: 0.3rem 0.8rem; }
 .bk-player-control[hidden] { display: none; }
 .bk-player-control label { flex: 1 1 12rem; display: flex; gap: 0.6rem; align-items: center; }
-.bk-player-control input { flex: 1; min-width: 6rem; accent-color: #6639b6; }
+.bk-player-control input { flex: 1; min-width: 6rem; accent-color: var(--bk-bridge); }
 .bk-player-control button { min-width: 4.5rem; padding: 0.25rem 0.7rem; border: 1px solid; border-radius: 6px;
   background: none; color: inherit; font: inherit; }
 .bk-player-control output { min-width: 9em; }
@@ -150,7 +141,7 @@ document.querySelectorAll("figure.bk-player:not([data-ready])").forEach(function
   var stage = figure.querySelector(".bk-stage"), still = stage.querySelector("img");
   var input = figure.querySelector("input"), output = figure.querySelector("output");
   var button = figure.querySelector("button"), told = figure.querySelector(".bk-told");
-  var calm = matchMedia("(prefers-reduced-motion: reduce)"), playing = 0, at = data.start;
+  var calm = matchMedia("(prefers-reduced-motion: reduce)"), playing = 0, at = data.frames - 1;
   var clouds = data.clouds.map(function (cloud) {
     var xy = Int8Array.from(atob(cloud.xy), function (c) { return c.charCodeAt(0); });
     var n = xy.length / data.frames / 2, colours = [], box = document.createElement("div");

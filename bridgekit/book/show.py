@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import math
 import re
-import textwrap
 from collections.abc import Callable
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridgekit import closure
-from bridgekit.book import displays, drawings, pages, prose, records, scoreboard
+from bridgekit.book import displays, drawings, index, pages, prose, records, scoreboard
 from bridgekit.book.displays import Html, markdown
 
 if TYPE_CHECKING:
@@ -26,27 +22,8 @@ def code(*functions: Callable) -> Html:
 
     What is shown is what runs: nothing is copied into a page. Raises TypeError for what has no source.
     """
-    bare = map(inspect.unwrap, functions)  # a decorator may stand elsewhere
-    shown = [f"```python\n{_body(each)}\n```\n{_place(each)}" for each in bare]
-    return markdown("\n\n".join(shown) + "\n")
-
-
-def _body(function: Callable) -> str:
-    """Its source without the docstring, from the left margin on."""
-    source = textwrap.dedent(inspect.getsource(function))
-    lines, own = source.splitlines(), ast.parse(source).body[0]
-    if ast.get_docstring(own, clean=False) is not None:
-        said = own.body[0]
-        del lines[said.lineno - 1 : said.end_lineno]
-    return "\n".join(lines).strip()
-
-
-def _place(function: Callable) -> str:
-    """Where it stands: as a page calls it, its file and line."""
-    file = Path(inspect.getsourcefile(function)).resolve().relative_to(closure.PACKAGE.parent)
-    line = inspect.getsourcelines(function)[1]
-    module = function.__module__.rpartition(".")[2]
-    return f"`{module}.{function.__name__}`, in `{file.as_posix()}`, line {line}"
+    found = [index.of(inspect.unwrap(each)) for each in functions]  # a decorator may stand elsewhere
+    return markdown("\n\n".join(f"```python\n{c.body}\n```\n`{c.name}`, in {c.place}" for c in found) + "\n")
 
 
 def head(run: Run, needs: str) -> Html:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bridgekit import closure
-from bridgekit.book import cards, keys, pages, placement, records, sums
+from bridgekit.book import cards, keys, pages, placement, records, roles, sums
 from bridgekit.errors import BridgekitError
 
 MARK = ".assembled"
@@ -70,6 +70,8 @@ def assemble(profile: str, work: Path) -> Path:
     for path in (*source.rglob("*.md"), *source.rglob("*.ipynb")):
         text = path.read_text(encoding="utf-8")
         path.write_text(LINK.sub(_to_notebook, text), encoding="utf-8")
+    (source / "_static").mkdir(exist_ok=True)
+    (source / "_static" / "roles.css").write_text(roles.css(), encoding="utf-8")
     for path in _figures(home):
         _copy(path, drawn / path.relative_to(home / "figures"))
     (source / MARK).touch()

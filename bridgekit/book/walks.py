@@ -3,8 +3,6 @@
 Every fit is stored; nothing is fitted in the page. Two curves are drawn by the script from their parameters.
 """
 
-import base64
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,20 +10,36 @@ from html import escape
 
 import numpy as np
 
+from bridgekit.book import displays, roles
+
 
 @dataclass(frozen=True)
 class Walk:
     """Best fits: ``alpha`` (A,), ``separation`` (S,), and (S, A) each of ``mu``, ``sigma``, ``value`` (nats),
     ``small`` and ``large``, the shares of the fit's mass on either mode. ``width`` is the modes', ``weight``
-    the smaller one's; ``start``: the indices of separation and alpha that it opens on.
+    the smaller one's. It opens on the separation and the alpha that are nearest to OPENS.
     """
 
     fits: Mapping[str, np.ndarray]
     width: float
     weight: float
-    start: tuple[int, int]
 
-    KEYS = ("mu", "sigma", "value", "small", "large")
+    OPENS = (4.0, 0.3)
+    KEYS = ("alpha", "separation", "mu", "sigma", "value", "small", "large")
+
+    @classmethod
+    def of(cls, arrays: Mapping, said: Mapping) -> "Walk":
+        """The walk of a run of *divergences*, from its arrays and parameters."""
+        return cls(arrays, said["width"], said["weight"])
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """Where it opens, as indices."""
+        axes = self.fits["separation"], self.fits["alpha"]
+        s, a = (
+            int(np.abs(np.asarray(axis) - at).argmin()) for axis, at in zip(axes, self.OPENS, strict=True)
+        )
+        return s, a
 
     @property
     def labels(self) -> list[str]:
@@ -35,7 +49,6 @@ class Walk:
     def data(self) -> str:
         """What the script reads, as JSON."""
         said = {key: np.asarray(self.fits[key], float).round(4).tolist() for key in self.KEYS}
-        said |= {key: np.asarray(self.fits[key], float).round(4).tolist() for key in ("alpha", "separation")}
         return json.dumps(said | {"width": self.width, "weight": self.weight}, separators=(",", ":"))
 
     def still(self) -> bytes:
@@ -51,19 +64,14 @@ class Walk:
 
         fig, ax = pyplot.subplots(figsize=(6, 2.4))
         data = self.weight * bell(-half, self.width) + (1 - self.weight) * bell(half, self.width)
-        ax.fill_between(x, data, color="#c9ced6")
-        ax.plot(x, bell(self.fits["mu"][s][a], self.fits["sigma"][s][a]), color="#6639b6", lw=2.5)
+        ax.fill_between(x, data, color=roles.DAY["data"])
+        ax.plot(x, bell(self.fits["mu"][s][a], self.fits["sigma"][s][a]), color=roles.DAY["bridge"], lw=2.5)
         ax.set_axis_off()
-        buffer = io.BytesIO()
-        fig.savefig(buffer, format="png", dpi=96, metadata={"Software": None})
-        pyplot.close(fig)
-        return buffer.getvalue()
+        return displays.picture(fig)
 
     def html(self, alt: str, slider: str) -> str:
         """Picture, two sliders, and a text that says what the fit does; the script finds them by class."""
         s, a = self.start
-        still = base64.b64encode(self.still()).decode()
-        image = f'<img alt="{escape(alt)}" src="data:image/png;base64,{still}" style="max-width: 100%">'
         ends = (
             '<div class="bk-ends"><span class="bk-forward">α = 0 · maximum likelihood</span>'
             '<span class="bk-reverse">α = 1 · adversarial</span></div>'
@@ -74,11 +82,9 @@ class Walk:
             f'<label>{escape(text)}<input type="range" min="0" max="{end - 1}" value="{at}" step="1"></label>'
             for text, end, at in rows
         )
-        control = (
-            f'<div class="bk-walk-control" hidden>{sliders}</div><p class="bk-says" aria-live="polite"></p>'
-        )
-        data = f'<script type="application/json">{self.data()}</script>'
-        return f'{_STYLE}{ends}<div class="bk-stage">{image}</div>{control}{data}'
+        says = '<p class="bk-says" aria-live="polite"></p>'
+        control = f'{_STYLE}<div class="bk-walk-control" hidden>{sliders}</div>{says}'
+        return ends + displays.stage(self.still(), alt, control, self.data())
 
     @property
     def script(self) -> str:
@@ -91,7 +97,7 @@ _STYLE = """<style>
 .bk-walk-control { display: grid; gap: 0.3rem; }
 .bk-walk-control[hidden] { display: none; }
 .bk-walk-control label { display: grid; }
-.bk-walk-control input { accent-color: #6639b6; }
+.bk-walk-control input { accent-color: var(--bk-bridge); }
 .bk-walk svg { width: 100%; height: auto; }
 .bk-says { min-height: 3.2em; }
 .bk-walk :focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
@@ -115,14 +121,14 @@ document.querySelectorAll("figure.bk-walk:not([data-ready])").forEach(function (
     return d;
   }
   stage.innerHTML = '<svg role="img" viewBox="0 0 ' + W + " " + (H + 62) + '">'
-    + '<path class="q" style="fill: var(--bk-data, #c9ced6)"/>'
-    + '<path class="p" style="fill: none; stroke: var(--bk-bridge, #6639b6); stroke-width: 3.4"/>'
+    + '<path class="q" style="fill: var(--bk-data)"/>'
+    + '<path class="p" style="fill: none; stroke: var(--bk-bridge); stroke-width: 3.4"/>'
     + '<path d="M20 ' + (H + 50) + " Q" + W / 2 + " " + (H - 2) + " " + (W - 20) + " " + (H + 50)
-    + '" style="fill: none; stroke: var(--bk-muted, #57606a); stroke-width: 2.4"/>'
-    + '<path class="jump" style="stroke: var(--bk-lost, #b3261e); stroke-width: 3"/>'
+    + '" style="fill: none; stroke: var(--bk-muted); stroke-width: 2.4"/>'
+    + '<path class="jump" style="stroke: var(--bk-lost); stroke-width: 3"/>'
     + '<text class="lets" text-anchor="middle" '
-    + 'style="fill: var(--bk-lost, #b3261e); font: 700 15px sans-serif"></text>'
-    + '<circle r="8" style="fill: var(--bk-bridge, #6639b6)"/></svg>';
+    + 'style="fill: var(--bk-lost); font: 700 15px sans-serif"></text>'
+    + '<circle r="8" style="fill: var(--bk-bridge)"/></svg>';
   var svg = stage.firstChild, q = svg.querySelector(".q"), p = svg.querySelector(".p");
   var jump = svg.querySelector(".jump"), lets = svg.querySelector(".lets"), dot = svg.querySelector("circle");
   svg.setAttribute("aria-label", still.alt);
@@ -158,8 +164,7 @@ document.querySelectorAll("figure.bk-walk:not([data-ready])").forEach(function (
       lets.style.fontSize = 13 * W / Math.max(svg.clientWidth, 200) + "px";
       lets.textContent = "best fit jumps here";
     }
-    var does = gone ? "sits on the larger mode and lets the other go"
-      : small > 0.7 * data.weight ? "covers both modes" : "covers both modes thinly";
+    var does = gone ? "sits on the larger mode and lets the other go" : "covers both modes";
     var empty = Math.max(0, 1 - small - large);
     says.innerHTML = "<strong>α = " + data.alpha[a].toFixed(3).replace(/0$/, "")
       + ", modes " + data.separation[s] + " apart.</strong> "
