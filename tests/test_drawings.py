@@ -9,7 +9,7 @@ import pytest
 from matplotlib import pyplot
 from test_results import CLAIMS, make_run
 
-from bridgekit.book import drawings, roles
+from bridgekit.book import drawings, roles, runs, show
 from bridgekit.book.players import MOST, Points, over_modes, walk_over_modes
 from bridgekit.errors import BridgekitError
 
@@ -46,6 +46,8 @@ def test_a_drawing_of_the_reference_run_is_made_of_its_arrays(root):
     assert 'aria-label="It falls to 1.0"' in there and 'aria-label="This run: It falls to 0.5"' in own
     _, shown = run_that_falls_to(1.0 + 1e-12, root)
     assert "<details" not in shown.html, "both runs drew the same"
+    alone = make_run(root).figure(falling, "fall", **TEXTS)  # this run has no such arrays
+    assert "ends at 1<" in alone.html and "<details" not in alone.html
     assert not pyplot.get_fignums()
 
 
@@ -153,7 +155,7 @@ def test_a_film_of_points_stays_a_picture_without_a_script(root):
     assert re.search(r'<label>Round <input type="range" min="0" max="2" value="2"', shown.html)
     assert 'class="bk-player-control" hidden' in shown.html and not re.search(r"https?:|@import", shown.html)
     assert run.record()["figures"]["film"]["files"] == ["film.npz", "film.png"]
-    assert repr(shown) == "[film, 3 frames] They move"
+    assert repr(shown) == "[film] They move"
 
 
 def test_what_is_told_of_a_cloud_over_modes():
@@ -166,3 +168,23 @@ def test_what_is_told_of_a_cloud_over_modes():
     film = walk_over_modes({"one": cloud}, [0, 5], [5, 5, 5], means, 0.1)
     assert film.told["one"][1] == "no point in view" and film.home == 1
     assert film.labels == ["iteration 0, step I", "iteration 5, step I"] and film.limit == 1.375
+
+
+def test_panels_stand_side_by_side_or_in_columns_and_alone_on_a_narrow_sheet():
+    for width, columns, shape in ((690, 0, (1, 4)), (690, 2, (2, 2)), (340, 2, (4, 1))):
+        with drawings.sheet(width):
+            fig, axes = drawings.panels(4, 1.0, columns)
+        assert axes[0].get_gridspec().get_geometry() == shape and len(axes) == 4
+        assert fig.get_size_inches()[1] == shape[0]
+        pyplot.close(fig)
+
+
+def test_another_pages_figure_is_drawn_from_its_reference_run(root):
+    run, _ = run_that_falls_to(1.0, root, "paper")
+    run.finish()
+    here = runs.Run("front", "quick", {}, root / "figures" / "quick" / "front", root)
+    shown = show.borrowed(here, "demo", "fall", falling, **TEXTS, slider="")
+    assert "ends at 1<" in shown.html and "To 1.0." in shown.html and "Reference run." in shown.html
+    assert here.record()["figures"] == {}
+    assert show.borrowed(here, "demo", "rise", falling, **TEXTS, slider="").html == ""
+    assert show.borrowed(here, "nowhere", "fall", falling, **TEXTS, slider="").html == ""

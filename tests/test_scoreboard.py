@@ -196,3 +196,11 @@ def test_a_link_leads_to_a_figure_of_the_deciding_page_that_is_about_the_claims_
         ("figure", 4),
         *(("eq", n) for n in (42, 43, 44)),
     }
+
+
+def test_tiles_have_every_claim_by_verdict_and_one_stop_for_the_keyboard(root):
+    finished(root, "paper", [5.0, 5.5], 0.01)
+    tiles = scoreboard.tiles(claims.ledger(root))
+    assert re.findall(r"#(\w+)\"", tiles.html) == ["X1", "Y2"]
+    assert tiles.html.count("<a ") == 2 and tiles.html.count('tabindex="-1"') == 1
+    assert re.sub(r"\s+", " ", tiles.text).endswith("undecided 0 · ✗ not reproduced 0 · ○ not run 1")

@@ -11,7 +11,6 @@ import base64
 import io
 import json
 import math
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -47,7 +46,6 @@ document.querySelectorAll("figure.bk-film:not([data-ready])").forEach(function (
 </script>"""
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_BOLD = re.compile(r"\*\*[^*]+[.?!]\*\*(\s|$)")  # how a caption begins
 
 _FOCUS = "<style>.bk-film input:focus-visible { outline: 3px solid #0072b2; outline-offset: 3px; }</style>"
 
@@ -241,11 +239,6 @@ def folded(shown: Html, summary: str, own: Html) -> Html:
     """A figure, and under it another one to unfold."""
     details = f'<details class="bk-own"><summary>{escape(summary)}</summary>{own.html}</details>'
     return Html(f"{shown.html}\n{details}", f"{shown.text}\n{summary}: {own.text}")
-
-
-def says_what_to_see(caption: str) -> bool:
-    """Whether a caption's first sentence is there, and bold."""
-    return bool(_BOLD.match(caption))
 
 
 @cache

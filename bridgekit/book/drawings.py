@@ -128,7 +128,7 @@ def drawn(draw: Callable, arrays: Mapping, said: Mapping) -> Drawn:
     with sheet(WIDE):
         made = draw(arrays, said)
         if isinstance(made, Points | Walk):
-            return Drawn({".png": made.still()}, {"labels": list(made.labels)}, partial(_moving, made))
+            return Drawn({".png": made.still()}, {}, partial(_moving, made))
         size, wide = displays.css_size(made), displays.render(made, "svg")
         made.set_facecolor("white")  # a file of its own may be opened in the dark
         images = {".svg": displays.render(made, "svg"), ".png": displays.render(made, "png")}
@@ -149,7 +149,7 @@ def _figure(sheets: dict[str, bytes], entry: dict, mark: str, run: str = "") -> 
 def _moving(film: Points | Walk, entry: dict, mark: str, run: str = "") -> Html:
     alt, kind = displays.plain(entry["alt"]), " bk-player" if isinstance(film, Points) else " bk-walk"
     html = displays.framed(film.html(alt, entry["slider"]), entry, mark, run, kind)
-    return Html(f"{html}\n{film.script}", f"[film, {len(film.labels)} frames] {alt}")
+    return Html(f"{html}\n{film.script}", f"[film] {alt}")
 
 
 def inline(svg: bytes, mark: str, alt: str, kind: str) -> str:

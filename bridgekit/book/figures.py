@@ -17,6 +17,7 @@ from bridgekit.errors import BridgekitError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_SAYS_WHAT_TO_SEE = re.compile(r"\*\*[^*]+[.?!]\*\*(\s|$)")  # how a caption begins
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -42,9 +43,9 @@ class Figures:
 
         ``drawn`` is a function of a run's ``arrays`` and of what it said (its parameters, means of metrics
         and glued values, by name) that returns a matplotlib figure, or :class:`.Points` that move, under a
-        ``slider``: the reference run's is drawn by the same function from its own arrays. Or it is a
-        matplotlib figure, which is closed; or None: not drawn in this run, and the reference run's stands
-        alone.
+        ``slider``: the reference run's is drawn by the same function from its own arrays, and stands alone
+        where this run has none. Or it is a matplotlib figure, which is closed; or None: not drawn in this
+        run, and the reference run's picture stands alone.
 
         ``caption`` and ``alt`` are Markdown. The caption begins with a bold sentence that says what to see.
         Either may name what a run has, as ``{seeds}`` or ``{fall:.2f}``: each figure says its own run's.
@@ -54,7 +55,7 @@ class Figures:
         """
         said = {"alt": alt, "caption": caption}
         if callable(drawn):
-            return self._drawn(drawn, name, said, arrays or {}, slider)
+            return self._drawn(drawn, name, said, arrays, slider)
         if drawn is None:
             return self._shown(name, said)
         size = displays.css_size(drawn)
@@ -63,16 +64,18 @@ class Figures:
         self._keep(name, images, said, arrays, {"size": size})
         return self._shown(name, said, partial(displays.figure, images))
 
-    def _drawn(self, draw: Callable, name: str, said: dict, arrays: dict, slider: str) -> Html:
+    def _drawn(self, draw: Callable, name: str, said: dict, arrays: dict | None, slider: str) -> Html:
         """The figure that a function draws of a run's arrays, of this run's and of the reference run's."""
-        mine = {key: records.as_array(values) for key, values in arrays.items()}
-        made = drawings.drawn(draw, mine, prose.of(self._known()) | self.parameters)
-        self._keep(name, made.images, said, mine, made.layout | {"slider": slider})
-        there = None
+        own = there = None
+        if arrays:
+            mine = {key: records.as_array(values) for key, values in arrays.items()}
+            made = drawings.drawn(draw, mine, prose.of(self._known()) | self.parameters)
+            self._keep(name, made.images, said, mine, made.layout | {"slider": slider})
+            own = made.display
         if name in self.reference.record["figures"]:
             known = prose.of(self.reference.record) | self.reference.record["parameters"]
             there = drawings.drawn(draw, self.reference.arrays(name), known).display
-        return self._shown(name, said, made.display, there, slider=slider)
+        return self._shown(name, said, own, there, slider=slider)
 
     def film(
         self,
@@ -107,7 +110,7 @@ class Figures:
             raise BridgekitError(f"the figure's name {name!r} must be letters, digits, - and _.")
         if not said["alt"].strip():
             raise BridgekitError(f"figure {name}: alt is empty. Say in words what the figure shows.")
-        if not displays.says_what_to_see(said["caption"]):
+        if not _SAYS_WHAT_TO_SEE.match(said["caption"]):
             raise BridgekitError(f"figure {name}: its caption must begin with what to see: **One sentence.**")
         files = {f"{name}{suffix}": content for suffix, content in images.items()}
         self._arrays[name] = {key: records.as_array(values) for key, values in (arrays or {}).items()}

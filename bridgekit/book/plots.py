@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bridgekit.book import scoreboard
 from bridgekit.book.displays import Html, markdown, number
 from bridgekit.book.drawings import STYLE
 from bridgekit.book.records import as_array, metric_values
@@ -150,6 +149,3 @@ def _values(record: dict, metric: str, exact: bool):
         return None
     values = metric_values(record, metric)
     return values[0] if exact and values.size == 1 else values
-
-
-claims_table = scoreboard.claims_table  # as pages call it

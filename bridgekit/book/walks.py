@@ -41,11 +41,6 @@ class Walk:
         )
         return s, a
 
-    @property
-    def labels(self) -> list[str]:
-        """What the first slider says."""
-        return [f"α = {a:.3g}" for a in self.fits["alpha"]]
-
     def data(self) -> str:
         """What the script reads, as JSON."""
         said = {key: np.asarray(self.fits[key], float).round(4).tolist() for key in self.KEYS}
