@@ -214,6 +214,25 @@ def test_a_profile_that_sets_nothing_leaves_the_pages_own_values(tmp_path):
         assert claims.reference_parameters(tmp_path, "demo") == {"rounds": 5, "seeds": 1}
 
 
+def test_a_chapter_split_from_a_page_is_decided_by_its_record_until_it_has_its_own(tmp_path):
+    with_page(tmp_path)
+    part = PAGE.replace("kernelspec", "record: demo\nkernelspec", 1)
+    part = part.replace("rounds: int = 5\nseeds: int = 1", "depth: int = 2")
+    (tmp_path / "book" / "part.md").write_text(part)
+    shared = RAN["parameters"] | {"depth": 2}
+    for depth in (2, 3):
+        write(tmp_path, entry(EXACTLY))
+        reference(tmp_path, parameters=shared | {"depth": depth}, fall=1.0)
+        write(tmp_path, entry(EXACTLY, page="part"))
+        assert (claims.ledger(tmp_path)[0].verdict == REPRODUCED) == (depth == 2)
+    assert "depth is 3, not 2" in claims.ledger(tmp_path)[0].reason
+    own = runs.Run("part", "paper", {"depth": 2}, tmp_path / "figures" / "paper" / "part", tmp_path)
+    own.metric("fall", -1.0, exact=True)
+    own.finish()
+    clean(own.out)
+    assert claims.ledger(tmp_path)[0].verdict == "not reproduced"
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [

@@ -62,8 +62,8 @@ def changed(root: Path) -> list[str]:
 
 def _finding(root: Path, verdict: Verdict) -> Finding:
     claim = verdict.claim
-    path = Path("figures") / "paper" / claim.page / "record.json"
-    record = committed(root, claim.page).record
+    run = committed(root, claim.page)
+    path, record = run.folder.relative_to(root) / "record.json", run.record
     made = record["provenance"]
     # A record made of cells has as many beginnings as there were stretches.
     commits = [made["commit"], *(cell["commit"] for cell in made.get("cells", {}).values())]

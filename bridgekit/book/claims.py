@@ -50,7 +50,8 @@ def decided(root: Path, claim: Claim) -> Verdict:
             found = replace(before, superseded=True)
     found = replace(found, earlier=tuple(_earlier(root, claim)))
     # Whoever knew the numbers of an earlier run of these seeds has not put the criterion first.
-    known = any(then["page"] == found.claim.page for then in found.earlier)
+    made = committed(root, found.claim.page).record["page"]
+    known = any(then["page"] in (found.claim.page, made) for then in found.earlier)
     return replace(found, mark=REANALYSED) if known and found.mark else found
 
 
@@ -110,13 +111,14 @@ def snapshot(path: Path) -> dict:
 def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
     """Why a record may not decide the claim; None where it may."""
     page, made = claim.page, record["provenance"]
-    if record["page"] != page or record["role"] != REFERENCE:
+    own = pages.load(Path(root) / "book" / f"{page}.md")
+    if record["page"] not in (page, own and own.record) or record["role"] != REFERENCE:
         return f"the record of {page} is no reference run, but a {record['role']} of {record['page']}"
     cells = {f"a cell of {page}, {name},": cell for name, cell in made.get("cells", {}).items()}
     for what, each in {f"the record of {page}": made, **cells}.items():
         if each.get("commit") is None or each.get("dirty") is not False:
             return f"{what} is not from a clean tree: commit, and make it again"
-    says, ran = reference_parameters(root, page), record["parameters"]
+    says, ran = reference_parameters(root, record["page"]), record["parameters"]
     # A parameter that the page has gained since the run is in no older record.
     other = {k: ran[k] for k in sorted(ran.keys() - {"workers"}) if k not in says or says[k] != ran[k]}
     if other:
@@ -133,12 +135,15 @@ def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:
 
 
 def reference_parameters(root: Path, page: str) -> dict:
-    """The parameters of a page's reference run, as its record holds them; {} where there is no page."""
-    own, profile = pages.load(Path(root) / "book" / f"{page}.md"), Path(root) / "profiles" / f"{PAPER}.yaml"
-    if own is None or not profile.is_file():
-        return {}
-    given = (read_yaml(closure.text(profile), str(profile)) or {}).get(page) or {}
-    values = {name: p.default for name, p in own.parameters.items()} | own.fit(given)
+    """The parameters of a page's reference run, by the page, and by those split from it, as they stand now;
+    as the record holds them; {} where there is no page."""
+    profile, book = Path(root) / "profiles" / f"{PAPER}.yaml", Path(root) / "book"
+    given = (read_yaml(closure.text(profile), str(profile)) or {}) if profile.is_file() else {}
+    values = {}
+    for own in filter(None, map(pages.load, sorted(book.glob("*.md")) if profile.is_file() else ())):
+        if page in (own.name, own.record):
+            values |= {name: p.default for name, p in own.parameters.items()}
+            values |= own.fit(given.get(own.name) or {})
     return {name: portable(value, Path(root)) for name, value in values.items()}
 
 

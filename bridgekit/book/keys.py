@@ -98,7 +98,7 @@ def _made_before(home: Path, page: str) -> list:
 def _shown(home: Path, page: str, decides: bool) -> list:
     """The ledger and the committed results that the page shows, by content."""
     everything = reads_ledger(page)
-    names = [f"figures/{kind}/{page}/*" for kind in COMMITTED]
+    names = [f"figures/{kind}/{name}/*" for kind in COMMITTED for name in {page, pages.find(page).record}]
     if everything:
         names += [f"figures/{kind}/*/{name}" for kind in COMMITTED for name in ("record.json", sums.NAME)]
         names += ["claims.yml"]

@@ -36,6 +36,11 @@ class Page:
         return read_yaml(head, f"the header of {self.name}.md") or {}
 
     @property
+    def record(self) -> str:
+        """The page whose committed runs it shares until it has its own: the one that it was split from."""
+        return self.header.get("record", self.name)
+
+    @property
     def title(self) -> str:
         """Its first heading."""
         found = re.search(r"^# +(.+?) *$", self.source, re.MULTILINE)

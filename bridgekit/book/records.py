@@ -85,9 +85,10 @@ def _record(body: bytes, path: Path) -> dict:
 
 
 def committed(root: Path, page: str, kind: str = "paper") -> Reference:
-    """The run of a page in ``figures/<kind>``; an empty one where there is none."""
-    folder = Path(root) / "figures" / kind / page
-    return Reference(folder if (folder / "record.json").exists() else None)
+    """The run of a page in ``figures/<kind>``, or of the page that it was split from; else an empty one."""
+    own = pages.load(Path(root) / "book" / f"{page}.md")
+    folders = (Path(root) / "figures" / kind / name for name in (page, own.record if own else page))
+    return Reference(next((folder for folder in folders if (folder / "record.json").exists()), None))
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
