@@ -21,7 +21,7 @@ from oracles.tools import close
 from torch import Tensor
 
 from bridgekit import theory
-from bridgekit.theory import adversarial, f_gan, labelling, likelihood, wasserstein, weighted
+from bridgekit.theory import adversarial, f_gan, labelling, likelihood, method, wasserstein, weighted
 from bridgekit.theory import alpha as twins
 
 EXEMPT = {
@@ -79,6 +79,12 @@ def _pair(limit: float) -> Contract:
     return Contract(("v_real", "v_fake"), settings=(({}, limit),))
 
 
+def _pairs(limit: float) -> tuple:
+    """Paper C's pairs that learn from both sides, as settings."""
+    both = (method.JENSEN_SHANNON, method.SYMMETRISED_KL)
+    return tuple((pair._asdict(), limit) for pair in both)
+
+
 CONTRACTS = {
     likelihood.negative_log_likelihood: Contract(learns=("log_p",)),
     likelihood.gaussian_nll: Contract(
@@ -110,6 +116,17 @@ CONTRACTS = {
     f_gan.squared_hellinger_generator: Contract(("v_fake",), settings=(({}, 50.0),)),
     f_gan.jensen_shannon_critic: _pair(500.0),
     f_gan.jensen_shannon_generator: Contract(("v_fake",)),
+    method.moving_optimum: Contract(("logit", "score"), settings=(({}, 50.0),)),
+    method.written_f: Contract(("log_r",), settings=(({"integrand": torch.square}, 500.0),)),
+    method.written_g: Contract(("log_r",), settings=(({"integrand": torch.square}, 500.0),)),
+    method.exchanged: Contract(("log_r",), settings=_pairs(50.0)),
+    method.jensen_shannon_f: Contract(("log_r",), settings=(({}, 50.0),)),
+    method.jensen_shannon_g: Contract(("log_r",)),
+    method.identity: Contract(("log_r",)),
+    method.gradient: Contract(
+        ("score_fake", "score_real"), frozen=("logit_fake", "logit_real"), settings=_pairs(500.0)
+    ),
+    method.loss: Contract(("logit_fake", "nll"), frozen=("logit_real",), settings=_pairs(500.0)),
     wasserstein.critic: Contract(("f_real", "f_fake")),
     wasserstein.generator: Contract(("f_fake",)),
     wasserstein.interpolate: Contract(

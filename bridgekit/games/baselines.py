@@ -65,7 +65,7 @@ def f_gan(
     rounds: int = 10_000,
     d_steps: int = 1,
 ) -> Game:
-    """The f-GAN (Nowozin et al. 2016) for one of the pairs in
+    """C.6: the f-GAN (Nowozin et al. 2016) for one of the pairs in
     ``theory.f_gan``, ``PEARSON_CHI2`` say.
 
     D's output is the v of that module, a log-ratio for ``REVERSE_KL`` and

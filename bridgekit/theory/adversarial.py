@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 
 def discriminator(f_real: Tensor, f_fake: Tensor) -> Tensor:
-    r"""A.4, B.1: for :math:`\beta`, :math:`-\log\sigma(f(x)) - \log(1 -
-    \sigma(f(x')))`, x real, x' fake.
+    r"""A.4, B.1, C.1: for :math:`\beta`, x real, x' fake,
+    :math:`-\log\sigma(f(x)) - \log(1 - \sigma(f(x')))`.
 
     Equals ``softplus(-f_real) + softplus(f_fake)``; 2 log 2 at ``f = 0``.
     Its minimiser is :math:`f^* = \log q - \log p` (eq 6).
@@ -25,8 +25,8 @@ def discriminator(f_real: Tensor, f_fake: Tensor) -> Tensor:
 
 
 def saturating(f_fake: Tensor) -> Tensor:
-    r"""A.4: for :math:`\theta`, :math:`\log(1 - \sigma(f))`; at the
-    optimal D it minimises the JSD.
+    r"""A.4, C.3, C.10: for :math:`\theta`, :math:`\log(1 - \sigma(f))`; at
+    the optimal D it minimises the JSD.
 
     Its gradient :math:`-\sigma(f)` vanishes where D is sure of a fake.
     """
@@ -44,7 +44,7 @@ def non_saturating(f_fake: Tensor) -> Tensor:
 
 
 def reverse_kl(f_fake: Tensor) -> Tensor:
-    r"""A.7: :math:`-f(x)` for ``x ~ p``; at the optimal D its mean is
+    r"""A.7, C.16: :math:`-f(x)` for ``x ~ p``; at the optimal D its mean is
     KL[p||q], gradient included.
 
     The gradient through D's own dependence on :math:`\theta` has zero mean,

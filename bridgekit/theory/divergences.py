@@ -21,8 +21,8 @@ from torch.nn import functional as F
 
 
 def log_ratio(log_q: Tensor, log_p: Tensor) -> Tensor:
-    """A.6, B.13: what the optimal discriminator's logit is, ``f*(x) = log
-    q(x) - log p(x)``."""
+    """A.6, B.13, C.2: what the optimal discriminator's logit is, ``f*(x) =
+    log q(x) - log p(x)``."""
     return log_q - log_p
 
 
@@ -40,8 +40,8 @@ def reverse_kl(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 
 def jensen_shannon(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """B.14, B.27, B.30, B.32: integrand of ``JSD = KL[p || m]/2 + KL[q ||
-    m]/2`` with ``m = (p + q)/2``; at most log 2 nats."""
+    """B.14, B.27, B.30, B.32, C.4: integrand of ``JSD = KL[p || m]/2 +
+    KL[q || m]/2`` with ``m = (p + q)/2``; at most log 2 nats."""
     f = log_q - log_p
     p, q = log_p.exp(), log_q.exp()
     # log p/m = log 2 - softplus(f) and log q/m = log 2 - softplus(-f): no

@@ -10,18 +10,16 @@ tight at :math:`T^* = f'(q/p)`; there the generator's term, with the critic
 frozen, has the gradient of :math:`D_f`, since the derivative through
 :math:`T^*` is zero.
 
-=================  =========================================
-=========================  ================== divergence         f(u)
-activation                 v at the optimum =================
-=========================================  =========================
-================== KL[q || p]         u log u
-v                          1 + log q/p KL[p || q]         -log u
--exp(-v)                   log q/p chi^2[q || p]      (u - 1)^2
-v                          2 (q/p - 1) squared Hellinger  (sqrt u - 1)^2
-1 - exp(-v)                log(q/p) / 2 JSD                [u log u - (u +
-1) log((u + 1)/2)] / 2     [log 2 - softplus(-v)]/2   log q/p
-=================  =========================================
-=========================  ==================
+=============  ==========================  ================  ============
+divergence     f(u)                        activation        v at optimum
+=============  ==========================  ================  ============
+KL[q || p]     u log u                     v                 1 + log q/p
+KL[p || q]     -log u                      -exp(-v)          log q/p
+chi^2[q || p]  (u - 1)^2                   v                 2 (q/p - 1)
+Hellinger^2    (sqrt u - 1)^2              1 - exp(-v)       log(q/p) / 2
+JSD            [u log u - (u + 1)          [log 2            log q/p
+               log((u + 1)/2)] / 2         - softplus(-v)]/2
+=============  ==========================  ================  ============
 
 Activation and conjugate are composed in closed form, so that no logarithm
 meets a rounded 0. Every term takes critic outputs ``(..., B)`` and returns

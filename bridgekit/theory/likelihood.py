@@ -15,8 +15,8 @@ from bridgekit.theory.densities import LOG_2PI, bernoulli_log_prob
 
 
 def negative_log_likelihood(log_p: Tensor) -> Tensor:
-    r"""A.1, A.2: :math:`-\log p_\theta(x)` for ``x ~ q``; its mean is
-    KL[q||p] plus a constant.
+    r"""A.1, A.2, C.17: :math:`-\log p_\theta(x)` for ``x ~ q``; its mean
+    is KL[q||p] plus a constant.
 
     ``log_p``: ``(..., B)`` in nats. Nothing is detached.
     """
@@ -62,7 +62,7 @@ def bernoulli_nll(x: Tensor, logits: Tensor, event_dims: int = 1) -> Tensor:
 
 
 def negative_elbo(nll: Tensor, kl: Tensor) -> Tensor:
-    r"""A.3, A.3a, B.17: the ELBO with the prior's term in closed form,
+    r"""A.3, A.3a, B.17, C.5: the ELBO with the prior's term in closed form,
     negated so that it is minimised.
 
     .. math:: -\mathrm{ELBO} = \mathbb E_{q_\phi(z|x)}[-\log p_\theta(x|z)]
