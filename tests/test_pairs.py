@@ -84,6 +84,35 @@ def test_a_wrong_discriminator_makes_a_wrong_gradient():
     assert not torch.allclose(wrong, pairs.pair_gradient(line, method.JENSEN_SHANNON), rtol=0.1)
 
 
+@pytest.mark.parametrize("name", ["JSD", "Hellinger", "forward KL"])
+def test_the_pair_of_a_variational_form_feels_a_wrong_discriminator_to_second_order_only(name):
+    pair, integrand = ROWS[name]
+    line = two_modes(0.7)
+    true, sizes = pairs.divergence_gradient(line, integrand), (0.01, 0.02)
+
+    def errors(pair):
+        wrong = (pairs.pair_gradient(line, pair, lambda x, s=s: line.logit(x) + s * x.sin()) for s in sizes)
+        return [(each - true).norm().item() for each in wrong]
+
+    small, large = errors(pair)
+    assert large == pytest.approx(4 * small, rel=0.1, abs=1e-14)
+    small, large = errors(pair.exchanged())
+    assert large == pytest.approx(2 * small, rel=0.1) and small > 1e-4
+
+
+def test_the_pair_of_a_convex_function_has_a_g_that_is_nowhere_negative():
+    log_r = torch.linspace(-6, 6, 49, dtype=torch.float64)
+    r = log_r.exp()
+    for phi, f, g in (
+        (lambda r: (r.sqrt() - 1) ** 2, 1 - 0.5 * r**-0.5, 0.5 * r.sqrt()),
+        (lambda r: r * r.log(), r.log() + 2, r),
+        (lambda r: -r.log(), 0 * r, 1 + 0 * r),
+    ):
+        pair = Pair.of(phi)
+        assert torch.allclose(pair.f(log_r), f) and torch.allclose(pair.g(log_r), g)
+        assert (pair.g(log_r) >= 0).all()
+
+
 def test_shares_of_wrong_signs_and_quantiles_of_the_error():
     estimates, true = number([[1.0, -1.0, 3.0, 0.0], [2.0, 2.0, 2.0, 2.0]]), number([2.0, -1.0])
     assert pairs.wrong_signs(estimates, true).tolist() == [0.5, 1.0]

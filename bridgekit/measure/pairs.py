@@ -22,7 +22,9 @@ from bridgekit.theory.method import Pair
 
 Integrand = Callable[[Tensor, Tensor], Tensor]  # of log p and log q at the same points, as in `divergences`
 
-HALF_WIDTH, POINTS = 24.0, 4801  # of the grid: for scales from a third on, and means up to six
+# The grid: for scales from a third to 1.3 and means from 0 to 6, with room on the left, where q^2/p has its
+# mass; farther out the third derivatives of powers of r leave float64.
+LOW, HIGH, POINTS = -16.0, 20.0, 3601
 TOLERANCE = 1e-8  # of a pair against its divergence, relative to the gradient's length
 
 
@@ -37,7 +39,7 @@ class Line:
     @property
     def x(self) -> Tensor:
         """The grid, (n,)."""
-        return torch.linspace(-HALF_WIDTH, HALF_WIDTH, POINTS, dtype=self.mu.dtype)
+        return torch.linspace(LOW, HIGH, POINTS, dtype=self.mu.dtype)
 
     def log_p(self, x: Tensor, mu: Tensor | None = None, sigma: Tensor | None = None) -> Tensor:
         """The model's log density at ``x``, (...), with its own parameters or others."""

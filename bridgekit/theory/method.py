@@ -136,8 +136,20 @@ class Pair(NamedTuple):
     @classmethod
     def of(cls, phi: OfRatio) -> Pair:
         r"""Of the f-divergence :math:`\mathbb E_q[\varphi(r)]`, with
-        :math:`\varphi` a function of r itself."""
-        return cls.written(on_data=lambda log_r: phi(log_r.exp()))
+        :math:`\varphi` a function of r itself: the honest pair of its
+        variational form :math:`\mathbb E_p[\varphi'] - \mathbb
+        E_q[r\varphi' - \varphi]`.
+
+        That is :math:`f = (r\varphi')'` and :math:`g = r^2\varphi'' \ge
+        0`, the one pair whose mean does not feel, to first order, that D
+        is not the optimal one.
+        """
+
+        def on_data(log_r: Tensor) -> Tensor:
+            r = log_r.exp()
+            return phi(r) - r * _slope(phi, r)
+
+        return cls.written(lambda log_r: _slope(phi, log_r.exp()), on_data)
 
     def exchanged(self) -> Pair:
         """The pair of the same divergence with g = 0."""
