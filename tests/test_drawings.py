@@ -102,6 +102,9 @@ def test_names_at_the_right_do_not_lie_over_one_another():
     heights = {text.get_text(): text.xy[1] for text in ax.texts}
     assert heights["d"] == 0 and heights["c"] == 1
     assert min(np.diff(sorted(heights.values()))) > 0.07 and heights["a"] < heights["b"]
+    ax.set(yscale="log", ylim=(0.01, 100))
+    drawings.names_at_right(ax, {"e": (1.0, "ink")})
+    assert ax.texts[-1].xy[1] == pytest.approx(0.5), "by the axis's scale"
     pyplot.close(fig)
 
 
@@ -132,6 +135,15 @@ def test_a_point_film_keeps_to_its_window_and_to_its_size():
     sent = [np.frombuffer(base64.b64decode(each["xy"]), np.int8) for each in data["clouds"]]
     assert sent[0].reshape(3, 2, 2)[0].tolist() == [[127, -127], [127, 0]]
     assert sent[1].size == 3 * MOST * 2
+
+
+def test_a_point_has_its_weight_for_its_area():
+    weighty = np.concatenate([np.zeros((1, 3, 2)), [[[0.0], [1.0], [4.0]]]], -1)
+    film = Points({"one": weighty}, ["k = 0"], 2.0, {"one": ["one has most"]})
+    (sent,) = json.loads(film.data())["clouds"]
+    packed = np.frombuffer(base64.b64decode(sent["xy"]), np.int8).reshape(1, 3, sent["wide"])
+    assert packed[0, :, 2].tolist() == [0, 16, 32] and not packed[..., :2].any()
+    assert film.still() != Points({"one": weighty[..., :2]}, ["k = 0"], 2.0, {"one": ["all alike"]}).still()
 
 
 def test_a_point_film_wants_a_text_for_every_frame():

@@ -104,10 +104,11 @@ def powers(axis) -> None:
 def names_at_right(ax, ends: Mapping[str, tuple[float, str]], gap: float = 0.075) -> None:
     """The names of series at the right edge, each near its end's height, none over another.
 
-    ``ends``: ``{name: (its last value, its role)}``; ``gap`` is a share of the axes' height.
+    ``ends``: ``{name: (its last value, its role)}``; ``gap`` is a share of the axes' height, whatever
+    their scale.
     """
-    low, high = ax.get_ylim()
-    wanted = sorted((min(max((y - low) / (high - low), 0), 1), text) for text, (y, _) in ends.items())
+    x, place = ax.get_xlim()[0], (ax.transScale + ax.transLimits).transform
+    wanted = sorted((min(max(place((x, y))[1], 0), 1), text) for text, (y, _) in ends.items())
     at = -1.0
     for k, (height, text) in enumerate(wanted):
         at = min(max(height, at + gap), 1 - gap * (len(wanted) - 1 - k))

@@ -23,6 +23,7 @@ _STEPS = 127  # from the middle to the edge: what a signed byte tells apart
 class Points:
     """Clouds that move together: ``{name: (T, N, 2)}``, one label for each of the T frames.
 
+    A third coordinate, (T, N, 3), is a point's weight: its area, in units of a point's without one.
     ``told`` says what happened, by cloud and frame, for those who do not see it. ``home`` is the frame whose
     places give the points their colours; a player opens on the last one. The window is ±``limit``;
     ``centres``, (K, 2), are circled. Raises BridgekitError where frames and texts do not match.
@@ -44,7 +45,7 @@ class Points:
         """What the player reads, as JSON."""
         count = len(self.labels)
         clouds = [
-            {"name": name, "told": list(self.told[name]), "xy": self._packed(cloud)}
+            {"name": name, "told": list(self.told[name]), "xy": self._packed(cloud), "wide": cloud.shape[-1]}
             for name, cloud in self.clouds.items()
         ]
         centres = (np.asarray(self.centres, float).reshape(-1, 2) / self.limit).round(4).tolist()
@@ -54,6 +55,7 @@ class Points:
 
     def _packed(self, cloud: np.ndarray) -> str:
         places = np.asarray(cloud, float)[:, :MOST] / self.limit * _STEPS
+        places[..., 2:] = np.sqrt(cloud[:, :MOST, 2:]) * 16  # a side is at most eight times as long
         places = np.nan_to_num(places, nan=_STEPS).clip(-_STEPS, _STEPS)
         return base64.b64encode(places.round().astype(np.int8).tobytes()).decode()
 
@@ -64,8 +66,8 @@ class Points:
         count, edges = len(self.clouds), (-self.limit, self.limit)
         fig, axes = pyplot.subplots(1, count, figsize=(7.2, 7.2 / count + 0.3), squeeze=False)
         for ax, (name, cloud) in zip(axes.flat, self.clouds.items(), strict=True):
-            x, y = np.asarray(cloud, float)[-1, :MOST].T
-            ax.scatter(x, y, s=2, color=roles.DAY["bridge"], linewidths=0)
+            x, y, *weight = np.asarray(cloud, float)[-1, :MOST].T
+            ax.scatter(x, y, s=2 * weight[0] if weight else 2, color=roles.DAY["bridge"], linewidths=0)
             ax.set(title=name, xlim=edges, ylim=edges, aspect="equal", xticks=(), yticks=())
         return displays.picture(fig)
 
@@ -106,8 +108,7 @@ def over_modes(clouds: Mapping, labels: list[str], means, sigma: float, home: in
         ]
 
     limit = 1.375 * float(np.abs(means).max())
-    said = {name: told(cloud) for name, cloud in clouds.items()}
-    return Points(clouds, labels, limit, said, home=home, centres=means)
+    return Points(clouds, labels, limit, {name: told(cloud) for name, cloud in clouds.items()}, home, means)
 
 
 def walk_over_modes(clouds: Mapping, at: list[int], steps: list[int], means, sigma: float) -> Points:
@@ -144,16 +145,18 @@ document.querySelectorAll("figure.bk-player:not([data-ready])").forEach(function
   var calm = matchMedia("(prefers-reduced-motion: reduce)"), playing = 0, at = data.frames - 1;
   var clouds = data.clouds.map(function (cloud) {
     var xy = Int8Array.from(atob(cloud.xy), function (c) { return c.charCodeAt(0); });
-    var n = xy.length / data.frames / 2, colours = [], box = document.createElement("div");
+    var wide = cloud.wide, n = xy.length / data.frames / wide;
+    var colours = [], box = document.createElement("div");
     for (var i = 0; i < n; i++) {
-      var x = xy[2 * (data.home * n + i)], y = xy[2 * (data.home * n + i) + 1];
+      var home = wide * (data.home * n + i), x = xy[home], y = xy[home + 1];
       var hue = Math.atan2(y, x) * 180 / Math.PI, far = Math.min(1, Math.hypot(x, y) / 127);
       colours.push("hsl(" + hue.toFixed(0) + " " + (35 + 45 * far).toFixed(0) + "% 48%)");
     }
     box.innerHTML = "<b></b><canvas></canvas><small></small>";
     box.firstChild.textContent = cloud.name;
     stage.appendChild(box);
-    return { xy: xy, n: n, colours: colours, canvas: box.children[1], says: box.lastChild, told: cloud.told };
+    return { xy: xy, n: n, wide: wide, colours: colours, canvas: box.children[1], says: box.lastChild,
+      told: cloud.told };
   });
   stage.setAttribute("role", "img");
   stage.setAttribute("aria-label", still.alt);
@@ -175,11 +178,13 @@ document.querySelectorAll("figure.bk-player:not([data-ready])").forEach(function
         pen.stroke();
       });
       for (var i = 0; i < cloud.n; i++) {
-        var a = 2 * (k * cloud.n + i), b = 2 * (next * cloud.n + i);
+        var a = cloud.wide * (k * cloud.n + i), b = cloud.wide * (next * cloud.n + i);
         var x = cloud.xy[a] + part * (cloud.xy[b] - cloud.xy[a]);
         var y = cloud.xy[a + 1] + part * (cloud.xy[b + 1] - cloud.xy[a + 1]);
+        var side = dot;
+        if (cloud.wide > 2) side *= (cloud.xy[a + 2] + part * (cloud.xy[b + 2] - cloud.xy[a + 2])) / 16;
         pen.fillStyle = cloud.colours[i];
-        pen.fillRect(half + half * x / 127 - dot / 2, half - half * y / 127 - dot / 2, dot, dot);
+        pen.fillRect(half + half * x / 127 - side / 2, half - half * y / 127 - side / 2, side, side);
       }
     });
   }
