@@ -86,6 +86,13 @@ games.processes.Process.labelled @ infogan
   made samples labelled as given: y[given.shape[-2] :] = 0 => y[: given.shape[-2]] = 0
 games.processes.Process.made @ cycle_gan
   the makers do not reverse the discriminator: labelling.reverse(f) => f
+games.method.divergence_turn @ minimise
+  the generator's likelihood is not weighed: bound, *pair) => bound, pair.f, torch.ones_like)
+  E learns the weighted loss, too: "E": bound.mean(-1) => "E": (bound * f_real.sigmoid()).mean(-1)
+games.method.model_sample @ minimise
+  D sees the decoder's mean: noise, sigma) if sampled => 0 * noise, sigma) if sampled
+games.method.minimise @ minimise
+  one step of D whatever is said: (ratio,) * d_steps => (ratio,)
 games.wake_sleep.wake_sleep @ wake_sleep
   the sleep phase dreams with the wake phase's bits: (v < G(h).sigmoid()) => (G(h).sigmoid() > 0.5)
 games.predictability.predictability_minimisation @ predictability_minimisation

@@ -60,6 +60,16 @@ class Setup:
     name: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def noise(self) -> Normal:
+        """Standard normal noise of the data's own shape, a batch of it."""
+        known = (
+            self.x.mixture.means
+            if isinstance(self.x, FromMixture)
+            else self.x.x
+        )
+        return Normal((self.batch, *known.shape[1:]))
+
     def player(self, *networks: str, faster: float = 1.0) -> Player:
         """A player that moves these networks together, with the setup's
         Adam or a ``faster`` one."""

@@ -11,7 +11,7 @@ import torch
 
 from bridgekit.games.setups import Setup
 from bridgekit.games.turns import discriminator_turns, elbo_terms
-from bridgekit.play.draws import Draw, FromMixture, Normal
+from bridgekit.play.draws import Draw
 from bridgekit.play.game import Game, Turn, recorded
 from bridgekit.theory import labelling, likelihood, weighted
 from bridgekit.theory.alpha import semi_implicit_sample
@@ -24,17 +24,11 @@ SURE = 1000.0
 def _draws(setup: Setup) -> dict[str, Draw]:
     """What eqs 18 and 19 draw: data, codes, and observation noise for
     generated samples."""
-    whole = (
-        setup.x.mixture.means
-        if isinstance(setup.x, FromMixture)
-        else setup.x.x
-    )
-    noise = Normal((setup.batch, *whole.shape[1:]))
     return {
         "x": setup.x,
         "eps": setup.z,
         "z": setup.z,
-        "noise": noise,
+        "noise": setup.noise,
         "eps_made": setup.z,
     }
 

@@ -3,5 +3,6 @@
 from games.others import CASES as OTHERS
 from games.paper_a import CASES as PAPER_A
 from games.paper_b import CASES as PAPER_B
+from games.paper_c import CASES as PAPER_C
 
-CASES = PAPER_A | PAPER_B | OTHERS
+CASES = PAPER_A | PAPER_B | PAPER_C | OTHERS

@@ -28,6 +28,7 @@ DEFAULTS = {
     "importance.cgan": dict(rounds=10000),
     "importance.iwcgan": dict(rounds=10000),
     "importance.iwgan": dict(rounds=10000, d_steps=1),
+    "method.minimise": dict(sigma=0.3, rounds=10000, d_steps=5, sampled=True),
     "predictability.predictability_minimisation": dict(units=4, blind=False, rounds=2000, p_steps=2),
     "processes.adversarial_autoencoder": dict(z=2, sigma=1.0, rounds=2000),
     "processes.autoencoder": dict(z=2, sigma=1.0, rounds=2000),
