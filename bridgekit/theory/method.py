@@ -115,6 +115,15 @@ def loss(
     return f(-logit_fake) + g(-logit_real).detach() * nll
 
 
+def _slope_at(log_r: Tensor, phi: OfRatio) -> Tensor:
+    return _slope(phi, log_r.exp())
+
+
+def _conjugate_at(log_r: Tensor, phi: OfRatio) -> Tensor:
+    r = log_r.exp()
+    return phi(r) - r * _slope(phi, r)
+
+
 class Pair(NamedTuple):
     """A divergence's gradient: (f, g) of eq 11, as functions of log r."""
 
@@ -144,12 +153,9 @@ class Pair(NamedTuple):
         0`, the one pair whose mean does not feel, to first order, that D
         is not the optimal one.
         """
-
-        def on_data(log_r: Tensor) -> Tensor:
-            r = log_r.exp()
-            return phi(r) - r * _slope(phi, r)
-
-        return cls.written(lambda log_r: _slope(phi, log_r.exp()), on_data)
+        return cls.written(
+            partial(_slope_at, phi=phi), partial(_conjugate_at, phi=phi)
+        )
 
     def exchanged(self) -> Pair:
         """The pair of the same divergence with g = 0."""
