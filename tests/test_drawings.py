@@ -120,7 +120,8 @@ def test_points_travel_as_bytes_and_come_back():
     data = json.loads(points().data())
     assert [cloud["name"] for cloud in data["clouds"]] == ["one", "two"]
     assert data["labels"] == ["k = 0", "k = 1", "k = 2"] and data["home"] == 1
-    assert data["centres"] == [[0.5, -0.5]] and data["clouds"][0]["told"] == ["all", "some", "few"]
+    first, second = data["clouds"]
+    assert first["centres"] == second["centres"] == [[0.5, -0.5]] and first["told"] == ["all", "some", "few"]
     for cloud, sent in zip(clouds().values(), data["clouds"], strict=True):
         back = np.frombuffer(base64.b64decode(sent["xy"]), np.int8).reshape(3, 40, 2) / 127 * 2.0
         np.testing.assert_allclose(back, cloud, atol=0.51 * 2.0 / 127)
@@ -132,6 +133,17 @@ def test_a_point_film_keeps_to_its_window_and_to_its_size():
     sent = [np.frombuffer(base64.b64decode(each["xy"]), np.int8) for each in data["clouds"]]
     assert sent[0].reshape(3, 2, 2)[0].tolist() == [[127, -127], [127, 0]]
     assert sent[1].size == 3 * MOST * 2
+
+
+def test_points_of_a_film_may_have_weights_and_each_cloud_its_own_circles():
+    weights, centres = np.ones((3, 40)), {"one": [[2.0, 0.0]], "two": []}
+    weights[1, 0], weights[2, 1] = 4.0, 1000.0
+    film = points(weights={"one": weights}, centres=centres)
+    one, two = json.loads(film.data())["clouds"]
+    sizes = np.frombuffer(base64.b64decode(one["size"]), np.uint8).reshape(3, 40)
+    assert (sizes[0] == 32).all() and sizes[1, 0] == 64 and sizes[2, 1] == 255
+    assert (two["size"], one["centres"], two["centres"]) == ("", [[1.0, 0.0]], [])
+    assert film.still() != points().still()
 
 
 def test_a_point_film_wants_a_text_for_every_frame():
