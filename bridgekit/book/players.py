@@ -192,13 +192,13 @@ document.querySelectorAll("figure.bk-player:not([data-ready])").forEach(function
         var a = 2 * (k * cloud.n + i), b = 2 * (next * cloud.n + i);
         var x = cloud.xy[a] + part * (cloud.xy[b] - cloud.xy[a]);
         var y = cloud.xy[a + 1] + part * (cloud.xy[b + 1] - cloud.xy[a + 1]);
-        var side = dot;
-        if (cloud.sizes.length) {
-          var from = cloud.sizes[a / 2], to = cloud.sizes[b / 2];
-          side = Math.max(1, dot * (from + part * (to - from)) / 32);
-        }
         pen.fillStyle = cloud.colours[i];
-        pen.fillRect(half + half * x / 127 - side / 2, half - half * y / 127 - side / 2, side, side);
+        if (cloud.sizes.length) {
+          var from = cloud.sizes[a / 2], across = from + part * (cloud.sizes[b / 2] - from);
+          pen.beginPath();
+          pen.arc(half + half * x / 127, half - half * y / 127, Math.max(0.5, dot * across / 64), 0, 7);
+          pen.fill();
+        } else pen.fillRect(half + half * x / 127 - dot / 2, half - half * y / 127 - dot / 2, dot, dot);
       }
     });
   }
