@@ -35,6 +35,7 @@ def test_source_tree(executed):
     files = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
     assert files == {
         ".assembled",
+        "_static/roles.css",
         "_toc.yml",
         "alpha.ipynb",
         "beta.ipynb",

@@ -123,7 +123,8 @@ def test_points_travel_as_bytes_and_come_back():
     data = json.loads(points().data())
     assert [cloud["name"] for cloud in data["clouds"]] == ["one", "two"]
     assert data["labels"] == ["k = 0", "k = 1", "k = 2"] and data["home"] == 1
-    assert data["centres"] == [[0.5, -0.5]] and data["clouds"][0]["told"] == ["all", "some", "few"]
+    first, second = data["clouds"]
+    assert first["centres"] == second["centres"] == [[0.5, -0.5]] and first["told"] == ["all", "some", "few"]
     for cloud, sent in zip(clouds().values(), data["clouds"], strict=True):
         back = np.frombuffer(base64.b64decode(sent["xy"]), np.int8).reshape(3, 40, 2) / 127 * 2.0
         np.testing.assert_allclose(back, cloud, atol=0.51 * 2.0 / 127)
@@ -137,13 +138,15 @@ def test_a_point_film_keeps_to_its_window_and_to_its_size():
     assert sent[1].size == 3 * MOST * 2
 
 
-def test_a_point_has_its_weight_for_its_area():
-    weighty = np.concatenate([np.zeros((1, 3, 2)), [[[0.0], [1.0], [4.0]]]], -1)
-    film = Points({"one": weighty}, ["k = 0"], 2.0, {"one": ["one has most"]})
-    (sent,) = json.loads(film.data())["clouds"]
-    packed = np.frombuffer(base64.b64decode(sent["xy"]), np.int8).reshape(1, 3, sent["wide"])
-    assert packed[0, :, 2].tolist() == [0, 16, 32] and not packed[..., :2].any()
-    assert film.still() != Points({"one": weighty[..., :2]}, ["k = 0"], 2.0, {"one": ["all alike"]}).still()
+def test_points_of_a_film_may_have_weights_and_each_cloud_its_own_circles():
+    weights, centres = np.ones((3, 40)), {"one": [[2.0, 0.0]], "two": []}
+    weights[1, 0], weights[2, 1] = 4.0, 1000.0
+    film = points(weights={"one": weights}, centres=centres)
+    one, two = json.loads(film.data())["clouds"]
+    sizes = np.frombuffer(base64.b64decode(one["size"]), np.uint8).reshape(3, 40)
+    assert (sizes[0] == 32).all() and sizes[1, 0] == 64 and sizes[2, 1] == 255
+    assert (two["size"], one["centres"], two["centres"]) == ("", [[1.0, 0.0]], [])
+    assert film.still() != points().still()
 
 
 def test_a_point_film_wants_a_text_for_every_frame():

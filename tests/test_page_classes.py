@@ -83,9 +83,7 @@ def test_variants(toy_book, monkeypatch, classes):
 def test_iwgan(toy_book, monkeypatch):
     data = folder(toy_book, 60, 5, size=16)
     monkeypatch.setitem(classifiers.RULES, data, classifiers.Rule(rounds=2, batch=8, width=4))
-    few = dict.fromkeys(
-        ("seeds", "rounds", "warm_rounds", "plane_rounds", "plane_seeds", "evaluations", "timings"), 1
-    )
+    few = dict.fromkeys(("seeds", "rounds", "evaluations", "timings"), 1)
     monkeypatch.setenv("BRIDGEKIT_DATA", str(toy_book.root / "data"))
     classifiers.make(data)
     names = played(toy_book, monkeypatch, "iwgan", dataset=data, **few)

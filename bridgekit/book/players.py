@@ -7,7 +7,7 @@ move in straight lines, unless the reader asked for less motion. Without JavaScr
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 import numpy as np
@@ -23,10 +23,10 @@ _STEPS = 127  # from the middle to the edge: what a signed byte tells apart
 class Points:
     """Clouds that move together: ``{name: (T, N, 2)}``, one label for each of the T frames.
 
-    A third coordinate, (T, N, 3), is a point's weight: its area, in units of a point's without one.
     ``told`` says what happened, by cloud and frame, for those who do not see it. ``home`` is the frame whose
     places give the points their colours; a player opens on the last one. The window is ±``limit``;
-    ``centres``, (K, 2), are circled. Raises BridgekitError where frames and texts do not match.
+    ``centres``, (K, 2), are circled, of all clouds or by cloud. ``weights``, ``{name: (T, N)}``, are the
+    points' areas, 1 that of a point without. Raises BridgekitError where frames and texts do not match.
     """
 
     clouds: Mapping[str, np.ndarray]
@@ -34,7 +34,8 @@ class Points:
     limit: float
     told: Mapping[str, list[str]]
     home: int = -1
-    centres: np.ndarray = ()
+    centres: np.ndarray | Mapping[str, np.ndarray] = ()
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         lengths = {len(each) for each in (self.labels, *self.clouds.values(), *self.told.values())}
@@ -43,21 +44,28 @@ class Points:
 
     def data(self) -> str:
         """What the player reads, as JSON."""
-        count = len(self.labels)
         clouds = [
-            {"name": name, "told": list(self.told[name]), "xy": self._packed(cloud), "wide": cloud.shape[-1]}
-            for name, cloud in self.clouds.items()
+            {"name": name, "told": list(self.told[name]), "xy": self._packed(name)}
+            | {"size": self._sizes(name), "centres": self._circles(name)}
+            for name in self.clouds
         ]
-        centres = (np.asarray(self.centres, float).reshape(-1, 2) / self.limit).round(4).tolist()
-        said = {"clouds": clouds, "labels": list(self.labels), "centres": centres}
-        said |= {"home": self.home % count, "frames": count}
+        said = {"clouds": clouds, "labels": list(self.labels), "frames": len(self.labels)} | {
+            "home": self.home % len(self.labels)
+        }
         return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
-    def _packed(self, cloud: np.ndarray) -> str:
-        places = np.asarray(cloud, float)[:, :MOST] / self.limit * _STEPS
-        places[..., 2:] = np.sqrt(cloud[:, :MOST, 2:]) * 16  # a side is at most eight times as long
-        places = np.nan_to_num(places, nan=_STEPS).clip(-_STEPS, _STEPS)
-        return base64.b64encode(places.round().astype(np.int8).tobytes()).decode()
+    def _packed(self, name: str) -> str:
+        places = np.nan_to_num(np.asarray(self.clouds[name], float)[:, :MOST] / self.limit, nan=1.0)
+        return _bytes(_STEPS * places.clip(-1, 1), np.int8)
+
+    def _sizes(self, name: str) -> str:
+        """Diameters in thirty-seconds of a dot's; nothing where all are alike."""
+        areas = np.asarray(self.weights.get(name, [[]]), float)[:, :MOST].clip(0, 64)
+        return _bytes((32 * np.sqrt(areas)).clip(0, 255), np.uint8)
+
+    def _circles(self, name: str) -> list[list[float]]:
+        own = self.centres[name] if isinstance(self.centres, Mapping) else self.centres
+        return (np.asarray(own, float).reshape(-1, 2) / self.limit).round(4).tolist()
 
     def still(self) -> bytes:
         """The frame that it opens on, as a PNG."""
@@ -66,20 +74,22 @@ class Points:
         count, edges = len(self.clouds), (-self.limit, self.limit)
         fig, axes = pyplot.subplots(1, count, figsize=(7.2, 7.2 / count + 0.3), squeeze=False)
         for ax, (name, cloud) in zip(axes.flat, self.clouds.items(), strict=True):
-            x, y, *weight = np.asarray(cloud, float)[-1, :MOST].T
-            ax.scatter(x, y, s=2 * weight[0] if weight else 2, color=roles.DAY["bridge"], linewidths=0)
+            at, areas = (np.asarray(v, float)[-1, :MOST] for v in (cloud, self.weights.get(name, [[1]])))
+            ax.scatter(*at.T, s=2 * areas, color=roles.DAY["bridge"], linewidths=0)
             ax.set(title=name, xlim=edges, ylim=edges, aspect="equal", xticks=(), yticks=())
         return displays.picture(fig)
 
     def html(self, alt: str, slider: str) -> str:
         """Canvases under a labelled slider, with a button that plays it."""
-        last, label = len(self.labels) - 1, escape(self.labels[-1])
-        place = f'<input type="range" min="0" max="{last}" value="{last}" step="1">'
+        end, here = len(self.labels) - 1, escape(self.labels[-1])
+        place = (
+            f'<label>{escape(slider)} <input type="range" min="0" max="{end}" value="{end}" step="1"></label>'
+        )
         control = (
             f"{_STYLE}"
             '<div class="bk-player-control" hidden><button type="button" aria-pressed="false">Play</button> '
-            f"<label>{escape(slider)} {place}</label> "
-            f'<output aria-live="off">{label}</output></div><p class="bk-told" aria-live="polite"></p>'
+            f'{place} <output aria-live="off">{here}</output></div>'
+            '<p class="bk-told" aria-live="polite"></p>'
         )
         return displays.stage(self.still(), alt, control, self.data())
 
@@ -87,6 +97,10 @@ class Points:
     def script(self) -> str:
         """What moves it."""
         return _SCRIPT
+
+
+def _bytes(values: np.ndarray, kind: type) -> str:
+    return base64.b64encode(values.round().astype(kind).tobytes()).decode()
 
 
 def over_modes(clouds: Mapping, labels: list[str], means, sigma: float, home: int = 0) -> Points:
@@ -99,24 +113,21 @@ def over_modes(clouds: Mapping, labels: list[str], means, sigma: float, home: in
 
     def told(cloud):
         away = np.linalg.norm(np.asarray(cloud, float)[:, :, None] - means, axis=-1)
-        near = away < 3 * sigma  # (frame, point, mode)
-        shares = near.any(2).mean(1)
+        shares = (away < 3 * sigma).any(2).mean(1)  # of (frame, point, mode)
         inside = (np.abs(np.asarray(cloud, float)) < limit).all(-1).any(1)  # not what is lost or far away
-        pairs = zip(shares, inside, strict=True)
         return [
-            f"{100 * s:.0f} % of the points on a mode" if here else "no point in view" for s, here in pairs
+            f"{100 * share:.0f} % of the points on a mode" if here else "no point in view"
+            for share, here in zip(shares, inside, strict=True)
         ]
 
     limit = 1.375 * float(np.abs(means).max())
-    return Points(clouds, labels, limit, {name: told(cloud) for name, cloud in clouds.items()}, home, means)
+    return Points(clouds, labels, limit, {k: told(v) for k, v in clouds.items()}, home=home, centres=means)
 
 
 def walk_over_modes(clouds: Mapping, at: list[int], steps: list[int], means, sigma: float) -> Points:
     """The same at the iterations ``at`` of a walk in three ``steps``; colours: the first step's end."""
-    ends = np.cumsum(steps)
-    steps_of = [("I", "II", "III")[int(np.searchsorted(ends[:2], k))] for k in at]
-    labels = [f"iteration {k:,}, step {step}" for k, step in zip(at, steps_of, strict=True)]
-    return over_modes(clouds, labels, means, sigma, at.index(ends[0]))
+    labels = [f"iteration {k:,}, step {'I' * (1 + (k > steps[0]) + (k > sum(steps[:2])))}" for k in at]
+    return over_modes(clouds, labels, means, sigma, at.index(steps[0]))
 
 
 _STYLE = """<style>
@@ -145,18 +156,18 @@ document.querySelectorAll("figure.bk-player:not([data-ready])").forEach(function
   var calm = matchMedia("(prefers-reduced-motion: reduce)"), playing = 0, at = data.frames - 1;
   var clouds = data.clouds.map(function (cloud) {
     var xy = Int8Array.from(atob(cloud.xy), function (c) { return c.charCodeAt(0); });
-    var wide = cloud.wide, n = xy.length / data.frames / wide;
-    var colours = [], box = document.createElement("div");
+    var sizes = Uint8Array.from(atob(cloud.size), function (c) { return c.charCodeAt(0); });
+    var n = xy.length / data.frames / 2, colours = [], box = document.createElement("div");
     for (var i = 0; i < n; i++) {
-      var home = wide * (data.home * n + i), x = xy[home], y = xy[home + 1];
+      var x = xy[2 * (data.home * n + i)], y = xy[2 * (data.home * n + i) + 1];
       var hue = Math.atan2(y, x) * 180 / Math.PI, far = Math.min(1, Math.hypot(x, y) / 127);
       colours.push("hsl(" + hue.toFixed(0) + " " + (35 + 45 * far).toFixed(0) + "% 48%)");
     }
     box.innerHTML = "<b></b><canvas></canvas><small></small>";
     box.firstChild.textContent = cloud.name;
     stage.appendChild(box);
-    return { xy: xy, n: n, wide: wide, colours: colours, canvas: box.children[1], says: box.lastChild,
-      told: cloud.told };
+    return { xy: xy, sizes: sizes, n: n, colours: colours, centres: cloud.centres, canvas: box.children[1],
+      says: box.lastChild, told: cloud.told };
   });
   stage.setAttribute("role", "img");
   stage.setAttribute("aria-label", still.alt);
@@ -172,19 +183,22 @@ document.querySelectorAll("figure.bk-player:not([data-ready])").forEach(function
       pen.clearRect(0, 0, size, size);
       pen.strokeStyle = "#8a929c";
       pen.lineWidth = Math.max(1, size / 250);
-      data.centres.forEach(function (c) {
+      cloud.centres.forEach(function (c) {
         pen.beginPath();
         pen.arc(half + half * c[0], half - half * c[1], size / 45, 0, 7);
         pen.stroke();
       });
       for (var i = 0; i < cloud.n; i++) {
-        var a = cloud.wide * (k * cloud.n + i), b = cloud.wide * (next * cloud.n + i);
+        var a = 2 * (k * cloud.n + i), b = 2 * (next * cloud.n + i);
         var x = cloud.xy[a] + part * (cloud.xy[b] - cloud.xy[a]);
         var y = cloud.xy[a + 1] + part * (cloud.xy[b + 1] - cloud.xy[a + 1]);
-        var side = dot;
-        if (cloud.wide > 2) side *= (cloud.xy[a + 2] + part * (cloud.xy[b + 2] - cloud.xy[a + 2])) / 16;
         pen.fillStyle = cloud.colours[i];
-        pen.fillRect(half + half * x / 127 - side / 2, half - half * y / 127 - side / 2, side, side);
+        if (cloud.sizes.length) {
+          var from = cloud.sizes[a / 2], across = from + part * (cloud.sizes[b / 2] - from);
+          pen.beginPath();
+          pen.arc(half + half * x / 127, half - half * y / 127, Math.max(0.5, dot * across / 64), 0, 7);
+          pen.fill();
+        } else pen.fillRect(half + half * x / 127 - dot / 2, half - half * y / 127 - dot / 2, dot, dot);
       }
     });
   }
