@@ -37,6 +37,7 @@ COUNTED = {
     r"clouds.npz: (up|sideways)_(before|after)$": 0.01,
     r"grids.npz: .*GAN$": 0.5,
     r"power.npz: .*s\.d\.": 1.0,
+    r"minibatches.npz: .*_wrong$": 0.04,
 }
 
 
