@@ -10,7 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bridgekit.theory import densities, divergences, labelling
+from bridgekit.theory import densities, divergences
+from bridgekit.theory.labelling import label_nll, log_posterior, log_prior, posterior_kl, reverse
 
 # Sides of a box of parameters of `sines` in which a grid with 20 points to the unit is fine enough.
 SINES = [(-2, 2)] * 3 + [(-1.5, 1.5)] * 3 + [(-math.pi, math.pi)] * 3 + [(-4, 4)] * 2
@@ -39,14 +40,15 @@ def log_mixture(x: Tensor, means, sigmas, shares) -> Tensor:
     return (parts + shares.log()[..., None, :]).logsumexp(-1)
 
 
-def posteriors(f: Tensor, log_fake: Tensor, log_real: Tensor, x: Tensor) -> list[Tensor]:
-    """Eq 9's log posteriors on the grid ``x`` for y = 0 and for y = 1, with the prior of eq 8."""
-    prior, cell = labelling.log_prior(log_fake, log_real), (x[1] - x[0]).log()
-    likelihoods = (-labelling.label_nll(labelling.reverse(f), y) for y in torch.arange(2.0))
-    return [labelling.log_posterior(each, prior, cell) for each in likelihoods]
+def posteriors(f, log_fake, log_real, x) -> list[Tensor]:
+    """Eq 9's log posteriors on the grid ``x`` for y = 0 and y = 1, ``(..., n)`` each; the prior is eq 8."""
+    prior, cell = log_prior(log_fake, log_real), (x[1] - x[0]).log()
+    likelihoods = (-label_nll(reverse(f), y) for y in torch.arange(2.0))
+    return [log_posterior(each, prior, cell) for each in likelihoods]
 
 
-def lemma_1_terms(log_p: Tensor, log_real: Tensor, pair: list[Tensor], x: Tensor, kl=labelling.posterior_kl):
+def lemma_1_terms(log_p, log_real, pair, x, kl=posterior_kl):
     """The KL term and the JSD term of eq 10's right side, ``(...)`` each, for a pair of posteriors."""
-    kls = divergences.integrate(kl(log_p, pair[0]) + kl(log_real, pair[1]), x) / 2
-    return kls, divergences.integrate(divergences.jensen_shannon(log_p, log_real), x)
+    both = kl(log_p, pair[0]) + kl(log_real, pair[1])
+    jsd = divergences.jensen_shannon(log_p, log_real)
+    return divergences.integrate(both, x) / 2, divergences.integrate(jsd, x)
