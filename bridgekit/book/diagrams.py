@@ -15,6 +15,7 @@ from bridgekit.book.roles import DAY as ROLES
 GENERATIVE, INFERENCE = "generative", "inference"
 _LETTERS = {"x": r"p_\theta", "z": r"q_\eta", "y": r"q_\phi^{(r)}"}
 _CODES = {GENERATIVE: 1, INFERENCE: 2}
+_MIDDLE = {"ha": "center", "va": "center"}
 _BACKING = {"fc": ROLES["paper"], "ec": "none", "pad": 0.6}
 
 
@@ -129,15 +130,15 @@ def draw(ax, graph: Graph, title: str = "", size: float = 11.0):
     """Draw a graph on bare axes: solid generative, dashed inference, hollow implicit, blue adversarial."""
     outlines = {}
     for name, place in graph.places.items():
-        shape = "round,pad=0.35" if graph.boxes else "circle,pad=0.35"
         style = {
-            "boxstyle": shape,
+            "boxstyle": f"{'round' if graph.boxes else 'circle'},pad=0.35",
             "ec": ROLES["ink"],
             "fc": ROLES["data" if name in graph.grey else "paper"],
         }
         text = graph.texts.get(name, name if graph.boxes else f"${name}$")
-        at = {"ha": "center", "va": "center", "fontsize": size, "zorder": 3}
-        outlines[name] = ax.text(*place, text, bbox=style, **at).get_bbox_patch()
+        outlines[name] = ax.text(
+            *place, text, fontsize=size, bbox=style, zorder=3, **_MIDDLE
+        ).get_bbox_patch()
     for arrow in graph.arrows:
         _arrow(ax, graph, arrow, size, outlines)
     places = np.array(list(graph.places.values()), dtype=float)
@@ -146,11 +147,13 @@ def draw(ax, graph: Graph, title: str = "", size: float = 11.0):
     ax.set_axis_off()
 
 
-def drawn(graphs: dict[str, Graph], a=None, said=None, *, height: float = 2.6, columns: int = 0, size=12.0):
+def drawn(graphs: dict[str, Graph], a=None, said=None, *, height: float = 2.6, columns: int = 0, size=12.2):
     """Graphs by their titles, as a drawing of a run: side by side, or below one another on a narrow sheet."""
     fig, axes = drawings.panels(len(graphs), height, columns)
     for ax, (title, graph) in zip(axes, graphs.items(), strict=False):
         draw(ax, graph, title, size)
+    for ax in axes[len(graphs) :]:
+        ax.remove()
     return fig
 
 
@@ -177,15 +180,18 @@ def _arrow(ax, graph: Graph, arrow: Arrow, size: float, outlines: dict) -> None:
         "linestyle": (0, (4, 3)) if arrow.process == INFERENCE else "solid",
         "arrowstyle": "-|>" if arrow.head else "-",
         "connectionstyle": f"arc3,rad={arrow.bend}",
+        "patchA": outlines[arrow.source],
+        "patchB": outlines[arrow.target],
+        "shrinkA": 2,
+        "shrinkB": 2,
     }
-    ends = {"patchA": outlines[arrow.source], "patchB": outlines[arrow.target], "shrinkA": 2, "shrinkB": 2}
-    ax.add_patch(FancyArrowPatch(start, end, **look, **ends))
+    ax.add_patch(FancyArrowPatch(start, end, **look))
     if arrow.text:
         along = end - start
         # A quadratic Bezier curve; its control point lies `bend` lengths to the right of the middle.
-        out = np.array([along[1], -along[0]]) * arrow.bend * 2 * arrow.at * (1 - arrow.at)
-        style = {"color": colour, "ha": "center", "va": "center", "zorder": 5, "bbox": _BACKING}
-        ax.text(*(start + arrow.at * along + out), arrow.text, fontsize=size - 0.5, **style)
+        place = start + arrow.at * (along + along[::-1] * (1, -1) * arrow.bend * 2 * (1 - arrow.at))
+        style = {"color": colour, "fontsize": size, "bbox": _BACKING, "zorder": 5} | _MIDDLE
+        ax.text(*place, arrow.text, **style)
 
 
 def _flow(**domains: tuple[str, str]) -> Graph:
