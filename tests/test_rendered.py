@@ -254,7 +254,7 @@ def twice(names: list[str]) -> list[str]:
 
 
 # Chapters made of the book's parts, and the pages that lead to them.
-REBUILT = ["twin_gradients", "plane"]
+REBUILT = ["twin_gradients", "plane", "unified", "jsd_bound", "infogan_vae"]
 FRONT = "welcome"
 PICTURE = "main :is(img, svg[role=img], canvas)"
 
