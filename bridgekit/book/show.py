@@ -33,8 +33,8 @@ def head(run: Run, needs: str) -> Html:
     """
     text = re.split(r"(?m)^## Details: ", pages.find(run.page).source)[0]
     words = len(re.sub(r"(?s)```.*?```|^---.*?---", "", text).split())
-    chips = scoreboard.claim_chips(run).html
-    line = f"{math.ceil(words / 200)} min to read · you need: {escape(needs)} · claims {chips}"
+    line = f"{math.ceil(words / 200)} min to read · you need: {escape(needs)}"
+    line += f" · claims {scoreboard.claim_chips(run).html}" * bool(run.claims)  # a page may decide none
     return Html(f'<p class="bk-head">{line}</p>', f"[{needs}]")
 
 
