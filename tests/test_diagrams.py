@@ -1,13 +1,12 @@
 """Graphs of models: what is derived from a description, and that it is drawn."""
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch
 
-from bridgekit.book import diagrams, plots
+from bridgekit.book import diagrams, drawings
 from bridgekit.book.diagrams import AAE, GAN, GENERATIVE, INFERENCE, INFOGAN, VAE, Arrow, Conditional, Graph
 
 CORNERS = {"z": (0.0, 1.0), "y": (2.0, 1.0), "x": (1.0, 0.0)}
@@ -77,10 +76,9 @@ def test_arrows_look_as_the_caption_of_figure_1_says():
         Conditional("y", ("x",), GENERATIVE, adversarial=True),
     )
     graph = diagrams.schematic(model, CORNERS)
-    with matplotlib.rc_context():
-        plots.style()
-        fig, ax = pyplot.subplots()
-        diagrams.draw(ax, graph, "a GAN")
+    with drawings.sheet(drawings.WIDE):
+        fig = diagrams.drawn({"a GAN": graph})
+        (ax,) = fig.axes
         drawn = [patch for patch in ax.patches if isinstance(patch, FancyArrowPatch)]
         fig.draw_without_rendering()
         pyplot.close(fig)
@@ -92,9 +90,9 @@ def test_arrows_look_as_the_caption_of_figure_1_says():
         )
         for a, p in zip(graph.arrows, drawn, strict=True)
     }
-    ink, blue = plots.PALETTE["ink"], plots.PALETTE["blue"]
+    ink, blue = drawings.ROLES["ink"], drawings.ROLES["forward"]
     assert styles == {
-        ("z", "x"): ("#ffffff", ink, False),
+        ("z", "x"): (drawings.ROLES["paper"], ink, False),
         ("y", "x"): (ink, ink, False),
         ("x", "y"): (blue, blue, True),
     }

@@ -51,6 +51,8 @@ def test_the_head_of_a_chapter_has_its_minutes_and_claims(tmp_path, monkeypatch)
     line = show.head(run, needs="a < b").html
     assert re.match(r'<p class="bk-head">\d+ min to read · you need: a &lt; b · claims', line)
     assert re.findall(r'href="scoreboard\.html#(\w+)"', line) == [claim.id for claim in run.claims]
+    none = runs.Run("settings", "quick", {}, tmp_path / "none", REPOSITORY)
+    assert "claims" not in show.head(none, needs="nothing").html
 
 
 def test_a_question_travels_with_its_answer_and_hint():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bridgekit.errors import BridgekitError
-from bridgekit.measure import worst_case
+from bridgekit.measure import on_line, worst_case
 from bridgekit.random import stream
 from bridgekit.theory import divergences, labelling, weighted
 from bridgekit.theory.densities import normal_log_prob
@@ -93,7 +93,6 @@ def test_what_is_not_finite_is_an_error(broken):
 # ---- eq 30 of paper B, and what it needs (claim B4)
 
 X = torch.linspace(-12, 12, 481, **DOUBLE)
-LABELS = torch.tensor([0.0, 1.0], **DOUBLE)
 
 
 def normal(mean, width):
@@ -103,11 +102,8 @@ def normal(mean, width):
 
 def gap(log_start, log_data, f, log_now, kl=labelling.posterior_kl):
     """The KL term at log_now minus the JSD, posteriors made at log_start."""
-    prior, cell = labelling.log_prior(log_start, log_data), (X[1] - X[0]).log()
-    likelihoods = [-labelling.label_nll(labelling.reverse(f), y) for y in LABELS]
-    fake, real = (labelling.log_posterior(each, prior, cell) for each in likelihoods)
-    terms = (kl(log_now, fake) + kl(log_data, real)) / 2
-    return divergences.integrate(terms - divergences.jensen_shannon(log_now, log_data), X)
+    kls, jsd = on_line.lemma_1_terms(log_now, log_data, on_line.posteriors(f, log_start, log_data, X), X, kl)
+    return kls - jsd
 
 
 def advantage(log_start, log_data, f):
@@ -186,6 +182,32 @@ def test_the_bound_holds_off_theta_0_where_new_samples_are_rated_no_higher_or_d_
     assert len(off) > 3 and 0 <= off.min() < 0.1
 
 
+# ---- what is drawn and searched
+
+
+def test_a_logit_is_three_sines_and_a_line():
+    t = torch.tensor([[1.0, 0.0, -2.0, 0.5, 1.0, 1.5, 0.0, 0.3, -0.2, 0.8, -0.4]] * 2, **DOUBLE)
+    wanted = torch.sin(X) - 2 * torch.sin(3 * X - 0.2) + 0.4 * X - 0.4
+    torch.testing.assert_close(on_line.sines(t)(X), wanted.expand(2, -1))
+    assert len(on_line.SINES) == t.shape[1]
+
+
+def test_a_mixture_has_its_mass_and_its_mean():
+    parts = ([[-1.0, 2.0], [0.0, 3.0]], [[0.5, 1.0], [1.0, 0.7]], [[0.3, 0.7], [1.0, 0.0]])
+    p = on_line.log_mixture(X, *parts).exp()
+    torch.testing.assert_close(divergences.integrate(p, X), torch.ones(2, **DOUBLE))
+    torch.testing.assert_close(divergences.integrate(p * X, X), torch.tensor([1.1, 0.0], **DOUBLE))
+
+
+def test_the_optimal_discriminator_makes_the_fake_posterior_the_data_and_a_guess_makes_it_the_prior():
+    start, data = normal(0.5, 1.0), normal(-1.0, 1.4)
+    fake, real = on_line.posteriors(data - start, start, data, X)
+    torch.testing.assert_close(fake, data, atol=1e-6, rtol=0)
+    torch.testing.assert_close(real, start, atol=1e-6, rtol=0)
+    for each in on_line.posteriors(0 * X, start, data, X):
+        torch.testing.assert_close(each, labelling.log_prior(start, data), atol=1e-6, rtol=0)
+
+
 # ---- Lemma 1 with a mistake in it, and the weights of eqs 42 and 44
 
 
@@ -196,11 +218,10 @@ def lemma_error(t, limit=math.inf):
     start, data = normal(0.5, 1.0), normal(0.0, 1.4)
     log_p = normal(mu, 1.0)
     seen = f.clamp(-limit, limit)
-    prior, cell = labelling.log_prior(start, data), (X[1] - X[0]).log()
-    fake = labelling.log_posterior(-labelling.label_nll(labelling.reverse(seen), LABELS[0]), prior, cell)
+    fake, _ = on_line.posteriors(seen, start, data, X)
     right = divergences.reverse_kl(log_p, fake) / 2 - divergences.jensen_shannon(log_p, data)
     (slope,) = torch.autograd.grad(divergences.integrate(right, X).sum(), mu, create_graph=True)
-    loss = labelling.label_nll(labelling.reverse(f), LABELS[0])
+    loss = labelling.label_nll(labelling.reverse(f), torch.zeros(()))
     left = divergences.integrate(start.exp() * (X - 0.5) * loss, X) / 2
     return (slope[:, 0] - left).abs()
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bridgekit.book.plots import PALETTE
+from bridgekit.book import drawings
+from bridgekit.book.roles import DAY as ROLES
 
 GENERATIVE, INFERENCE = "generative", "inference"
 _LETTERS = {"x": r"p_\theta", "z": r"q_\eta", "y": r"q_\phi^{(r)}"}
 _CODES = {GENERATIVE: 1, INFERENCE: 2}
+_MIDDLE = {"ha": "center", "va": "center"}
+_BACKING = {"fc": ROLES["paper"], "ec": "none", "pad": 0.6}
 
 
 @dataclass(frozen=True)
@@ -117,10 +120,9 @@ def schematic(model: Model, places: dict[str, tuple[float, float]], letters: dic
         sources = c.through + c.given
         named = min(sources, key=lambda s: ((c.target, s) in pairs) != c.adversarial)
         for source in sources:
-            text = c.text(letters) if source == named else ""
-            look = {"hollow": source in c.through, "blue": c.adversarial}
             bend = 0.22 if (c.target, source) in pairs else 0.0
-            arrows.append(Arrow(source, c.target, text, c.process, bend=bend, **look))
+            look = {"hollow": source in c.through, "blue": c.adversarial, "bend": bend}
+            arrows.append(Arrow(source, c.target, c.text(letters) * (source == named), c.process, **look))
     return Graph(places, tuple(arrows), frozenset(places) - latent(model))
 
 
@@ -128,42 +130,68 @@ def draw(ax, graph: Graph, title: str = "", size: float = 11.0):
     """Draw a graph on bare axes: solid generative, dashed inference, hollow implicit, blue adversarial."""
     outlines = {}
     for name, place in graph.places.items():
-        shape = "round,pad=0.35" if graph.boxes else "circle,pad=0.35"
-        style = {"boxstyle": shape, "ec": PALETTE["ink"], "fc": "#dcdcdc" if name in graph.grey else "white"}
+        style = {
+            "boxstyle": f"{'round' if graph.boxes else 'circle'},pad=0.35",
+            "ec": ROLES["ink"],
+            "fc": ROLES["data" if name in graph.grey else "paper"],
+        }
         text = graph.texts.get(name, name if graph.boxes else f"${name}$")
-        drawn = ax.text(*place, text, ha="center", va="center", fontsize=size, bbox=style, zorder=3)
-        outlines[name] = drawn.get_bbox_patch()
+        outlines[name] = ax.text(
+            *place, text, fontsize=size, bbox=style, zorder=3, **_MIDDLE
+        ).get_bbox_patch()
     for arrow in graph.arrows:
         _arrow(ax, graph, arrow, size, outlines)
     places = np.array(list(graph.places.values()), dtype=float)
-    low, high = places.min(0), places.max(0)
-    ax.set(xlim=(low[0] - 0.55, high[0] + 0.55), ylim=(low[1] - 0.45, high[1] + 0.45))
+    (left, low), (right, high) = places.min(0), places.max(0)
+    ax.set(xlim=(left - 0.55, right + 0.55), ylim=(low - 0.45, high + 0.45), title=title)
     ax.set_axis_off()
-    if title:
-        ax.set_title(title)
-    return ax
+
+
+def drawn(graphs: dict[str, Graph], a=None, said=None, *, height: float = 2.6, columns: int = 0, size=12.2):
+    """Graphs by their titles, as a drawing of a run: side by side, or below one another on a narrow sheet."""
+    fig, axes = drawings.panels(len(graphs), height, columns)
+    for ax, (title, graph) in zip(axes, graphs.items(), strict=False):
+        draw(ax, graph, title, size)
+    for ax in axes[len(graphs) :]:
+        ax.remove()
+    return fig
+
+
+def arrays(graphs: dict[str, Graph]) -> dict[str, np.ndarray]:
+    """What their record holds: that of the first one as ``places_0`` and ``arrows_0``."""
+    return {
+        f"{key}_{k}": array
+        for k, graph in enumerate(graphs.values())
+        for key, array in graph.arrays().items()
+    }
 
 
 def _arrow(ax, graph: Graph, arrow: Arrow, size: float, outlines: dict) -> None:
     from matplotlib.patches import FancyArrowPatch
 
-    colour = PALETTE["blue"] if arrow.blue else PALETTE["ink"]
+    colour = ROLES["forward" if arrow.blue else "ink"]
     start, end = (np.array(graph.places[name], dtype=float) for name in (arrow.source, arrow.target))
-    # After the nodes, whose outlines cut it off.
-    look = {"linewidth": 1.4, "zorder": 4, "edgecolor": colour}
-    look |= {"facecolor": "white" if arrow.hollow else colour, "mutation_scale": 17 if arrow.hollow else 12}
-    look |= {"linestyle": (0, (4, 3)) if arrow.process == INFERENCE else "solid"}
-    look |= {"arrowstyle": "-|>" if arrow.head else "-", "connectionstyle": f"arc3,rad={arrow.bend}"}
-    ends = {"patchA": outlines[arrow.source], "patchB": outlines[arrow.target], "shrinkA": 2, "shrinkB": 2}
-    ax.add_patch(FancyArrowPatch(start, end, **look, **ends))
+    look = {
+        "linewidth": 1.4,
+        "zorder": 4,  # after the nodes, whose outlines cut it off
+        "edgecolor": colour,
+        "facecolor": ROLES["paper"] if arrow.hollow else colour,
+        "mutation_scale": 17 if arrow.hollow else 12,
+        "linestyle": (0, (4, 3)) if arrow.process == INFERENCE else "solid",
+        "arrowstyle": "-|>" if arrow.head else "-",
+        "connectionstyle": f"arc3,rad={arrow.bend}",
+        "patchA": outlines[arrow.source],
+        "patchB": outlines[arrow.target],
+        "shrinkA": 2,
+        "shrinkB": 2,
+    }
+    ax.add_patch(FancyArrowPatch(start, end, **look))
     if arrow.text:
         along = end - start
         # A quadratic Bezier curve; its control point lies `bend` lengths to the right of the middle.
-        out = np.array([along[1], -along[0]]) * arrow.bend * 2 * arrow.at * (1 - arrow.at)
-        place = start + arrow.at * along + out
-        backing = {"fc": "white", "ec": "none", "pad": 0.6}
-        style = {"color": colour, "ha": "center", "va": "center", "bbox": backing, "zorder": 5}
-        ax.text(*place, arrow.text, fontsize=size - 1.5, **style)
+        place = start + arrow.at * (along + along[::-1] * (1, -1) * arrow.bend * 2 * (1 - arrow.at))
+        style = {"color": colour, "fontsize": size, "bbox": _BACKING, "zorder": 5} | _MIDDLE
+        ax.text(*place, arrow.text, **style)
 
 
 def _flow(**domains: tuple[str, str]) -> Graph:

@@ -172,5 +172,5 @@ def inline(svg: bytes, mark: str, alt: str, kind: str) -> str:
     opening = (
         f'<svg class="bk-{kind}" role="img" aria-label="{escape(alt)}" {view[0]} {names} style="{style}">'
     )
-    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)  # a hundredth of a point is no more than a pixel's fortieth
+    text = re.sub(r"(\d\.\d\d)\d+(?=[^<>]*>)", r"\1", text)  # a hundredth of a point is a pixel's fortieth
     return re.sub(r"\s*\n\s*", " ", opening + text[text.index(">") + 1 :]).strip()

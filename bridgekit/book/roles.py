@@ -9,6 +9,7 @@ DAY = {
     "ink": "#1c2128",
     "muted": "#57606a",
     "grid": "#d8dee4",
+    "paper": "#ffffff",  # the page itself
 }
 NIGHT = {
     "forward": "#6cb6ff",
@@ -19,6 +20,7 @@ NIGHT = {
     "ink": "#e6edf3",
     "muted": "#a5adb8",
     "grid": "#343b45",
+    "paper": "#121212",
 }
 
 
