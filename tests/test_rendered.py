@@ -255,6 +255,7 @@ def twice(names: list[str]) -> list[str]:
 
 # Chapters made of the book's parts, and the pages that lead to them.
 REBUILT = ["twin_gradients", "plane", "unified", "jsd_bound", "infogan_vae"]
+REBUILT += ["iwgan_bound", "iwgan", "weights", "aavae", "activation", "settings", "robustness", "variants"]
 FRONT = "welcome"
 PICTURE = "main :is(img, svg[role=img], canvas)"
 
