@@ -66,6 +66,14 @@ def test_exact_variances_between_gaussians():
     assert reverse == pytest.approx(3 * d**2 + d**4 / 4 - d**2)
 
 
+def test_the_loss_has_the_gradient_by_samples_that_move_and_no_other_way():
+    line = two_modes(0.7, 0.9)
+    true = pairs.divergence_gradient(line, divergences.forward_kl)
+    assert torch.allclose(pairs.loss_gradient(line, method.FORWARD_KL), true)
+    assert torch.allclose(pairs.loss_gradient(line, method.FORWARD_KL.exchanged()), true)
+    assert not torch.allclose(pairs.loss_gradient(line, method.REVERSE_KL), true, rtol=0.1)
+
+
 def test_minibatches_have_the_gradient_as_their_mean_and_the_variance_over_their_size():
     line, pair = two_modes(0.7), method.JENSEN_SHANNON
     found = pairs.minibatches(line, pair, 4, 40_000, torch.Generator().manual_seed(0))
