@@ -255,7 +255,7 @@ def twice(names: list[str]) -> list[str]:
 
 
 # Chapters made of the book's parts; two of them only in front.
-WITH_HEAD = [page for page in PAGES if "show.head(" in pages.load(REPOSITORY / "book" / f"{page}.md").code]
+WITH_HEAD = [page for page in PAGES if "\nshow.head(" in pages.load(REPOSITORY / "book" / f"{page}.md").code]
 REBUILT = [page for page in WITH_HEAD if page not in ("divergences", "forgetting")]
 FRONT = "welcome"
 PICTURE = "main :is(img, svg[role=img], canvas)"
