@@ -11,8 +11,8 @@ import functools
 import hashlib
 import io
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -58,7 +58,9 @@ class Classifier:
     """A trained network that classifies images of one ``shape`` (C, H, W), in [-1, 1].
 
     Images on another scale are refused, as far as it can be seen (:func:`in_range`). ``accuracy`` is its
-    share of right answers on the data set's test images, ``fingerprint`` 16 hex digits of the SHA-256 of its
+    share of right answers on the data set's test images. A data set with attributes has no ``classes``, and
+    the sign of each logit answers for one attribute: ``attributes`` has the share of right answers for each,
+    and ``accuracy`` is their mean. ``fingerprint`` is 16 hex digits of the SHA-256 of its
     weights: numbers that two runs computed with equal fingerprints can be compared.
     """
 
@@ -68,6 +70,7 @@ class Classifier:
     classes: tuple[str, ...]
     accuracy: float
     fingerprint: str
+    attributes: Mapping[str, float] = field(default_factory=dict)
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:
@@ -215,15 +218,16 @@ def _train(train: Images, test: Images, rule: Rule, place: Path, device: torch.d
             now.keep(**now.nets["C"].state_dict())
         net = state.nets["C"].eval()
         net.load_state_dict({k: _mean(state.kept(k)) for k in net.state_dict()})
-        classifier = Classifier(train.name, net, tuple(train.x.shape[1:]), train.classes, 0.0, "")
-        right = classifier.logits(test.x.to(device)).argmax(-1) == test.y.to(device)
+        classifier = Classifier(train.name, net, tuple(train.x.shape[1:]), train.labels, 0.0, "")
+        logits = classifier.logits(test.x.to(device))
+        right = (logits > 0 if train.attributes else logits.argmax(-1)) == test.y.to(device)
     finally:
         torch.set_num_threads(threads)
     content = {
         "weights": {k: v.cpu() for k, v in net.state_dict().items()},
         "shape": classifier.shape,
-        "classes": classifier.classes,
-        "accuracy": right.double().mean().item(),
+        "labels": train.labels,
+        "right": right.double().mean(0).tolist(),  # one number, or one of each attribute
         "width": rule.width,
     }
     body = io.BytesIO()
@@ -258,11 +262,19 @@ def _read(name: str, file: str, root: str | Path | None, device: torch.device | 
     if body is None:
         return None
     kept = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-    net = ResidualNet([torch.Generator()], len(kept["classes"]), kept["shape"][0], kept["width"])
+    net = ResidualNet([torch.Generator()], len(kept["labels"]), kept["shape"][0], kept["width"])
     net.load_state_dict(kept["weights"])
     digest = hashlib.sha256()
     for key, value in net.state_dict().items():
         digest.update(f"{key}{tuple(value.shape)}".encode() + value.numpy().tobytes())
     net = net.eval().requires_grad_(False).to(device)
-    shape, classes = tuple(kept["shape"]), tuple(kept["classes"])
-    return Classifier(name, net, shape, classes, kept["accuracy"], digest.hexdigest()[:16])
+    shape, labels, right, mark = (
+        tuple(kept["shape"]),
+        tuple(kept["labels"]),
+        kept["right"],
+        digest.hexdigest()[:16],
+    )
+    if isinstance(right, float):
+        return Classifier(name, net, shape, labels, right, mark)
+    accuracies = dict(zip(labels, right, strict=True))
+    return Classifier(name, net, shape, (), sum(right) / len(right), mark, accuracies)
