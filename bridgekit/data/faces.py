@@ -14,9 +14,9 @@ SPLITS = {"train": (20190101, 10_000), "test": (20190102, 2_000)}  # seed and nu
 CHUNK = 16  # images that are drawn together: they stay in a core's cache
 # Rows and columns where the eyes and the mouth are: nothing else is computed for them.
 ALL, EYES, MOUTH = np.s_[:, :, :], np.s_[:, 14:50, 8:56], np.s_[:, 32:64, 8:56]
-HAIR = {"Black": (28, 25, 32), "Brown": (98, 60, 34), "Blond": (238, 204, 122)}
+HAIR = {"Black": (28, 25, 32), "Brown": (88, 54, 30), "Blond": (238, 204, 122)}
 HAIR |= {"Red": (198, 76, 32), "Gray": (172, 175, 182)}
-SKIN = {"Pale": (252, 222, 202), "Tan": (214, 160, 114), "Dark": (132, 86, 62)}
+SKIN = {"Pale": (252, 222, 202), "Tan": (214, 160, 114), "Dark": (138, 92, 68)}
 GROUND = {"Blue": (92, 146, 222), "Green": (104, 176, 104), "Pink": (234, 142, 174), "White": (236, 236, 232)}
 COLOURS = {"Hair": HAIR, "Skin": SKIN, "Background": GROUND}
 FLAGS = ("Long_Hair", "Bangs", "Eyeglasses", "Smiling")
@@ -24,7 +24,7 @@ ATTRIBUTES = tuple(f"{name}_{of}" for of, table in COLOURS.items() for name in t
 ATTRIBUTES += (*FLAGS, "Facing_Left", "Facing_Right")
 KINDS = (*map(len, COLOURS.values()), *(2 for _ in FLAGS), 3)  # how many, of each thing that is drawn
 IRIS = {"Brown": (74, 44, 24), "Dark": (62, 38, 26), "Blue": (56, 110, 172), "Green": (72, 128, 78)}
-NUMBERS = 96  # that an image is drawn from, its kinds first
+NUMBERS = 81  # that an image is drawn from, its kinds first
 
 
 def pixels(split: str) -> Pixels:
@@ -38,7 +38,7 @@ def draw(n: int, seed: int) -> Pixels:
 
     An image has one colour of hair, of skin and of the background; of the last two columns it has neither
     where the head faces us (left is the viewer's). All this is drawn evenly and independently, and so are
-    some eighty numbers without a name, from a generator whose stream NumPy has frozen. The first images of
+    some seventy numbers without a name, from a generator whose stream NumPy has frozen. The first images of
     many are those of few. Names are CelebA's where it has the attribute.
     """
     u = np.random.RandomState(seed).random_sample((n, NUMBERS)).astype(np.float32)
@@ -200,13 +200,13 @@ class _Portraits:
     def mouth(self) -> None:
         """Closed and nearly straight, or a smile that shows teeth."""
         x, y, m = self.seen[MOUTH], self.y[MOUTH] - self.of(0.52, 0.6), self.of(0.22, 0.28) + 0.1 * self.smile
-        lips = self.skin * np.array([0.86, 0.5, 0.5], np.float32)[None, :, None, None]
+        lips = self.skin * np.array([0.82, 0.42, 0.42], np.float32)[None, :, None, None]
         up, open_ = 0.2 * self.smile - self.of(-0.02, 0.03), self.of(0.1, 0.2) * self.smile
         bend = up * (1 - 2 * np.square(x / m))
         top = y - bend * 0.5
         lower = top - open_ * (1 - np.square(x / m))
         inside = np.maximum(np.abs(x) - m, np.maximum(-top, lower))
-        self.paint(inside - 0.05, lips, at=MOUTH)
+        self.paint(inside - 0.06, lips, at=MOUTH)
         self.paint(inside, np.float32(250), self.smile, at=MOUTH)
         line = np.maximum(np.abs(top) - 0.02, np.abs(x) - m)
         self.paint(line, self.skin * 0.35, 1 - 0.5 * self.smile, at=MOUTH)
@@ -230,5 +230,5 @@ class _Portraits:
         frame = np.abs(rim) - thick
         bars = np.maximum(np.abs(y + 0.03) - thick, -rim)
         bars = np.maximum(bars, np.abs(self.x[EYES]) - self.width)
-        self.paint(rim, np.float32(255), 0.18 * self.glasses, EYES)
+        self.paint(rim, np.float32(255), 0.3 * self.glasses, EYES)
         self.paint(np.minimum(frame, bars), self.any(10, 60), self.glasses, EYES)

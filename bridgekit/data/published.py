@@ -37,7 +37,7 @@ SETS = {
     "mnist": Published("MNIST", "MNIST/raw", "11 MB", "digits"),
     "svhn": Published("SVHN", "test_32x32.mat", "250 MB", "street"),
     "cifar10": Published("CIFAR10", "cifar-10-batches-py", "170 MB", "street"),
-    "celeba": Published("CelebA", "celeba/img_align_celeba", "1.4 GB, with gdown", "faces"),
+    "celeba": Published("CelebA", "celeba/img_align_celeba", "1.4 GB; it takes the package gdown", "faces"),
 }
 
 
@@ -88,7 +88,7 @@ def _portraits(found, folder: Path) -> Pixels:
     for row, file in zip(x, found.filename, strict=True):
         with Image.open(folder / file) as image:
             if image.size != (178, 218):
-                raise ValueError(f"{folder / file} has {image.size} pixels, and not (178, 218)")
+                raise ValueError(f"{folder / file} has {image.width} x {image.height} pixels, not 178 x 218")
             row[:] = image.convert("RGB").resize((64, 64), Image.Resampling.BICUBIC, (15, 35, 163, 183))
     names = tuple(filter(None, found.attr_names))  # the list's first line ends with a space
     return Pixels(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), found.attr.numpy(), names)
