@@ -166,6 +166,8 @@ def classifier(options: argparse.Namespace) -> None:
     """`bridgekit classifier NAME`."""
     made = _made(options.name, options.size, options.channels, options.device)
     print(f"{made.name}: accuracy {made.accuracy:.4f} on its test images, weights {made.fingerprint}")
+    for name, accuracy in made.attributes.items():
+        print(f"{accuracy:8.4f} {name}")
 
 
 def _made(name: str, size: int | None = None, channels: int | None = None, device: str = "cpu"):
@@ -247,14 +249,17 @@ COMMANDS = {  # name: (function, help, arguments)
     "doctor": (show_doctor, "what this machine can do", {}),
     "download": (
         download,
-        "fetch a published data set: mnist, svhn or cifar10",
-        {"name": {"metavar": "NAME", "help": "mnist, svhn or cifar10"}},
+        "fetch a published data set: mnist, svhn, cifar10 or celeba",
+        {"name": {"metavar": "NAME", "help": "mnist, svhn, cifar10 or celeba"}},
     ),
     "classifier": (
         classifier,
         "train the evaluation classifier of a data set",
         {
-            "name": {"metavar": "NAME", "help": "digits, street, mnist, svhn, cifar10 or folder:PATH"},
+            "name": {
+                "metavar": "NAME",
+                "help": "digits, street, faces, mnist, svhn, cifar10, celeba or folder:PATH",
+            },
             "--size": {"type": int, "help": "the images' side, where it is not the data set's own"},
             "--channels": {"type": int, "help": "1 or 3, where it is not the data set's own"},
             "--device": {"default": "cpu", "help": "where it is trained; auto takes a GPU if there is one"},

@@ -50,8 +50,8 @@ def test_lines_of_code_are_counted_as_they_are():
         (
             "data, book, the ground and the Snakefile",
             rooms(WORKSHOP) + snakefile(),
-            4068,
-        ),  # wanted: 2,300, 2,800 with index, cards, players and scoreboard
+            4270,
+        ),  # wanted: 2,300, 2,800 with index, cards, players and scoreboard; 167 of them draw portraits
     ],
 )
 def test_the_house_keeps_to_its_budget(what, found, most):

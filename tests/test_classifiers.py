@@ -15,6 +15,7 @@ from torch import nn
 from bridgekit import closure, data
 from bridgekit.__main__ import main
 from bridgekit.book import make
+from bridgekit.data import faces
 from bridgekit.errors import BridgekitError
 from bridgekit.games.classifying import classification, shifted
 from bridgekit.measure import classifiers, on_images
@@ -89,7 +90,7 @@ def test_fewer_images_than_a_batch():
 def quick(monkeypatch, tmp_path):
     """Rules of a few rounds, and a home of its own; counts the trainings."""
     rule = classifiers.Rule(rounds=4, batch=16, width=4, shift=0)
-    monkeypatch.setattr(classifiers, "RULES", dict.fromkeys(("digits", "street"), rule))
+    monkeypatch.setattr(classifiers, "RULES", dict.fromkeys(("digits", "street", "faces"), rule))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("BRIDGEKIT_DATA", raising=False)
     trained = []
@@ -120,6 +121,40 @@ def test_made_once_then_loaded(quick, tmp_path):
         assert not classifier.net.training and not any(p.requires_grad for p in classifier.net.parameters())
     assert classifiers.make("digits", root=tmp_path / "other").fingerprint == made.fingerprint  # repeatable
     assert len(quick) == 2
+
+
+@pytest.fixture
+def few_faces(monkeypatch):
+    monkeypatch.setattr(faces, "SPLITS", {"train": (1, 60), "test": (2, 30)})
+
+
+def test_of_attributes_each_has_its_accuracy(quick, few_faces, tmp_path):
+    made = classifiers.make("faces", size=32, root=tmp_path)
+    again = classifiers.load("faces", size=32, root=tmp_path)
+    test = data.load("faces", "test", size=32, root=tmp_path)
+    assert again.fingerprint == made.fingerprint and len(quick) == 1
+    assert again.classes == () and tuple(again.attributes) == test.attributes
+    right = (again.logits(test.x) > 0) == test.y
+    assert list(again.attributes.values()) == right.double().mean(0).tolist()
+    assert again.accuracy == pytest.approx(right.double().mean().item(), rel=1e-12)
+    assert on_images.attribute_accuracy(again, test.x, test.y) == again.attributes
+    assert again.features(test.x).shape == (30, 16)
+    assert on_images.frechet_distance(again, test.x, test.x) == pytest.approx(0, abs=1e-6)
+    for act in (
+        lambda: on_images.inception_score(again, test.x),
+        lambda: on_images.classifier_accuracy(again, test.x, test.y[:, 0]),
+    ):
+        with pytest.raises(
+            BridgekitError, match="faces classifier finds attributes, .*no inception score.*take"
+        ):
+            act()
+
+
+def test_attributes_are_learnt(quick, few_faces, tmp_path):
+    """Few rounds find a background's colour; whoever denies each of the four is right three times of four."""
+    classifiers.RULES["faces"] = classifiers.Rule(rounds=80, batch=32, width=8, lr=5e-3, shift=1)
+    made = classifiers.make("faces", size=16, root=tmp_path)
+    assert min(made.attributes[f"{name}_Background"] for name in faces.GROUND) > 0.85, made.attributes
 
 
 def test_classifying_leaves_no_trace_and_does_not_depend_on_the_batch(quick, tmp_path, monkeypatch):
@@ -424,6 +459,11 @@ def test_command_line_makes_one(quick, scored, monkeypatch, tmp_path, capsys):
     made = classifiers.load("digits", size=12)
     said = f"digits: accuracy {made.accuracy:.4f} on its test images, weights {made.fingerprint}\n"
     assert capsys.readouterr().out == said and len(quick) == 1
+    monkeypatch.setattr(faces, "SPLITS", {"train": (1, 60), "test": (2, 30)})
+    assert main(["classifier", "faces", "--size", "16"]) == 0
+    attributes = classifiers.load("faces", size=16).attributes
+    lines = [f"{share:8.4f} {name}" for name, share in attributes.items()]
+    assert capsys.readouterr().out.splitlines()[1:] == lines and len(lines) == 18 and quick.pop()
     assert main(["classifier", "digit"]) == 2
     assert "bridgekit: there is no data set 'digit'" in capsys.readouterr().err
     # before a page runs, its classifier is there

@@ -12,6 +12,8 @@ import socket
 import struct
 import tarfile
 import threading
+import zipfile
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -21,13 +23,15 @@ import torch
 from conftest import damaged
 from PIL import Image
 from scipy.io import savemat
-from torchvision.datasets import CIFAR10, MNIST, SVHN
+from torchvision.datasets import CIFAR10, MNIST, SVHN, CelebA, celeba
+from torchvision.datasets.utils import download_url
 
 from bridgekit import data
 from bridgekit.__main__ import main
+from bridgekit.data import binary, faces, images, published, store
 from bridgekit.data import digits as streets
-from bridgekit.data import images, published, store
 from bridgekit.errors import BridgekitError
+from bridgekit.games import setups
 
 # -------------------------------------------------------------------------------------------- the plane
 
@@ -53,7 +57,9 @@ def test_unknown_names_offer_the_nearest():
         data.mixture("gausians25")
     with pytest.raises(BridgekitError, match="no data set 'minst': did you mean 'mnist'"):
         data.load("minst")
-    with pytest.raises(BridgekitError, match="there are: digits, street, mnist, svhn, cifar10, folder:PATH"):
+    with pytest.raises(
+        BridgekitError, match="there are: digits, street, faces, mnist, svhn, cifar10, celeba, folder:PATH"
+    ):
         data.load("zzz")
     with pytest.raises(BridgekitError, match="no split 'tets': did you mean 'test'"):
         data.load("digits", "tets")
@@ -146,6 +152,128 @@ def test_street_sizes_and_grey(root):
     assert small.shape[1:] == (1, 16, 16) and small.abs().max() <= 1
 
 
+# ----------------------------------------------------------------------------------------------- faces
+
+FEW = {"train": (20190101, 40), "test": (20190102, 10)}
+
+
+@pytest.fixture
+def few(monkeypatch, tmp_path):
+    """A data root in which ``faces`` has the first images alone."""
+    monkeypatch.setattr(faces, "SPLITS", FEW)
+    return tmp_path
+
+
+def test_faces_are_drawn_from_their_seed_alone(monkeypatch):
+    drawn = {split: faces.draw(n, seed) for split, (seed, n) in FEW.items()}
+    # Where the recipe changes, so does the number in its cache's name: what is kept is another's.
+    assert [p.fingerprint() for p in drawn.values()] == ["67b60858a124d7f5", "4e655e3695c2cd81"]
+    assert {k: v[0] for k, v in FEW.items()} == {k: v[0] for k, v in faces.SPLITS.items()}
+    first = drawn["train"]
+    assert first.x.shape == (40, 3, 64, 64) and first.x.dtype == np.uint8 and first.y.dtype == np.int64
+    assert len(np.unique(first.x.reshape(40, -1), axis=0)) == 40
+    # The first of many are those of few; neither the pieces nor the windows in which they are drawn matter.
+    monkeypatch.setattr(faces, "CHUNK", 3)
+    for window in ("EYES", "MOUTH"):
+        monkeypatch.setattr(faces, window, faces.ALL)
+    again = faces.draw(7, FEW["train"][0])
+    assert np.array_equal(again.x, first.x[:7]) and np.array_equal(again.y, first.y[:7])
+
+
+def kinds_and_numbers(n: int, seed: int = 5):
+    random = np.random.RandomState(seed)
+    kinds = [random.randint(k, size=n) for k in faces.KINDS]
+    return kinds, random.random_sample((n, faces.NUMBERS)).astype(np.float32)
+
+
+THINGS = (*faces.COLOURS, *faces.FLAGS, "Facing")
+
+
+def portraits(kinds, u) -> torch.Tensor:
+    return torch.from_numpy(faces._Portraits(kinds, u).finished()).float()
+
+
+@pytest.mark.parametrize("size", [64, 32])
+@pytest.mark.parametrize("thing", THINGS)
+def test_what_a_face_has_is_seen_where_it_belongs(thing, size):
+    """Each kind, exchanged for another, changes its own part of the picture, and by more than a trace."""
+    (kinds, u), which = kinds_and_numbers(16), THINGS.index(thing)
+    other = [kind.copy() for kind in kinds]
+    other[which] = (other[which] + 1) % faces.KINDS[which]
+    one, two = (images._resized(portraits(k, u) / 127.5 - 1, size, pad=False) for k in (kinds, other))
+    change = (one - two).abs().mean(1)  # (16, size, size)
+    assert ((change > 0.2).double().mean((1, 2)) > 0.005).all()
+    rows = torch.arange(size) * 64 // size
+    outside = {"Smiling": rows < 16, "Bangs": rows > 40, "Eyeglasses": (rows < 14) | (rows > 50)}
+    assert not change[:, outside.get(thing, rows < 0)].any()
+
+
+def test_labels_of_faces_say_what_was_drawn(monkeypatch):
+    seen = []
+
+    class Known(faces._Portraits):
+        def finished(self):
+            return np.zeros((len(seen[-1][0]), 3, 64, 64), np.uint8)
+
+        def __init__(self, kinds, u):
+            seen.append(kinds)
+
+    monkeypatch.setattr(faces, "_Portraits", Known)
+    y = faces.draw(3000, 1).y
+    kinds = [np.concatenate(each) for each in zip(*seen, strict=True)]
+    column = dict(zip(faces.ATTRIBUTES, y.T, strict=True))
+    for of, kind in zip(faces.COLOURS, kinds, strict=False):
+        for i, name in enumerate(faces.COLOURS[of]):
+            assert np.array_equal(column[f"{name}_{of}"], kind == i)
+    for name, kind in zip(faces.FLAGS, kinds[3:], strict=False):
+        assert np.array_equal(column[name], kind == 1)
+    assert np.array_equal(column["Facing_Left"], kinds[7] == 1)
+    assert np.array_equal(column["Facing_Right"], kinds[7] == 2)
+    shares = [np.bincount(kind, minlength=k) * k / 3000 for kind, k in zip(kinds, faces.KINDS, strict=True)]
+    assert all(abs(share - 1).max() < 0.15 for share in shares)  # 3.7 deviations of the rarest
+    assert np.abs(np.corrcoef(np.stack(kinds)) - np.eye(8)).max() < 0.08  # 4.4 deviations
+
+
+def test_a_face_that_looks_to_a_side_has_its_mouth_there():
+    kinds, u = kinds_and_numbers(30)
+
+    def column(pose):
+        """Of the mouth: where a smile changes the picture."""
+        kinds[7][:] = pose
+        bare, smiling = (portraits([*kinds[:6], np.full(30, smile), kinds[7]], u) for smile in (0, 1))
+        change = (bare - smiling)[:, :, 36:].abs().sum((1, 2))
+        return (change * torch.arange(64)).sum(1) / change.sum(1)
+
+    front, left, right = map(column, range(3))
+    assert (left < front - 3).all() and (right > front + 3).all()
+
+
+def test_faces_as_a_data_set(few):
+    train, test = (data.load("faces", split, root=few) for split in data.SPLITS)
+    assert train.x.shape == (40, 3, 64, 64) and train.y.shape == (40, 18) and len(test) == 10
+    assert train.attributes == train.labels == faces.ATTRIBUTES and data.load("digits").attributes == ()
+    assert train.x.min() < -0.8 and train.x.max() > 0.95
+    assert data.present("faces", few) and not data.present("face", few)
+    small = data.load("faces", root=few, size=32)
+    halved = torch.nn.functional.avg_pool2d(train.x, 2)
+    assert small.x.shape == (40, 3, 32, 32) and (small.x - halved).abs().mean() < 0.02
+    assert data.identity("faces", root=few, size=32) == ((3, 32, 32), train.fingerprint)
+
+
+def test_classes_of_a_set_with_attributes_are_one_error(few):
+    train = data.load("faces", root=few, size=32, channels=1)
+    acts = (
+        lambda: train.classes,
+        lambda: setups.images(train, labelled=True, batch=4),
+        lambda: binary.binarised(train),
+    )
+    for act in acts:
+        with pytest.raises(BridgekitError, match="'faces' has 18 attributes and no classes: take a set with"):
+            act()
+    setups.images(train, batch=4)
+    assert replace(train, y=train.y[:, 0], labels=("no", "yes")).classes == ("no", "yes")
+
+
 def test_identity_is_what_load_gives(root, tmp_path):
     (tmp_path / "f" / "a").mkdir(parents=True)
     for i in range(5):
@@ -219,6 +347,39 @@ def fake_cifar(monkeypatch, url):
     return {CIFAR10.filename: archive.getvalue()}
 
 
+FACES = tuple(f"{i:06}.jpg" for i in range(1, 13))
+SHOWN = ("Bald", "Smiling", "Young")
+
+
+def fake_celeba(monkeypatch, url):
+    """CelebA's archive and lists: {name: content}. Image i is red by 10 i, in a frame that is cut away."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for i, name in enumerate(FACES):
+            picture, body = Image.new("RGB", (178, 218), (0, 255, 0)), io.BytesIO()
+            picture.paste((10 * i, 0, 0), (8, 27, 170, 191))
+            picture.save(body, "JPEG", quality=95, subsampling=0)
+            packed.writestr(f"img_align_celeba/{name}", body.getvalue())
+    splits = [0] * 7 + [1] * 2 + [2] * 3
+    signs = [" ".join(f"{1 if i >> k & 1 else -1:2}" for k in range(3)) for i in range(12)]
+    lists = {
+        "list_attr_celeba.txt": ["12", " ".join(SHOWN) + " ", *map("{} {}".format, FACES, signs)],
+        "identity_CelebA.txt": [f"{name} {i}" for i, name in enumerate(FACES)],
+        "list_bbox_celeba.txt": ["12", "image_id x_1 y_1 width height", *(f"{n} 1 2 3 4" for n in FACES)],
+        "list_landmarks_align_celeba.txt": ["12", "a_x a_y", *(f"{name} 69  109" for name in FACES)],
+        "list_eval_partition.txt": [*map("{} {}".format, FACES, splits)],
+    }
+    bodies = {name: "\n".join([*lines, ""]).encode() for name, lines in lists.items()}
+    bodies["img_align_celeba.zip"] = archive.getvalue()
+    monkeypatch.setattr(CelebA, "file_list", [(name, md5(body), name) for name, body in bodies.items()])
+
+    def drive(name, root, filename, md5):
+        download_url(url + name, root, filename, md5)
+
+    monkeypatch.setattr(celeba, "download_file_from_google_drive", drive)
+    return bodies
+
+
 @pytest.fixture
 def server(monkeypatch):
     """A mirror on this machine; ``bodies`` is what it serves, ``cut`` the files that break off half-way."""
@@ -243,6 +404,7 @@ def server(monkeypatch):
         url = f"http://127.0.0.1:{mirror.server_port}/files/"
         mirror.bodies, mirror.cut, mirror.served = fake_mnist(monkeypatch), set(), set()
         mirror.bodies |= fake_svhn(monkeypatch, url) | fake_cifar(monkeypatch, url)
+        mirror.bodies |= fake_celeba(monkeypatch, url)
         monkeypatch.setattr(MNIST, "mirrors", [f"{url}nothing-", url])
         thread = threading.Thread(target=mirror.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -302,13 +464,50 @@ def test_cifar10(whole):
     assert train.x[0].mean((-2, -1)).tolist() == pytest.approx([-1, 128 / 127.5 - 1, 1], abs=1e-6)
 
 
+def test_celeba(whole):
+    train, test = (data.load("celeba", split, root=whole) for split in data.SPLITS)
+    assert train.x.shape == (7, 3, 64, 64) and train.attributes == SHOWN  # not the empty name behind them
+    assert test.y.tolist() == [[i & 1, i >> 1 & 1, 0] for i in (9, 10, 11)]
+    for x, first in ((train.x, 0), (test.x, 9)):
+        red = (torch.arange(first, first + len(x)) * 10 / 127.5 - 1)[:, None, None].expand(-1, 64, 64)
+        torch.testing.assert_close(x[:, 0], red, atol=0.05, rtol=0)
+        assert x[:, 1:].max() < -0.95  # nothing of the frame
+    small = data.load("celeba", "test", root=whole, size=32)
+    assert small.x.shape == (3, 3, 32, 32) and small.fingerprint == test.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            lambda base: (base / "img_align_celeba" / FACES[4]).unlink(),
+            "list_attr_celeba.txt does not match the images: .* lacks 1 of the 7 images, 000005.jpg first",
+        ),
+        (
+            lambda base: Image.new("RGB", (178, 180)).save(base / "img_align_celeba" / FACES[0]),
+            "000001.jpg has 178 x 180 pixels, not 178 x 218",
+        ),
+        (
+            lambda base: (base / "list_attr_celeba.txt").write_text("3\nYoung \n"),
+            "celeba/list_attr_celeba.txt is missing, or not what was published",
+        ),
+        (lambda base: (base / "list_eval_partition.txt").unlink(), "partition.txt is missing, or not what"),
+        (lambda base: shutil.rmtree(base / "img_align_celeba"), "not found"),
+    ],
+)
+def test_celeba_whose_lists_and_images_do_not_match(whole, wrong, said):
+    wrong(whole / "celeba")
+    with pytest.raises(BridgekitError, match=f"'celeba' cannot be read in .*{said}.*Three ways out.*`faces`"):
+        data.load("celeba", root=whole)
+
+
 @pytest.mark.parametrize("name", published.SETS)
 def test_what_is_not_there_names_three_ways_out(name, tmp_path, monkeypatch):
     monkeypatch.setenv("BRIDGEKIT_DATA", str(tmp_path / "none"))
     assert not data.present(name)
     with pytest.raises(BridgekitError) as caught:
         data.load(name)
-    stand_in = "`digits`" if name == "mnist" else "`street`"
+    stand_in = {"mnist": "`digits`", "celeba": "`faces`"}.get(name, "`street`")
     for part in (str(tmp_path / "none"), f"bridgekit download {name}", "BRIDGEKIT_DATA", stand_in):
         assert part in str(caught.value)
     assert not (tmp_path / "none").exists()
@@ -328,13 +527,14 @@ def test_data_root(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", published.SETS)
 def test_what_is_there_is_not_downloaded_again(name, whole, server):
-    assert not [file for file in files_under(whole) if file.endswith((".gz", "lock"))]
+    assert not [file for file in files_under(whole) if file.endswith((".gz", ".zip", "lock"))]
     server.served.clear()
     data.download(name, whole)
     assert data.present(name, whole) and not server.served
 
 
 ARCHIVES = {"mnist": "t10k-images-idx3-ubyte.gz", "svhn": "train_32x32.mat", "cifar10": CIFAR10.filename}
+ARCHIVES["celeba"] = "img_align_celeba.zip"
 
 
 @pytest.mark.parametrize("how", ["corrupted", "interrupted", "not there"])
@@ -347,7 +547,7 @@ def test_a_broken_download_leaves_nothing(name, how, server, tmp_path):
         server.cut.add(file)
     else:
         del server.bodies[file]
-    with pytest.raises(BridgekitError, match="(?s)could not be downloaded.*digits|street"):
+    with pytest.raises(BridgekitError, match="(?s)could not be downloaded.*(digits|street|faces)"):
         data.download(name, tmp_path)
     assert files_under(tmp_path) == [] and not data.present(name, tmp_path)
 
@@ -378,12 +578,14 @@ def test_command_line_downloads(server, tmp_path, monkeypatch, capsys):
 def both(name, root):
     """What decides a page's numbers: pixels, labels, classes and fingerprint of both splits."""
     sets = [data.load(name, split, root=root) for split in data.SPLITS]
-    return [(i.x.numpy().tobytes(), i.y.tolist(), i.classes, i.fingerprint) for i in sets]
+    return [(i.x.numpy().tobytes(), i.y.tolist(), i.labels, i.fingerprint) for i in sets]
 
 
-@pytest.mark.parametrize("file", ["MNIST/raw/train-images-idx3-ubyte", "train_32x32.mat", "data_batch_3"])
+@pytest.mark.parametrize(
+    "file", ["MNIST/raw/train-images-idx3-ubyte", "train_32x32.mat", "data_batch_3", "list_attr_celeba.txt"]
+)
 def test_damaged_published_files_are_noticed_and_made_anew(file, whole):
-    name = {"M": "mnist", "t": "svhn", "d": "cifar10"}[file[0]]
+    name = {"M": "mnist", "t": "svhn", "d": "cifar10", "l": "celeba"}[file[0]]
     (path,) = whole.rglob(Path(file).name)
     good, body = both(name, whole), path.read_bytes()
     for damage in damaged(body, 9):

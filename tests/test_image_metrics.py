@@ -100,6 +100,43 @@ def test_classifier_accuracy():
     assert on_images.classifier_accuracy(classifier(), x, torch.tensor([1, 2, 0, 0])) == 0
 
 
+def finder(*names: str) -> SimpleNamespace:
+    """Finds attributes in the signs of the images' numbers."""
+    flat = lambda x: x.flatten(1)  # noqa: E731
+    return SimpleNamespace(name="flat", classes=(), attributes=dict.fromkeys(names, 1.0), logits=flat)
+
+
+def test_attribute_accuracy():
+    x, y = (
+        images([[1.0, -2.0], [3.0, 0.5], [-1.0, -0.1], [2.0, -3.0]]),
+        torch.tensor([[1, 0], [1, 1], [1, 1], [1, 1]]),
+    )
+    assert on_images.attribute_accuracy(finder("a", "b"), x, y) == {"a": 0.75, "b": 0.5}
+    broken = torch.where(x == 3.0, math.inf, x)
+    assert all(map(math.isnan, on_images.attribute_accuracy(finder("a", "b"), broken, y).values()))
+
+
+@pytest.mark.parametrize(
+    ("which", "labels", "said"),
+    [
+        (finder("a", "b"), [[1, 0, 1]] * 2, r"labels \(2, 2\) of zeros and ones, not \(2, 3\)"),
+        (finder("a", "b"), [1, 0], r"labels \(2, 2\) of zeros and ones, not \(2,\)"),
+        (finder("a", "b"), [[1, 2], [0, 0]], r"labels \(2, 2\) of zeros and ones"),
+        (finder("a", "b"), [[1, -1], [1, 1]], r"labels \(2, 2\) of zeros and ones"),
+        (finder(), [[], []], "labels none: it has no attributes"),
+    ],
+)
+def test_attributes_that_do_not_match(which, labels, said):
+    with pytest.raises(BridgekitError, match=said):
+        on_images.attribute_accuracy(which, images([[1.0, 1.0], [0.0, 0.5]]), torch.tensor(labels))
+
+
+def test_attributes_have_no_inception_score():
+    for act in (on_images.inception_score, lambda c, x: on_images.classifier_accuracy(c, x, torch.zeros(2))):
+        with pytest.raises(BridgekitError, match="no inception score.*take frechet_distance"):
+            act(finder("a", "b"), images([[1.0, 1.0], [0.0, 0.5]]))
+
+
 def test_images_that_are_not_finite_score_nan():
     x, y = images(torch.eye(3)), torch.arange(3)
     broken = x.clone()

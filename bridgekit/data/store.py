@@ -15,7 +15,10 @@ from bridgekit.files import read_checked, write_checked
 
 
 class Pixels(NamedTuple):
-    """Decoded images: ``x`` (N, C, H, W) uint8 from 0 to ``top``, ``y`` (N,) int64 into ``classes``."""
+    """Decoded images: ``x`` (N, C, H, W) uint8 from 0 to ``top``, ``y`` (N,) int64 into ``classes``.
+
+    Or ``y`` is (N, A) of zeros and ones, and ``classes`` are the names of A attributes.
+    """
 
     x: np.ndarray
     y: np.ndarray

@@ -49,7 +49,7 @@ def classification(
     shift: int = 0,
 ) -> Game:
     """One player C, a residual network, minimises the mean of ``-log
-    p(y|x)`` in nats over batches.
+    p(y|x)`` in nats over batches; of attributes, the mean over them too.
 
     Each image is moved anew by up to ``shift`` pixels each way whenever it
     is drawn. One trial at a time.
@@ -58,7 +58,12 @@ def classification(
     def losses(C, index, move):
         x = dataset.x[index]
         x = shifted(x, move, shift) if shift else x
-        return {"C": F.cross_entropy(C(x), dataset.y[index])}
+        y = dataset.y[index]
+        if dataset.attributes:
+            nll = F.binary_cross_entropy_with_logits(C(x), y.to(x))
+        else:
+            nll = F.cross_entropy(C(x), y)
+        return {"C": nll}
 
     rows = torch.arange(len(dataset), device=dataset.x.device)
     turn = Turn(
@@ -66,10 +71,10 @@ def classification(
         ("C",),
         {"index": FromTensor(rows, batch), "move": Uniform((batch, 2))},
     )
-    classes, channels = len(dataset.classes), dataset.x.shape[1]
+    labels, channels = len(dataset.labels), dataset.x.shape[1]
     networks = {
         "C": lambda generators: ResidualNet(
-            generators, classes, channels, width
+            generators, labels, channels, width
         )
     }
     players = {"C": Player(("C",), adam(lr, 0.9))}

@@ -60,9 +60,11 @@ def inception_score(classifier: Classifier, x: Tensor) -> float:
 
     ``p(y|x)`` is the classifier's. All N make one split. Numbers of two networks cannot be compared: say
     which one scored. An image that is not finite makes it NaN. Source: IS; through torchmetrics, in float64.
+    Raises BridgekitError for a classifier of attributes.
     """
     from torchmetrics.image.inception import InceptionScore
 
+    _classes(classifier)
     if not x.isfinite().all():
         return math.nan
     # A posterior below e^-80 is as good as none; torchmetrics would otherwise take the log of an exact zero.
@@ -106,9 +108,34 @@ def classifier_accuracy(classifier: Classifier, x: Tensor, y: Tensor) -> float:
 
     Raises BridgekitError where the labels are none of its classes, or not one for each image.
     """
-    classes = len(classifier.classes)
+    classes = _classes(classifier)
     if len(y) != len(x) or not ((y >= 0) & (y < classes)).all():
         got = f"{len(y)} labels out of {sorted(set(y.tolist()))} for {len(x)} images"
         raise BridgekitError(f"the {classifier.name} classifier wants one of 0 to {classes - 1} each: {got}")
     right = classifier.logits(x).argmax(-1) == y.to(x.device)
     return right.double().mean().item() if x.isfinite().all() else math.nan
+
+
+@torch.no_grad()
+def attribute_accuracy(classifier: Classifier, x: Tensor, y: Tensor) -> dict[str, float]:
+    """For each attribute the share of images (N, C, H, W) in which it is found as ``y`` (N, A) has it.
+
+    NaN where an image is not finite. Raises BridgekitError unless ``y`` has a column of zeros and ones for
+    each of the classifier's attributes.
+    """
+    names = tuple(classifier.attributes)
+    if y.shape != (len(x), len(names)) or not names or not ((y == 0) | (y == 1)).all():
+        wanted = f"({len(x)}, {len(names)}) of zeros and ones" if names else "none: it has no attributes"
+        raise BridgekitError(f"the {classifier.name} classifier wants labels {wanted}, not {tuple(y.shape)}")
+    right = ((classifier.logits(x) > 0) == y.to(x.device)).double().mean(0)
+    return dict(zip(names, (right if x.isfinite().all() else right * math.nan).tolist(), strict=True))
+
+
+def _classes(classifier: Classifier) -> int:
+    """How many classes it tells apart; BridgekitError for one that finds attributes."""
+    if not classifier.classes:
+        raise BridgekitError(
+            f"the {classifier.name} classifier finds attributes, not classes, so that there is no inception "
+            "score and no one label: take frechet_distance or attribute_accuracy."
+        )
+    return len(classifier.classes)

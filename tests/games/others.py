@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from bridgekit.data import Images
 from bridgekit.games import adaptation, classifying, fitting, setups
 from bridgekit.theory import divergences
 from games import tools
@@ -79,16 +81,19 @@ def moved(x: Tensor, draw: Tensor, reach: int) -> Tensor:
 
 
 def classification_paper(a: SimpleNamespace) -> Paper:
-    """The mean of -log p(y|x)."""
-    images, classes = a.dataset, len(a.dataset.classes)
+    """The mean of -log p(y|x); of attributes, each with a p of its own."""
+    images, labels = a.dataset, len(a.dataset.labels)
 
     def losses(nets, batch, now):
-        p = torch.softmax(nets.C(moved(images.x[batch.index], batch.move, a.shift)), -1)
-        of_label = p[range(a.batch), images.y[batch.index]]
-        return {"C": -torch.log(of_label).mean()}
+        y, logits = images.y[batch.index], nets.C(moved(images.x[batch.index], batch.move, a.shift))
+        if y.dim() == 2:
+            p = torch.where(y == 1, torch.sigmoid(logits), 1 - torch.sigmoid(logits))
+        else:
+            p = torch.softmax(logits, -1)[range(a.batch), y]
+        return {"C": -torch.log(p).mean()}
 
     draws = {"index": tools.indices(len(images.y), a.batch), "move": tools.uniform(a.batch, 2)}
-    networks = {"C": residual_net(classes, images.x.shape[1], a.width)}
+    networks = {"C": residual_net(labels, images.x.shape[1], a.width)}
     owned = {"C": Owner("C", a.lr, (0.9, 0.999))}
     return Paper(owned, networks, {"learn": Steps(a.rounds, (Move(losses, draws),))})
 
@@ -102,9 +107,15 @@ def residual_net(classes: int, channels: int, width: int) -> list[tuple[int, ...
     return [*found, *norms, (classes, 4 * w), (classes,)]
 
 
+def noise_attributes(n: int = 12, size: int = 8) -> Images:
+    """Noise with the last four binary digits of each image's number."""
+    y = (torch.arange(n)[:, None] // 2 ** torch.arange(4)) % 2
+    return replace(noise_images(n, size), y=y, labels=tuple("abcd"), fingerprint="attributes")
+
+
 CLASSIFICATION = {"dataset": noise_images(12, 8), "rounds": 2, "batch": 4, "width": 2, "lr": 1e-2, "shift": 2}
 CLASSIFICATION_CHANGES = {
-    "dataset": noise_images(13, 8, seed=1),
+    "dataset": [noise_images(13, 8, seed=1), noise_attributes()],
     "rounds": 3,
     "batch": 5,
     "width": 3,
