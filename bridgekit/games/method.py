@@ -56,7 +56,7 @@ def divergence_turn(
             *elbo_terms(setup, sigma, G, E, x, eps, D.features)
         )
         with torch.no_grad():
-            f_real = D(x)
+            f_real = D(x) if pair.weighs else torch.zeros_like(bound)
         made = D.features(G(z))
         f_fake = D.logit(model_sample(made, sigma, noise, sampled))
         return {
