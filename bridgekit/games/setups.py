@@ -247,8 +247,10 @@ def perceptual(
     Section 4.2 has shrink = 1, 64 pixels, Adam's rates 1e-5 and, for D,
     2e-5. Smaller images and networks learn ten times as fast here. The
     paper gives no batch and no weight of the orthogonal regularisation:
-    both are ours. Raises BridgekitError for images of another size and
-    where a layer is left without a channel.
+    both are ours. From shrink = 5 on, D's first layer has fewer channels
+    than the 2 x 2 pixels in colour that it stands for, and the likelihood
+    is blind to some of the image. Raises BridgekitError for images of
+    another size and where a layer is left without a channel.
     """
     channels, size = square(dataset)
     observed = convolutional.feature_shape(size, shrink)
