@@ -28,7 +28,8 @@ SDKL's. VAEGAN's fakes: sections 4.1 and 5.1 name reconstructions, the model
 that is cited (Larsen et al. 2016) has them beside generated images; so have
 we, in equal parts, in D's loss and in G's. Its adversarial loss is
 :math:`-\log D`, as after Proposition 1, and has weight 1. The GAN has no
-encoder and no noise.
+encoder and no noise. In SDKL samples have noise and data have none, by
+which D tells them apart (section 5.1).
 """
 
 from __future__ import annotations
