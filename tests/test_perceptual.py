@@ -146,7 +146,7 @@ def test_two_sdkls_differ_in_the_noise_that_d_sees_and_in_nothing_else():
         for there, fake in ((noisy, features + batch["noise"]), (bare, features)):
             want = adversarial.discriminator(D(batch["x"]), D.logit(fake)).mean() + penalty
             torch.testing.assert_close(there.losses["D"].detach(), want)
-    assert abs(float(noisy.losses["D"] - bare.losses["D"])) > 1e-4
+    assert (noisy.losses["D"] - bare.losses["D"]).abs() > 1e-4
 
 
 @pytest.mark.parametrize("name", MODELS)
