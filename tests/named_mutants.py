@@ -90,9 +90,25 @@ games.method.divergence_turn @ minimise
   the generator's likelihood is not weighed: bound, *pair) => bound, pair.f, torch.ones_like)
   E learns the weighted loss, too: "E": bound.mean(-1) => "E": (bound * f_real.sigmoid()).mean(-1)
 games.method.model_sample @ minimise
-  D sees the decoder's mean: noise, sigma) if sampled => 0 * noise, sigma) if sampled
+  D sees the decoder's mean: sigma, noise) if sampled => sigma, 0 * noise) if sampled
 games.method.minimise @ minimise
-  one step of D whatever is said: (ratio,) * d_steps => (ratio,)
+  one step of D whatever is said: sampled, d_steps) => sampled, 1)
+games.method.ratio_turns @ minimise, perceptual
+  noise on data, too: discriminator(D(x), => discriminator(D.logit(D.features(x) + noise),
+games.perceptual.perceptual_vae @ perceptual_vae, perceptual
+  the perceptual VAE without its prior: likelihood.negative_elbo(*terms) => terms[0]
+games.perceptual.perceptual_vae_gan @ perceptual_vae_gan, perceptual
+  VAEGAN's E hears the adversary: "E": bound.mean(-1) => "E": (bound + adverse).mean(-1)
+  VAEGAN's D sees no reconstructions: G(reparametrise(*E(x), eps)), G(z) => G(z), G(z)
+  VAEGAN's decoder is not judged by what it generates: [D.logit(remade), D(G(z))] => [D.logit(remade)] * 2
+  VAEGAN with the adversarial loss of SDKL: adversarial.non_saturating => adversarial.reverse_kl
+games.turns.repeated @ gan, spectral
+  no power iteration before D's turn: if setup.spectral => if False
+games.turns.regularised @ gan, perceptual
+  orthogonal regularisation that drives rows together: loss + setup.orthogonal => loss - setup.orthogonal
+games.setups.perceptual @ gan, perceptual
+  D as slow as the others: rates={"D": d_lr} => rates={}
+  beta2 as everywhere else: beta2=beta2 => beta2=0.999
 games.wake_sleep.wake_sleep @ wake_sleep
   the sleep phase dreams with the wake phase's bits: (v < G(h).sigmoid()) => (G(h).sigmoid() > 0.5)
 games.predictability.predictability_minimisation @ predictability_minimisation

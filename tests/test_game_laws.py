@@ -23,6 +23,7 @@ import bridgekit.games
 from bridgekit import data
 from bridgekit.data.binary import Pairs
 from bridgekit.play import loop
+from bridgekit.play.draws import NormalByRound
 from bridgekit.play.game import Turn
 from bridgekit.play.state import State, fresh_optimiser, start
 from bridgekit.random import stream
@@ -150,9 +151,12 @@ class Elsewhere:
         self.draw = draw
 
     def chunk(self, rounds, generator):
-        return self.draw.chunk(rounds, generator).to("meta")
+        drawn = self.draw.chunk(rounds, generator)
+        return drawn if isinstance(self.draw, NormalByRound) else drawn.to("meta")
 
     def take(self, drawn):
+        if isinstance(self.draw, NormalByRound):  # its seeds stay on the CPU; meta has no generators
+            return replace(self.draw, device="cpu").take(drawn).double().to("meta")
         taken = self.draw.take(drawn)
         return taken.double() if taken.is_floating_point() else taken
 

@@ -22,6 +22,7 @@ from games.changed import Target, changed, edited, in_place, reached, survives, 
 from games.harness import Move, Paper, Steps, check, killed_and_taken_up, same_end
 from games.same_a import SAME as SAME_A
 from games.same_b import SAME as SAME_B
+from games.same_c import SAME as SAME_C
 from named_mutants import NAMED
 from torch import Tensor
 
@@ -65,7 +66,7 @@ def test_start_generators_missing_from_a_checkpoint_are_refused(tmp_path):
 
 
 # The mutants that no check can refuse, by function: what stands there, and why it is the same game.
-EQUIVALENT: dict[str, dict[str, str]] = {**SAME_A, **SAME_B}
+EQUIVALENT: dict[str, dict[str, str]] = {**SAME_A, **SAME_B, **SAME_C}
 
 
 @pytest.mark.parametrize("name", sorted(reached()))

@@ -43,6 +43,17 @@ def test_every_pair_and_its_exchanged_one_have_the_divergences_gradient(name):
         assert pairs.check(name, each, integrand, LINES) < 1e-13
 
 
+def test_a_pair_says_whether_it_wants_the_ratio_at_data():
+    constant = (
+        method.REVERSE_KL,
+        method.FORWARD_KL,
+        method.SYMMETRISED_KL,
+        method.JENSEN_SHANNON.exchanged(),
+    )
+    assert not any(pair.weighs for pair in constant)
+    assert all(pair.weighs for pair in (method.JENSEN_SHANNON, HELLINGER))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -3,18 +3,46 @@ likelihood. All take the mean."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from bridgekit.errors import BridgekitError
 from bridgekit.games.setups import Setup
+from bridgekit.models.convolutional import orthogonal_penalty
 from bridgekit.models.mlp import power_iteration
-from bridgekit.play.draws import Uniform
+from bridgekit.play.draws import Draw, Uniform
 from bridgekit.play.game import Turn
 from bridgekit.theory import adversarial, likelihood, wasserstein
 from bridgekit.theory.densities import kl_to_standard_normal, reparametrise
+
+
+def repeated(
+    setup: Setup,
+    losses: Callable[..., Mapping[str, Tensor]],
+    draws: Mapping[str, Draw],
+    steps: int,
+) -> tuple[Turn, ...]:
+    """D's turn ``steps`` times a round, each on fresh draws.
+
+    Where the setup's D is spectrally normalised, one power iteration
+    precedes each step. BridgekitError for fewer than one step.
+    """
+    if steps < 1:
+        raise BridgekitError(
+            f"D takes {steps} steps a round: it would never learn; "
+            "1 is the least"
+        )
+    before = (lambda D: power_iteration(D)) if setup.spectral else None
+    return (Turn(losses, ("D",), draws, before),) * steps
+
+
+def regularised(setup: Setup, D: nn.Module, loss: Tensor) -> Tensor:
+    """D's loss with the setup's orthogonal regularisation."""
+    if not setup.orthogonal:
+        return loss
+    return loss + setup.orthogonal * orthogonal_penalty(D)
 
 
 def discriminator_turns(
@@ -31,15 +59,9 @@ def discriminator_turns(
 
     ``penalty`` is the weight :math:`\lambda` of the one-centred gradient
     penalty, evaluated where WGAN-GP has it: at one point of the segment
-    between each real sample and its fake partner. Where the setup's D is
-    spectrally normalised, one power iteration precedes each step.
-    BridgekitError for fewer than one step.
+    between each real sample and its fake partner. BridgekitError for fewer
+    than one step, and for labelled images.
     """
-    if steps < 1:
-        raise BridgekitError(
-            f"D takes {steps} steps a round: it would never learn; "
-            "1 is the least"
-        )
     if setup.labelled:
         raise BridgekitError(
             "only class-conditional games (games.importance) are played on "
@@ -52,28 +74,22 @@ def discriminator_turns(
         return objective(D(x), D(fake)), fake
 
     def plain(G, D, x, z):
-        return {"D": learned(G, D, x, z)[0].mean(-1)}
+        loss = learned(G, D, x, z)[0].mean(-1)
+        return {"D": regularised(setup, D, loss)}
 
     def penalised(G, D, x, z, u):
         loss, fake = learned(G, D, x, z)
         slope = D.slope(
             wasserstein.interpolate(x, fake, u, setup.event_dims)
         )
-        return {
-            "D": (
-                loss
-                + penalty
-                * wasserstein.one_centred_penalty(slope, setup.event_dims)
-            ).mean(-1)
-        }
+        added = wasserstein.one_centred_penalty(slope, setup.event_dims)
+        loss = (loss + penalty * added).mean(-1)
+        return {"D": regularised(setup, D, loss)}
 
     draws = {"x": setup.x, "z": setup.z}
     if penalty:
         draws["u"] = Uniform((setup.batch,))
-    before = (lambda D: power_iteration(D)) if setup.spectral else None
-    return (
-        Turn(penalised if penalty else plain, ("D",), draws, before),
-    ) * steps
+    return repeated(setup, penalised if penalty else plain, draws, steps)
 
 
 def generator_turn(
@@ -95,13 +111,19 @@ def elbo_terms(
     E: nn.Module,
     x: Tensor,
     eps: Tensor,
+    features: Callable[[Tensor], Tensor] = lambda x: x,
 ) -> tuple[Tensor, Tensor]:
     """``-log p~(x|z)`` at one posterior sample, and ``KL[q(z|x) || p(z)]``:
-    both ``(..., B)``."""
+    both ``(..., B)``.
+
+    The observation noise lies on ``features``, x itself unless D lends its
+    own.
+    """
     mu, log_sigma = E(x)
-    nll = likelihood.gaussian_nll(
-        x, G(reparametrise(mu, log_sigma, eps)), sigma, setup.event_dims
-    )
+    mean = features(G(reparametrise(mu, log_sigma, eps)))
+    with torch.no_grad():
+        seen = features(x)
+    nll = likelihood.gaussian_nll(seen, mean, sigma, setup.event_dims)
     return nll, kl_to_standard_normal(mu, log_sigma)
 
 

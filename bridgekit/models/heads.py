@@ -30,8 +30,16 @@ class Critic(nn.Module):
         super().__init__()
         self.body = body
 
+    def features(self, x: Tensor) -> Tensor:
+        """What a model's observation noise is added to: here the sample itself."""
+        return x
+
+    def logit(self, features: Tensor) -> Tensor:
+        """The answer to features, with noise or without."""
+        return self.body(features).squeeze(-1)
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(x).squeeze(-1)
+        return self.logit(self.features(x))
 
     def slope(self, x: Tensor) -> Tensor:
         """The gradient of each sample's number by the sample, to be learned from: shaped as ``x``."""

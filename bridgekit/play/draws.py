@@ -36,6 +36,25 @@ class Normal:
 
 
 @dataclass(frozen=True)
+class NormalByRound:
+    """Standard normal noise of ``shape`` on ``device``, made in its round: a hundred rounds of it would not
+    fit.
+
+    A chunk is one seed for each round, on the CPU, so that none of them waits for a GPU.
+    """
+
+    shape: tuple[int, ...]
+    device: torch.device | str = "cpu"
+
+    def chunk(self, rounds: int, generator: torch.Generator) -> Tensor:
+        return torch.randint(2**62, (rounds,), generator=generator, device=generator.device).cpu()
+
+    def take(self, drawn: Tensor) -> Tensor:
+        generator = torch.Generator(self.device).manual_seed(int(drawn))
+        return torch.randn(self.shape, generator=generator, device=self.device)
+
+
+@dataclass(frozen=True)
 class Uniform:
     """Noise of ``shape``, uniform on [0, 1), batch axis first."""
 

@@ -24,9 +24,9 @@ Builder = Callable[[list[torch.Generator]], nn.Module]
 Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
-def adam(lr: float = 1e-3, beta1: float = 0.5) -> Optimiser:
-    """Adam in one kernel, beta2 = 0.999."""
-    return functools.partial(torch.optim.Adam, lr=lr, betas=(beta1, 0.999), fused=True)
+def adam(lr: float = 1e-3, beta1: float = 0.5, beta2: float = 0.999) -> Optimiser:
+    """Adam in one kernel."""
+    return functools.partial(torch.optim.Adam, lr=lr, betas=(beta1, beta2), fused=True)
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,12 @@ class Pair(NamedTuple):
             partial(_slope_at, phi=phi), partial(_conjugate_at, phi=phi)
         )
 
+    @property
+    def weighs(self) -> bool:
+        """Whether g may depend on the ratio: else nobody need know it at
+        data."""
+        return self.g not in (torch.zeros_like, torch.ones_like)
+
     def exchanged(self) -> Pair:
         """The pair of the same divergence with g = 0."""
         return Pair(

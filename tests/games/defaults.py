@@ -1,6 +1,7 @@
 """What a builder does where nothing is said: a chapter, a record and a reader count on it.
 
 Stated by the papers or by those they follow: batch, width, z, lr and beta1 of images (Radford et al. 2016),
+z, both betas and ``d_steps`` of paper C's models (section 4.2),
 ``wgan_gp`` (Gulrajani et al. 2017), 20 rounds of ``fine_tuning`` (paper A, Figure 1), alpha of
 ``semi_supervised`` (Kingma et al. 2014). All others are choices of this house.
 """
@@ -29,6 +30,8 @@ DEFAULTS = {
     "importance.iwcgan": dict(rounds=10000),
     "importance.iwgan": dict(rounds=10000, d_steps=1),
     "method.minimise": dict(sigma=0.3, rounds=10000, d_steps=5, sampled=True),
+    "perceptual.perceptual_vae": dict(sigma=1.0, rounds=10000, d_steps=5),
+    "perceptual.perceptual_vae_gan": dict(sigma=1.0, rounds=10000, d_steps=5),
     "predictability.predictability_minimisation": dict(units=4, blind=False, rounds=2000, p_steps=2),
     "processes.adversarial_autoencoder": dict(z=2, sigma=1.0, rounds=2000),
     "processes.autoencoder": dict(z=2, sigma=1.0, rounds=2000),
@@ -36,6 +39,9 @@ DEFAULTS = {
     "processes.infogan": dict(classes=10, continuous=2, noise=16, rounds=2000),
     "setups.flat": dict(hidden=128, batch=64, lr=0.001, beta1=0.5),
     "setups.images": dict(labelled=False, batch=128, width=64, z=100, lr=0.0002, beta1=0.5),
+    "setups.perceptual": dict(
+        shrink=4, z=512, batch=64, lr=0.0001, d_lr=0.0002, beta1=0.5, beta2=0.9, orthogonal=0.0001
+    ),
     "setups.plane": dict(batch=256, hidden=128, depth=3, z=2, lr=0.001, beta1=0.5, spectral=False),
     "vae.perfect_vae": dict(sigma=0.3, rounds=2000),
     "vae.vae": dict(sigma=0.3, rounds=2000),

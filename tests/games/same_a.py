@@ -9,8 +9,8 @@ SAME = {
     },
     "turns.discriminator_turns": {"if True:": NO_GRADIENT},
     "turns.elbo_terms": {
-        "nll = likelihood.gaussian_nll(G(reparametrise(mu, log_sigma, eps)), x, sigma, "
-        "setup.event_dims)": SUM,
+        "if True:": NO_GRADIENT,
+        "nll = likelihood.gaussian_nll(mean, seen, sigma, setup.event_dims)": SUM,
     },
     "bridge.bridge_turn": {
         "if True:": NO_GRADIENT,
