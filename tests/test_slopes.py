@@ -32,6 +32,7 @@ def test_a_step_is_flat_at_the_reconstruction_and_steeper_than_promised_in_betwe
     assert (slopes.slope(logit, OTHER) < 0.3 * promised(logit)).all()
     assert slopes.steepest(logit, X, OTHER).tolist() == pytest.approx([3 / width] * 4)
     assert (slopes.steepest(logit, X, OTHER) > promised(logit)).all()
+    assert (slopes.steepest(logit, X, OTHER, points=2) < promised(logit)).all(), "only both ends"
 
 
 def test_a_slope_is_a_length():
