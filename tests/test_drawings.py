@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from matplotlib import pyplot
+from PIL import Image
 from test_results import CLAIMS, make_run
 
 from bridgekit.book import drawings, roles, runs, show
@@ -64,6 +65,15 @@ def test_a_drawing_has_a_wide_and_a_narrow_sheet_with_text_of_a_fit_size(root):
     assert wide.count("ends at 1") == narrow.count("ends at 1") == 2
     heights = [float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', svg)[1]) for svg in (wide, narrow)]
     assert heights[1] == pytest.approx(2 * heights[0])
+
+
+def test_a_drawings_files_have_a_white_ground_and_the_page_has_none(root):
+    run, shown = run_that_falls_to(1.0, root)
+    run.finish()
+    pixel = Image.open(run.out / "fall.png").convert("RGBA").getpixel((1, 1))
+    assert pixel == (255, 255, 255, 255)
+    ground = '<rect width="100%" height="100%" style="fill: white"/>'
+    assert (run.out / "fall.svg").read_text().count(ground) == 1 and ground not in shown.html
 
 
 def test_colours_are_roles_and_no_two_drawings_share_an_id(root):

@@ -124,21 +124,33 @@ class Drawn:
     display: Display
 
 
-def drawn(draw: Callable, arrays: Mapping, said: Mapping) -> Drawn:
-    """Draw a run's arrays, and what it said: a figure on both sheets, or something that moves."""
+def drawn(draw: Callable, arrays: Mapping, said: Mapping, *, keep: bool = True) -> Drawn:
+    """Draw a run's arrays, and what it said: a figure on both sheets, or something that moves.
+
+    Without ``keep`` it has no files: another run's are stored already.
+    """
     with sheet(WIDE):
         made = draw(arrays, said)
         if isinstance(made, Points | Walk):
-            return Drawn({".png": made.still()}, {}, partial(_moving, made))
+            return Drawn({".png": made.still()} if keep else {}, {}, partial(_moving, made))
         size, wide = displays.css_size(made), displays.render(made, "svg")
-        made.set_facecolor("white")  # a file of its own may be opened in the dark
-        images = {".svg": displays.render(made, "svg"), ".png": displays.render(made, "png")}
+        images = _on_white(made, wide) if keep else {}
         displays.close(made)
     with sheet(NARROW):
         other = draw(arrays, said)
         narrow = displays.render(other, "svg")
         displays.close(other)
     return Drawn(images, {"size": size}, partial(_figure, {"wide": wide, "narrow": narrow}))
+
+
+def _on_white(fig, svg: bytes) -> dict[str, bytes]:
+    """A figure's files: either may be opened in the dark, by a program that knows nothing of roles."""
+    import matplotlib
+
+    ground = b'<rect width="100%" height="100%" style="fill: white"/>'
+    with matplotlib.rc_context({"savefig.facecolor": "white"}):
+        png = displays.render(fig, "png")
+    return {".svg": re.sub(rb"<svg [^>]*>", rb"\g<0>" + ground, svg, count=1), ".png": png}
 
 
 def _figure(sheets: dict[str, bytes], entry: dict, mark: str, run: str = "") -> Html:

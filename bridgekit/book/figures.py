@@ -74,7 +74,7 @@ class Figures:
             own = made.display
         if name in self.reference.record["figures"]:
             known = prose.of(self.reference.record) | self.reference.record["parameters"]
-            there = drawings.drawn(draw, self.reference.arrays(name), known).display
+            there = drawings.drawn(draw, self.reference.arrays(name), known, keep=False).display
         return self._shown(name, said, own, there, slider=slider)
 
     def film(

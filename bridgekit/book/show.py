@@ -43,7 +43,7 @@ def borrowed(run: Run, page: str, name: str, draw: Callable, *, alt: str, captio
     there = records.committed(run.root, page)
     if name not in there.record["figures"]:
         return markdown("")
-    made = drawings.drawn(draw, there.arrays(name), there.record["parameters"])
+    made = drawings.drawn(draw, there.arrays(name), there.record["parameters"], keep=False)
     texts = prose.texts(there.record, name, alt=alt, caption=caption)
     return made.display(texts | {"slider": slider}, name, "Reference run.")
 
