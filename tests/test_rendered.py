@@ -217,14 +217,34 @@ def test_a_page_has_numbers_for_nbval_to_check(page: str):
     assert "nbval-check-output" in (REPOSITORY / "book" / f"{page}.md").read_text()
 
 
+# Chapters made of the book's parts; two of them only in front.
+WITH_HEAD = [page for page in PAGES if "\nshow.head(" in pages.load(REPOSITORY / "book" / f"{page}.md").code]
+REBUILT = [page for page in WITH_HEAD if page not in ("divergences", "forgetting")]
+FRONT = "welcome"
+
+
 @pytest.mark.parametrize("page", CONTENTS)
 @pytest.mark.parametrize(("size", "scheme"), [("laptop", "light"), ("phone", "dark")])
-def test_a_page_in_a_browser(browser, book: ToyBook, page: str, size: str, scheme: str):
+def test_a_page_in_a_browser(browser, book: ToyBook, page: str, size: str, scheme: str, tmp_path: Path):
+    """Opened once for all that is asked of it: opening takes longest. What changes the page comes last."""
     tab, outside, complaints = opened(browser, book, page, size, scheme)
     assert outside == [] and complaints == []
+    assert tab.evaluate("document.documentElement.dataset.theme") == scheme
+    is_whole(tab)
+    fits(tab, page, size)
+    if page in (FRONT, *REBUILT):
+        shows_before_it_tells(tab, page, size)
+        is_short(tab, page, book) if size == "laptop" else None
+    if page in WITH_HEAD and page != "forgetting" and size == "laptop":
+        has_a_hand_out_of_two_pages(tab, tmp_path)
+    assert barriers(tab) == []
+    tab.context.close()
+
+
+def is_whole(tab) -> None:
+    """Every picture is there and named, every figure and formula has its place, nothing is left as source."""
     broken = "[...document.images].filter(i => !i.alt.trim() || !i.complete || !i.naturalWidth)"
     assert tab.evaluate(f"{broken}.map(i => i.outerHTML.slice(0, 200))") == []
-    assert tab.evaluate("document.documentElement.dataset.theme") == scheme
     assert twice(tab.evaluate(NAMES)) == [] and twice(tab.evaluate(SAID)) == []
     figures = "[...document.querySelectorAll('main figure')]"
     assert tab.evaluate(f"{figures}.filter(f => !f.id).length") == 0
@@ -234,14 +254,49 @@ def test_a_page_in_a_browser(browser, book: ToyBook, page: str, size: str, schem
     text = tab.inner_text("main")
     assert "{glue" not in text and "$$" not in text and "nan" not in text.split()
     assert not [line for line in text.splitlines() if line.startswith("| ")], "a table was left as text"
+
+
+def fits(tab, page: str, size: str) -> None:
+    """Nothing is wider than its window."""
     too_wide = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert too_wide <= 1, f"{page} is {too_wide} pixels wider than the window of a {size}"
     if size == "laptop":  # a phone scrolls equations
         formulas = "[...document.querySelectorAll('mjx-container[display]')]"
         wide = "m => m.checkVisibility() && m.scrollWidth > m.clientWidth + 1"
         assert tab.evaluate(f"{formulas}.filter({wide}).map(m => m.parentElement.id)") == []
-    assert barriers(tab) == []
-    tab.context.close()
+
+
+def shows_before_it_tells(tab, page: str, size: str) -> None:
+    """A picture on the first screen, and text in pictures that can be read."""
+    seen = "[...document.querySelectorAll('main :is(img, svg[role=img], canvas)')]"
+    top = tab.evaluate(f"{seen}.filter(e => e.checkVisibility())[0].getBoundingClientRect().top")
+    assert top < SIZES[size][1] - 100, f"the first picture of {page} begins {top} pixels down"
+    text = """[...document.querySelectorAll("main svg[role=img] :is(text, tspan)")]
+        .filter(t => t.checkVisibility() && !t.querySelector("tspan"))
+        .map(t => [t.textContent, parseFloat(getComputedStyle(t).fontSize)
+            * t.ownerSVGElement.getBoundingClientRect().width / t.ownerSVGElement.viewBox.baseVal.width])"""
+    small = [(said, px) for said, px in tab.evaluate(text) if px < 10.9]
+    assert small == [], "text of figures below 11 pixels"
+
+
+def is_short(tab, page: str, book: ToyBook) -> None:
+    """On a laptop, before anything is unfolded: twelve screens, sixty lines of code, a file soon loaded."""
+    screens = tab.evaluate("document.querySelector('main').scrollHeight") / SIZES["laptop"][1]
+    assert screens <= 12, f"{page} is {screens:.1f} screens long"
+    code = "[...document.querySelectorAll('main .highlight pre')].filter(e => e.checkVisibility())"
+    lines = [line for text in tab.evaluate(f"{code}.map(e => e.innerText)") for line in text.split("\n")]
+    assert len([line for line in lines if line.strip()]) <= 60
+    assert [line for line in lines if len(line) > 76] == []
+    most = 300_000 if page == FRONT else 1_500_000
+    assert (book.root / "_build" / "html" / f"{page}.html").stat().st_size <= most
+
+
+def has_a_hand_out_of_two_pages(tab, tmp_path: Path) -> None:
+    tab.evaluate("location.hash = 'handout'")
+    tab.pdf(path=tmp_path / "hand-out.pdf", format="A4")
+    pages_of_it = len(re.findall(rb"/Type /Page\b", (tmp_path / "hand-out.pdf").read_bytes()))
+    assert 1 <= pages_of_it <= 2, f"the hand-out has {pages_of_it} pages"
+    tab.evaluate("location.hash = ''")
 
 
 # What has a place of its own in the page, and what pictures are called.
@@ -253,38 +308,6 @@ SAID += ".map(e => e.alt || e.getAttribute('aria-label'))"
 def twice(names: list[str]) -> list[str]:
     """Those that stand there more than once."""
     return sorted({name for name in names if names.count(name) > 1})
-
-
-# Chapters made of the book's parts; two of them only in front.
-WITH_HEAD = [page for page in PAGES if "\nshow.head(" in pages.load(REPOSITORY / "book" / f"{page}.md").code]
-REBUILT = [page for page in WITH_HEAD if page not in ("divergences", "forgetting")]
-FRONT = "welcome"
-PICTURE = "main :is(img, svg[role=img], canvas)"
-
-
-@pytest.mark.parametrize("page", [FRONT, *REBUILT])
-@pytest.mark.parametrize("size", SIZES)
-def test_a_chapter_shows_before_it_tells(browser, book: ToyBook, page: str, size: str):
-    tab, _, _ = opened(browser, book, page, size)
-    seen = f"[...document.querySelectorAll('{PICTURE}')].filter(e => e.checkVisibility())"
-    top = tab.evaluate(f"{seen}[0].getBoundingClientRect().top")
-    assert top < SIZES[size][1] - 100, f"the first picture begins {top} pixels down"
-    text = """[...document.querySelectorAll("main svg[role=img] :is(text, tspan)")]
-        .filter(t => t.checkVisibility() && !t.querySelector("tspan"))
-        .map(t => [t.textContent, parseFloat(getComputedStyle(t).fontSize)
-            * t.ownerSVGElement.getBoundingClientRect().width / t.ownerSVGElement.viewBox.baseVal.width])"""
-    small = [(said, px) for said, px in tab.evaluate(text) if px < 10.9]
-    assert small == [], "text of figures below 11 pixels"
-    if size == "laptop":
-        screens = tab.evaluate("document.querySelector('main').scrollHeight") / SIZES[size][1]
-        assert screens <= 12, f"{page} is {screens:.1f} screens long"
-        code = "[...document.querySelectorAll('main .highlight pre')].filter(e => e.checkVisibility())"
-        lines = [line for text in tab.evaluate(f"{code}.map(e => e.innerText)") for line in text.split("\n")]
-        assert len([line for line in lines if line.strip()]) <= 60
-        assert [line for line in lines if len(line) > 76] == []
-        most = 300_000 if page == FRONT else 1_500_000
-        assert (book.root / "_build" / "html" / f"{page}.html").stat().st_size <= most
-    tab.context.close()
 
 
 def test_the_first_slider_is_a_few_tabs_away(browser, book: ToyBook):
@@ -418,16 +441,6 @@ def test_a_folded_solution_opens(browser, book: ToyBook):
     assert not solution.locator("pre").first.is_visible()
     solution.locator("summary").click()
     assert solution.locator("pre").first.is_visible()
-    tab.context.close()
-
-
-@pytest.mark.parametrize("page", [page for page in WITH_HEAD if page != "forgetting"])
-def test_the_hand_out_of_a_chapter_is_two_pages_of_paper(browser, book: ToyBook, page: str, tmp_path: Path):
-    tab, _, _ = opened(browser, book, page)
-    tab.evaluate("location.hash = 'handout'")
-    tab.pdf(path=tmp_path / "hand-out.pdf", format="A4")
-    pages_of_it = len(re.findall(rb"/Type /Page\b", (tmp_path / "hand-out.pdf").read_bytes()))
-    assert 1 <= pages_of_it <= 2
     tab.context.close()
 
 
