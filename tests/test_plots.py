@@ -22,16 +22,15 @@ def ax():
 
 def test_samples_are_drawn_where_they_are_over_the_means(ax):
     x, means = torch.randn(50, 2, requires_grad=True), np.array([[-4.0, 0.0], [4.0, 2.0]])
-    plots.samples(ax, x, means, label="model")
+    plots.samples(ax, x, means)
     points, crosses = ax.collections
     np.testing.assert_allclose(points.get_offsets(), x.detach().numpy())
     np.testing.assert_allclose(crosses.get_offsets(), means)
     assert ax.get_xlim() == ax.get_ylim() == (-5, 5) and ax.get_aspect() == 1
-    assert points.get_label() == "model"
 
 
 def test_samples_alone_keep_the_limit_that_is_asked_for(ax):
-    plots.samples(ax, np.zeros((3, 2)), colour="black", limit=2)
+    plots.samples(ax, np.zeros((3, 2)), limit=2)
     assert ax.get_xlim() == (-2, 2) and len(ax.collections) == 1
     plots.samples(ax, np.full((3, 2), 7.0))
     assert ax.get_xlim() == (-2, 2)
@@ -54,33 +53,6 @@ def test_colour_images_keep_their_channels(ax):
     x = np.stack([np.full((2, 2), v) for v in (-1.0, 0.0, 3.0)])[None]
     plots.images(ax, x)
     np.testing.assert_allclose(ax.images[0].get_array()[0, 0], [0, 0.5, 1])
-
-
-def test_a_band_shows_mean_spread_and_each_seed(ax):
-    values = np.array([[1.0, 3.0], [2.0, 6.0], [5.0, 5.0]])
-    plots.band(ax, [0, 1, 2], torch.tensor(values), "bridge")
-    mean, *seeds = ax.lines
-    np.testing.assert_allclose(mean.get_ydata(), [2, 4, 5])
-    assert mean.get_label() == "bridge" and len(seeds) == 2
-    np.testing.assert_allclose(seeds[1].get_ydata(), values[:, 1])
-    assert len({line.get_color() for line in ax.lines}) == 1
-    corners = ax.collections[0].get_paths()[0].vertices[:, 1]
-    assert corners.max() == pytest.approx(4 + math.sqrt(8)) and corners.min() == pytest.approx(
-        2 - math.sqrt(2)
-    )
-
-
-def test_a_band_counts_failed_seeds_and_goes_on_with_the_others(ax):
-    plots.band(ax, [0, 1], np.array([[1.0, 3.0, 5.0], [2.0, np.nan, 4.0]]), "plain", colour="#000000")
-    assert ax.lines[0].get_label() == "plain (1 of 3 failed)" and ax.lines[0].get_color() == "#000000"
-    np.testing.assert_allclose(ax.lines[0].get_ydata(), [3, 3])
-    plots.band(ax, [0, 1], np.full((2, 2), np.nan), "lost")
-    assert np.isnan(ax.lines[4].get_ydata()).all()
-
-
-def test_a_single_seed_has_no_band(ax):
-    plots.band(ax, [0, 1], [1.0, 2.0], "one")
-    assert len(ax.lines) == 1 and not ax.collections
 
 
 def test_the_reference_is_a_dashed_grey_mean(ax):

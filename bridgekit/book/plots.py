@@ -27,10 +27,10 @@ def style() -> None:
     matplotlib.rcParams.update(STYLE | {"axes.prop_cycle": cycler(color=list(PALETTE.values()))})
 
 
-def samples(ax, x, means=None, *, label=None, colour=None, limit=None, size=4.0):
+def samples(ax, x, means=None, *, limit=None, size=4.0):
     """Scatter samples x (N, 2) over a mixture's means (K, 2), drawn as crosses; equal axes of ± ``limit``."""
     x = as_array(x)
-    style = {"color": colour or PALETTE["blue"], "alpha": 0.5, "linewidths": 0, "label": label}
+    style = {"color": PALETTE["blue"], "alpha": 0.5, "linewidths": 0}
     ax.scatter(x[:, 0], x[:, 1], s=size, rasterized=True, **style)  # thousands of paths would swell an SVG
     if means is not None:
         means = as_array(means)
@@ -58,35 +58,12 @@ def images(ax, x, columns: int = 8):
     return ax
 
 
-def band(ax, x, values, label: str, colour=None):
-    """Curves over seeds: values (T, n) at x (T,). Mean line, ± standard deviation band, thin single seeds.
-
-    Seeds that failed (NaN) are left out of the mean from there on, and the legend counts them.
-    """
-    x, values = as_array(x), as_array(values).astype(float)
-    values = values[:, None] if values.ndim == 1 else values
-    mean, spread = _mean_and_spread(values)
-    failed = int(np.isnan(values[-1]).sum())
-    text = f"{label} ({failed} of {values.shape[1]} failed)" if failed else label
-    colour = ax.plot(x, mean, label=text, **({"color": colour} if colour else {}))[0].get_color()
-    if values.shape[1] > 1:
-        ax.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
-        ax.plot(x, values, color=colour, alpha=0.35, linewidth=0.6)
-    return ax
-
-
 def overlay(ax, x, values, label: str = "reference run"):
     """The reference run's mean curve over this run's: dashed grey. values (T,) or (T, n)."""
-    values = as_array(values).astype(float)
-    mean = _mean_and_spread(values[:, None] if values.ndim == 1 else values)[0]
+    kept = np.ma.masked_invalid(as_array(values).astype(float))
+    mean = kept if kept.ndim == 1 else kept.mean(1).filled(np.nan)
     ax.plot(as_array(x), mean, color=GREY, linestyle=(0, (4, 3)), linewidth=1.6, label=label, zorder=3)
     return ax
-
-
-def _mean_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation over the finite entries of each row of (T, n): NaN for none, 0 for one."""
-    kept = np.ma.masked_invalid(values)
-    return kept.mean(1).filled(np.nan), kept.std(1, ddof=1).filled(0.0)
 
 
 def spread(values) -> str:
