@@ -65,6 +65,19 @@ def stable(function):
     assert refuses(function, modes, [5, 10, 15], 16, 20)  # of nothing all is true
 
 
+def settled(function):
+    rest = np.array([8.0, 1, 9, 9, 9, -9, 10, 10, 12, 10, 10])[
+        :, None
+    ]  # two evaluations a fifth, the last ones
+    same(function(rest), [10])  # medians 11 and 10: a difference of 1 in 11
+    same(function(rest, 0.0909), [NAN]), same(function(-rest, within=0.091), [-10])
+    short = np.array([[0.0, 0, NAN], [0, 0, 0], [0, 1, 0], [1, 5, 0], [1.05, 4, NAN]], np.float32)
+    same(function(short), [1.05, NAN, NAN]), same(function(short, 0.5), [1.05, 4, NAN])
+    same(function(short, 0.2), [1.05, NAN, NAN])  # a difference of the bound itself is no rest
+    same(function(short[:4]), [NAN] * 3)
+    assert function(short).dtype == np.float32
+
+
 def lost(function):
     score = np.array([[NAN, 1, NAN, 1, 1], [NAN, NAN, NAN, NAN, 1], [1, 1, 1, NAN, 1]])
     other = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [1, 1, -INF, 1, 1]])
@@ -255,6 +268,7 @@ ORACLES = {
     training.trend: trend,
     training.wobble: wobble,
     training.stable: stable,
+    training.settled: settled,
     training.lost: lost,
     training.deepest_fall: deepest_fall,
     training.share_kept: share_kept,
@@ -293,6 +307,7 @@ EQUIVALENT = {
     training.moved: {
         "def moved(default: np.ndarray, curve: np.ndarray) -> np.ndarray:": "symmetric",
     },
+    training.settled: {"return -np.full(curve.shape[1:], np.nan)": "NaN has no sign"},
     on_plane.drift: {"def drift(start: Tensor, samples: Tensor) -> Tensor:": "symmetric"},
     estimators.combination_gain: {
         "def combination_gain(reverse: Tensor, forward: Tensor, combination: Tensor) -> Tensor:": "symmetric"

@@ -94,6 +94,39 @@ def test_frechet_distance_of_axes_that_differ_in_mean_and_scale():
     assert on_images.frechet_distance(classifier(), images(x), images(x)) == pytest.approx(0, abs=1e-12)
 
 
+def test_precision_and_recall_by_hand():
+    real = images([[0.0], [0.1], [0.3], [0.6]])  # the nearest neighbours are 0.1, 0.1, 0.2 and 0.3 away
+    made = images([[-0.09], [0.95], [0.94]])  # 1.03, 0.01 and 0.01
+    assert on_images.precision_and_recall(classifier(), made, real, k=1) == (1 / 3, 1.0)
+    assert on_images.precision_and_recall(classifier(), real, made, k=1) == (1.0, 1 / 3)
+    far = images([[-0.9], [-0.89], [0.88], [0.89]])
+    assert on_images.precision_and_recall(classifier(), far, real, 1) == (0.5, 0.0)
+    assert on_images.precision_and_recall(classifier(), far, real, 2) == (0.5, 1.0)
+    for k in (0, 3):
+        with pytest.raises(BridgekitError, match=f"k = {k} neighbours of 3 and 4 images"):
+            on_images.precision_and_recall(classifier(), made, real, k)
+
+
+def test_kinds_are_an_entropy():
+    x = images([[0.9, 0.1], [0.8, 0.2], [0.1, 0.7], [0.3, 0.4]])
+    assert on_images.kinds(classifier(2), x) == pytest.approx(2) == on_images.kinds(classifier(2), x[1:3])
+    assert on_images.kinds(classifier(2), x[:3]) == pytest.approx(3 / 2 ** (2 / 3))
+    assert on_images.kinds(classifier(2), x[:2]) == 1
+    signs = images([[1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0], [0.5, -0.5]])
+    assert on_images.kinds(finder("a", "b"), signs) == pytest.approx(2 * 2**0.5)
+
+
+def test_sharpness_is_the_laplacians_variance():
+    x = torch.zeros(1, 1, 5, 5)
+    x[0, 0, 2, 2] = 1.0  # the Laplacian is -4 there, 1 beside it on four sides, 0 at the corners
+    assert on_images.sharpness(x) == pytest.approx(20 / 9)
+    assert on_images.sharpness(torch.cat([x, -x], 1)) == pytest.approx(20 / 9)
+    ramp = torch.linspace(-1, 1, 8).expand(2, 3, 8, 8)
+    assert on_images.sharpness(ramp) == pytest.approx(0, abs=1e-12)
+    assert on_images.sharpness(ramp.square()) == pytest.approx(0, abs=1e-12)  # one value everywhere
+    assert on_images.sharpness(ramp.mT**3 / 2) == pytest.approx(on_images.sharpness(ramp**3 / 2)) != 0
+
+
 def test_classifier_accuracy():
     x = images(torch.eye(3)[[0, 1, 2, 2]])
     assert on_images.classifier_accuracy(classifier(), x, torch.tensor([0, 1, 2, 0])) == 0.75
@@ -145,6 +178,10 @@ def test_images_that_are_not_finite_score_nan():
     assert math.isnan(on_images.frechet_distance(classifier(), broken, x))
     assert math.isnan(on_images.frechet_distance(classifier(), x, broken))
     assert math.isnan(on_images.classifier_accuracy(classifier(), broken, y))
+    assert math.isnan(on_images.kinds(classifier(), broken))
+    assert math.isnan(on_images.sharpness(torch.full((1, 1, 3, 3), math.nan)))
+    for pair in ((broken, x), (x, broken)):
+        assert all(map(math.isnan, on_images.precision_and_recall(classifier(), *pair, k=1)))
     broken[1, 0] = -math.inf  # which the logits may not show: a ReLU makes 0 of it
     rectified = classifier()
     rectified.logits = lambda x: x.flatten(1).relu()

@@ -16,9 +16,11 @@ from torch.distributions import Independent, Normal
 
 from bridgekit.errors import BridgekitError
 from bridgekit.games import baselines, method, perceptual, setups, turns
+from bridgekit.play import evaluation
 from bridgekit.play.draws import NormalByRound
 from bridgekit.play.loop import batch_of, drawn_ahead, play
 from bridgekit.play.state import start
+from bridgekit.random import stream
 from bridgekit.theory import adversarial
 from bridgekit.theory.method import SYMMETRISED_KL
 
@@ -147,6 +149,21 @@ def test_two_sdkls_differ_in_the_noise_that_d_sees_and_in_nothing_else():
             want = adversarial.discriminator(D(batch["x"]), D.logit(fake)).mean() + penalty
             torch.testing.assert_close(there.losses["D"].detach(), want)
     assert (noisy.losses["D"] - bare.losses["D"]).abs() > 1e-4
+
+
+def test_what_a_turn_has_to_lose_now_is_its_loss_on_draws_of_its_own():
+    """By another game's turn if need be, of the same networks: D without its penalty."""
+    plain = perceptual.compared(small(orthogonal=0.0))["VAEGAN"]
+    state = start(perceptual.compared(small())["VAEGAN"], [2])
+    turn, before = plain.phases[0].turns[0], weights(state)
+    found = evaluation.losses(plain, state, turn, batches=3)
+    drawn = drawn_ahead(plain, turn, 3, [stream(2, "losses")])
+    with torch.no_grad():
+        wanted = [turn(**state.nets, **batch_of(turn, drawn, k))["D"] for k in range(3)]
+    assert torch.equal(found, torch.stack(wanted)) and not found.requires_grad
+    assert torch.equal(evaluation.losses(plain, state, turn, 3), found)
+    assert not torch.equal(evaluation.losses(plain, state, turn, 3, "others"), found)
+    assert evaluation.losses(plain, state, turn).shape == (8,) and same(weights(state), before)
 
 
 @pytest.mark.parametrize("name", MODELS)

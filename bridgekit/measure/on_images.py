@@ -1,7 +1,7 @@
 """How good generated images are, against labelled references or by an evaluation classifier.
 
 Nothing here keeps a gradient. Sources: IS = Salimans et al. 2016 (Improved techniques for training GANs);
-FID = Heusel et al. 2017.
+FID = Heusel et al. 2017; precision and recall = Kynkäänniemi et al. 2019.
 """
 
 from __future__ import annotations
@@ -100,6 +100,60 @@ def frechet_distance(classifier: Classifier, x: Tensor, reference: Tensor) -> fl
     for found, real in zip(features, (False, True), strict=True):
         distance.update(found, real=real)
     return distance.compute().item()
+
+
+@torch.no_grad()
+def precision_and_recall(
+    classifier: Classifier, x: Tensor, reference: Tensor, k: int = 3
+) -> tuple[float, float]:
+    """The share of images (N, C, H, W) that lie among the references, and of references that lie among them.
+
+    In the classifier's features; *among* is within the distance of some image of the other set to its own
+    ``k``-th nearest neighbour in that set. NaN where an image is not finite. Source: Kynkäänniemi et al. 2019
+    (Improved precision and recall metric for assessing generative models), eqs 1 and 2. Raises BridgekitError
+    for k below 1 or as many as one of the sets.
+    """
+    if not 1 <= k < min(len(x), len(reference)):
+        raise BridgekitError(
+            f"k = {k} neighbours of {len(x)} and {len(reference)} images: fewer, or more images"
+        )
+    if not (x.isfinite().all() and reference.isfinite().all()):
+        return math.nan, math.nan
+    made, real = (classifier.features(images).double() for images in (x, reference))
+    apart = torch.cdist(made, real)
+
+    def radius(of: Tensor) -> Tensor:
+        return torch.cdist(of, of).kthvalue(k + 1).values  # the nearest of all is an image itself
+
+    among = [(apart <= radius(real)).any(1), (apart <= radius(made)[:, None]).any(0)]
+    return tuple(part.double().mean().item() for part in among)
+
+
+@torch.no_grad()
+def kinds(classifier: Classifier, x: Tensor) -> float:
+    """How many kinds of images (N, C, H, W) there are, from 1 to N: the exponential of their entropy.
+
+    Of one kind are images that the classifier gives the same class, or all the same attributes. Few images
+    bias it downwards: compare at equal N. NaN where an image is not finite.
+    """
+    if not x.isfinite().all():
+        return math.nan
+    logits = classifier.logits(x)
+    found = logits.argmax(-1, keepdim=True) if classifier.classes else logits > 0
+    share = found.unique(dim=0, return_counts=True)[1].double() / len(x)
+    return torch.special.entr(share).sum().exp().item()
+
+
+@torch.no_grad()
+def sharpness(x: Tensor) -> float:
+    """The variance of the Laplacian of images (N, C, H, W), each channel for itself, over all of them.
+
+    The Laplacian is what four neighbours differ from a pixel, inside the border: edges and noise have a large
+    one, blur has a small one. NaN where an image is not finite. Source: Pech-Pacheco et al. 2000 (Diatom
+    autofocusing in brightfield microscopy).
+    """
+    sides = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
+    return (sides - 4 * x[..., 1:-1, 1:-1]).double().var(unbiased=False).item()
 
 
 @torch.no_grad()

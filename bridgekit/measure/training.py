@@ -40,6 +40,19 @@ def stable(modes: np.ndarray, at: ArrayLike, since: float, wanted: float) -> np.
     return (late >= wanted).all(0)
 
 
+def settled(curve: np.ndarray, within: float = 0.1) -> np.ndarray:
+    """The median over the last fifth of the evaluations, of a trial that has come to rest there; else NaN.
+
+    At rest is a trial whose median there differs from that over the fifth before by less than the share
+    ``within`` of the latter. NaN also for fewer than five evaluations, of which a fifth is none.
+    """
+    n = len(curve) // 5
+    if n == 0:
+        return np.full(curve.shape[1:], np.nan)
+    before, last = np.median(curve[-2 * n : -n], 0), np.median(curve[-n:], 0)
+    return np.where(np.abs(last - before) < within * np.abs(before), last, np.nan)
+
+
 def lost(curves: Sequence[np.ndarray], modes: np.ndarray, few: float = 2) -> np.ndarray:
     """1.0 for a trial that is lost at its last evaluation, else 0.0.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bridgekit.models.batch_norm import untracked
-from bridgekit.play.game import Game
+from bridgekit.play.game import Game, Turn
 from bridgekit.play.loop import batch_norms, batch_of, drawn_ahead, owned_by, track
 from bridgekit.play.state import State
 from bridgekit.random import stream
@@ -59,3 +59,16 @@ def samples(state: State, z: Tensor) -> Tensor:
         x = nets.G(z)
     failed = torch.tensor([failure is not None for failure in state.failed], device=x.device)
     return x.masked_fill(failed.view(-1, *[1] * (x.dim() - 1)), torch.nan)
+
+
+def losses(game: Game, state: State, turn: Turn, batches: int = 8, purpose: str = "losses") -> Tensor:
+    """What a turn's first player has to lose now, batch by batch, on draws of a stream of their own.
+
+    ``(batches, T)``, or ``(batches,)`` of a game that plays one trial; nobody learns. The draws are the same
+    whenever the seeds and the ``purpose`` are, so that a curve over the rounds moves with the weights alone.
+    """
+    drawn = drawn_ahead(game, turn, batches, [stream(s, purpose, state.device) for s in state.seeds])
+    with probe(state) as nets:
+        return torch.stack(
+            [turn(**vars(nets), **batch_of(turn, drawn, k))[turn.moves[0]] for k in range(batches)]
+        )

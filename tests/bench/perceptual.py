@@ -67,11 +67,12 @@ class ByHand:
     def step_of_d(self) -> None:
         x = self.data()
         with torch.no_grad():
-            fakes = [self.G(self.noise(self.batch, self.z))]
+            code = self.noise(self.batch, self.z)
             if self.name == "VAEGAN":
                 mu, log_sigma = self.E(x)
-                fakes.append(self.G(mu + log_sigma.exp() * self.noise(*mu.shape)))
-        of_fakes = sum(F.softplus(self.D.logit(self.seen(fake))).mean() for fake in fakes) / len(fakes)
+                code = mu + log_sigma.exp() * code
+            fake = self.G(code)
+        of_fakes = F.softplus(self.D.logit(self.seen(fake))).mean()
         loss = F.softplus(-self.D(x)).mean() + of_fakes + self.weight * orthogonality(self.D)
         self.adam_d.zero_grad()
         loss.backward()
@@ -88,11 +89,11 @@ class ByHand:
             rec = (0.5 * (features - remade).square() + HALF_LOG_2PI).sum((1, 2, 3))
             prior = 0.5 * (mu**2 + (2 * log_sigma).exp() - 2 * log_sigma - 1).sum(-1)
             (rec + prior).mean().backward(retain_graph=self.name == "VAEGAN")
+        if self.name == "VAEGAN":
+            loss = F.softplus(-self.D.logit(remade)).mean()
+        elif self.name != "VAE":
+            loss = -self.D.logit(self.seen(self.G(self.noise(self.batch, self.z)))).mean()
         if self.name != "VAE":
-            f = self.D.logit(self.seen(self.G(self.noise(self.batch, self.z))))
-            loss = -f.mean()
-            if self.name == "VAEGAN":
-                loss = F.softplus(-f).mean() / 2 + F.softplus(-self.D.logit(remade)).mean() / 2
             loss.backward(inputs=list(self.G.parameters()))
         self.adam.step()
 

@@ -197,20 +197,18 @@ def perceptual_vae(a: SimpleNamespace) -> Paper:
 
 
 def perceptual_vae_gan(a: SimpleNamespace) -> Paper:
-    """(iii): D tells data from reconstructions and from generated images, G takes -log D of both."""
+    """(iii): D tells images from their reconstructions, G takes -log D of these."""
 
     def telling(nets, batch, now):
-        remade, made = elbo(a, nets, batch.x, batch.eps)[-1].detach(), nets.G(batch.z).detach()
-        real = nets.D(batch.x)
-        halves = tools.tell(real, nets.D(remade)) / 2 + tools.tell(real, nets.D(made)) / 2
-        return {"D": halves.mean(-1) + orthogonal(a, nets.D)}
+        remade = elbo(a, nets, batch.x, batch.eps)[-1].detach()
+        return {"D": tools.tell(nets.D(batch.x), nets.D(remade)).mean(-1) + orthogonal(a, nets.D)}
 
     def learning(nets, batch, now):
         rec, prior, remade = elbo(a, nets, batch.x, batch.eps)
-        fooled = [-torch.log(torch.sigmoid(nets.D(x))) for x in (remade, nets.G(batch.z))]
-        return {"G": (rec + prior + sum(fooled) / 2).mean(-1), "E": (rec + prior).mean(-1)}
+        fooled = -torch.log(torch.sigmoid(nets.D(remade)))
+        return {"G": (rec + prior + fooled).mean(-1), "E": (rec + prior).mean(-1)}
 
-    draws = drawn(a, "x", "eps", "z")
+    draws = drawn(a, "x", "eps")
     turns = [*[Move(telling, draws, before(a))] * a.d_steps, Move(learning, draws)]
     return Paper(owners(a, "GED"), shapes(a, "GED"), train(a, turns))
 
