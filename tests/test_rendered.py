@@ -29,6 +29,9 @@ COUNTED = {
     r"metrics.json: .*quality": 0.01,
     r"metrics.json: .*(accuracy|agreement|read|right_mode|told_apart)": 0.05,
     r"metrics.json: temperature_": 4.0,  # at `smoke` one is as good as another
+    r"kinds": 1.0,
+    r"(precision|recall)": 0.05,
+    r"metrics.json: share_at_rest": 0.2,
     r"modes$": 0.2,
     r"(high_quality|cut|raised)$": 0.01,
     r"held_correct$": 0.05,
