@@ -21,7 +21,16 @@ from oracles.tools import close
 from torch import Tensor
 
 from bridgekit import theory
-from bridgekit.theory import adversarial, f_gan, labelling, likelihood, method, wasserstein, weighted
+from bridgekit.theory import (
+    adversarial,
+    f_gan,
+    generalised,
+    labelling,
+    likelihood,
+    method,
+    wasserstein,
+    weighted,
+)
 from bridgekit.theory import alpha as twins
 
 EXEMPT = {
@@ -71,6 +80,12 @@ def _twin(**names: tuple[str, ...]) -> Contract:
     )
 
 
+def _bridge(learns: tuple[str, ...], frozen: tuple[str, ...]) -> Contract:
+    """Both twins with half of the share each."""
+    settings = tuple((options | {"gamma": 0.5}, limit) for options, limit in _twin(learns=()).settings)
+    return Contract(learns, frozen, settings=settings)
+
+
 LOG_WEIGHT = tuple(({"alpha": 0.4, "clip": clip}, 500.0) for clip in (float("inf"), 5.0))
 
 
@@ -106,6 +121,8 @@ CONTRACTS = {
     twins.reverse_twin: _twin(learns=("f",)),
     twins.twin_combination: Contract(("forward", "reverse"), settings=(({"gamma": 0.3}, 500.0),)),
     twins.semi_implicit_sample: Contract(("mean", "eps"), settings=(({"sigma": 0.3}, 500.0),)),
+    generalised.bridge: _bridge(("log_p", "f_made"), ("f_data",)),
+    generalised.joint_encoder: _bridge(("log_q", "h_data"), ("h_model",)),
     f_gan.forward_kl_critic: _pair(50.0),
     f_gan.forward_kl_generator: Contract(("v_fake",), settings=(({}, 50.0),)),
     f_gan.reverse_kl_critic: _pair(50.0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
@@ -236,17 +237,22 @@ def gamma_of(gamma, alpha: float) -> float:
     return (s[0] - s[1]) / (s[2] - s[1])
 
 
+def rising(gamma) -> Callable[[int, int], dict[str, float]]:
+    """Step II's alpha, from just above 0 to just below 1, and gamma_alpha."""
+
+    def schedule(k: int, rounds: int) -> dict[str, float]:
+        alpha = (k + 1) / (rounds + 1)
+        return {"alpha": alpha, "gamma": gamma_of(gamma, alpha)}
+
+    return schedule
+
+
 def bridge_paper(a: SimpleNamespace) -> Paper:
     """Algorithm 1: step I is ML with D pre-trained, II is eq 15 with alpha rising, III is eq 7 for theta."""
-
-    def rising(k: int, rounds: int) -> dict[str, float]:
-        alpha = (k + 1) / (rounds + 1)
-        return {"alpha": alpha, "gamma": gamma_of(a.gamma, alpha)}
-
     one, two, three = a.rounds
     phases = {
         "I": Steps(one, (*d_moves(a), ml_move(a, "G", "E"))),
-        "II": Steps(two, (*d_moves(a), bridge_move(a)), rising),
+        "II": Steps(two, (*d_moves(a), bridge_move(a)), rising(a.gamma)),
         "III": Steps(three, (*d_moves(a), g_move(a), ml_move(a, "E"))),
     }
     return Paper(owners(a, "GED"), shapes(a, "GED"), phases)

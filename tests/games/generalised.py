@@ -1,0 +1,170 @@
+"""Paper A's two displays below eq 16, composed from their lines, term by term."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+
+from bridgekit.games import generalised
+from games import paper_a, tools
+from games.harness import Move, Paper, Steps
+
+
+def shapes(a: SimpleNamespace) -> dict[str, list]:
+    """C is a perceptron of codes, H one of x and z together."""
+    d, middle = a.setup.mixture.means.shape[1], [a.hidden] * a.depth
+    of_pairs = tools.mlp(d + a.setup.z, *middle, 1)
+    return {"C": tools.mlp(a.setup.z, *middle, 1), "H": of_pairs} | paper_a.shapes(a, "GED")
+
+
+def drawn(a: SimpleNamespace, *names: str) -> dict[str, tools.Kind]:
+    noise = tools.normal(a.setup.batch, a.setup.mixture.means.shape[1])
+    return {n: noise if n == "noise" else kind for n, kind in paper_a.drawn(a, *names).items()}
+
+
+ALL = ("x", "eps", "z", "noise")
+
+
+def code(nets, batch) -> torch.Tensor:
+    mu, log_sigma = nets.E(batch.x)
+    return mu + torch.exp(log_sigma) * batch.eps
+
+
+def noisy(a: SimpleNamespace, nets, batch) -> torch.Tensor:
+    """Eq 13."""
+    return nets.G(batch.z) + a.sigma * batch.noise
+
+
+def pair(nets, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    return nets.H(torch.cat([x, z], -1))
+
+
+def log_likelihoods(a: SimpleNamespace, nets, batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """log p(x|z) at data and a code of theirs, log q(z|x) at a code of the prior and what is made of it."""
+    log_p = tools.log_normal(batch.x, nets.G(code(nets, batch)), a.sigma).sum(-1)
+    mu, log_sigma = nets.E(noisy(a, nets, batch))
+    return log_p, tools.log_normal(batch.z, mu, torch.exp(log_sigma)).sum(-1)
+
+
+def bounded(a: SimpleNamespace, f: torch.Tensor) -> torch.Tensor:
+    return f.clamp(-a.clip, a.clip).detach()
+
+
+def sleeping(a: SimpleNamespace) -> Move:
+    """Both displays at alpha = 0."""
+
+    def losses(nets, batch, now):
+        log_p, log_q = log_likelihoods(a, nets, batch)
+        return {"G": -log_p.mean(-1), "E": -log_q.mean(-1)}
+
+    return Move(losses, drawn(a, *ALL))
+
+
+def marginals_move(a: SimpleNamespace) -> Move:
+    def losses(nets, batch, now):
+        log_p, log_q = log_likelihoods(a, nets, batch)
+        f, g = nets.D(batch.x), nets.C(batch.z)
+        f_made, g_made = nets.D(nets.G(batch.z)), nets.C(code(nets, batch))
+        share = (1 - now.gamma) / (1 - now.alpha)
+        first = -share * torch.exp(-now.alpha * bounded(a, f)) * log_p
+        second = -share * torch.exp(-now.alpha * bounded(a, g)) * log_q
+        third = -now.gamma * torch.exp((1 - now.alpha) * bounded(a, f_made)) * f_made
+        fourth = -now.gamma * torch.exp((1 - now.alpha) * bounded(a, g_made)) * g_made
+        return {"G": (first + third).mean(-1), "E": (second + fourth).mean(-1)}
+
+    return Move(losses, drawn(a, *ALL))
+
+
+def joints_move(a: SimpleNamespace) -> Move:
+    def losses(nets, batch, now):
+        log_p, log_q = log_likelihoods(a, nets, batch)
+        h_q, h_p = pair(nets, batch.x, code(nets, batch)), pair(nets, noisy(a, nets, batch), batch.z)
+        share = (1 - now.gamma) / (1 - now.alpha)
+        first = -share * torch.exp(-now.alpha * bounded(a, h_q)) * log_p
+        second = -share * torch.exp(now.alpha * bounded(a, h_p)) * log_q
+        third = -now.gamma * torch.exp((1 - now.alpha) * bounded(a, h_p)) * h_p
+        fourth = now.gamma * torch.exp(-(1 - now.alpha) * bounded(a, h_q)) * h_q
+        return {"G": (first + third).mean(-1), "E": (second + fourth).mean(-1)}
+
+    return Move(losses, drawn(a, *ALL))
+
+
+def c_moves(a: SimpleNamespace) -> tuple[Move, ...]:
+    """Eq 4 in the space of codes, whose data are the prior's."""
+
+    def losses(nets, batch, now):
+        return {"C": tools.tell(nets.C(batch.z), nets.C(code(nets, batch))).mean(-1)}
+
+    before = tools.power_iterations("C") if a.setup.spectral else None
+    return (Move(losses, drawn(a, "x", "eps", "z"), before),) * a.d_steps
+
+
+def h_moves(a: SimpleNamespace) -> tuple[Move, ...]:
+    """Eq 4 for pairs: q's are data with their codes, p's are codes with what is made of them."""
+
+    def losses(nets, batch, now):
+        of_q, of_p = pair(nets, batch.x, code(nets, batch)), pair(nets, noisy(a, nets, batch), batch.z)
+        return {"H": tools.tell(of_q, of_p).mean(-1)}
+
+    before = tools.power_iterations("H") if a.setup.spectral else None
+    return (Move(losses, drawn(a, *ALL), before),) * a.h_steps
+
+
+def codes_move(a: SimpleNamespace) -> Move:
+    """KL[q(z) || p(z)] through C."""
+
+    def losses(nets, batch, now):
+        return {"E": -nets.C(code(nets, batch)).mean(-1)}
+
+    return Move(losses, drawn(a, "x", "eps"))
+
+
+def pairs_move(a: SimpleNamespace) -> Move:
+    """KL[p || q] of the joints for theta, KL[q || p] for phi."""
+
+    def losses(nets, batch, now):
+        theta = -pair(nets, noisy(a, nets, batch), batch.z)
+        return {"G": theta.mean(-1), "E": pair(nets, batch.x, code(nets, batch)).mean(-1)}
+
+    return Move(losses, drawn(a, *ALL))
+
+
+def paper(a: SimpleNamespace, names: str, one, two, three) -> Paper:
+    """Algorithm 1's three steps and its schedule, with other turns."""
+    phases = {
+        "I": Steps(a.rounds[0], one),
+        "II": Steps(a.rounds[1], two, paper_a.rising(a.gamma)),
+        "III": Steps(a.rounds[2], three),
+    }
+    networks = shapes(a)
+    return Paper(paper_a.owners(a, names), {n: networks[n] for n in names}, phases)
+
+
+def marginals(a: SimpleNamespace) -> Paper:
+    told = (*paper_a.d_moves(a), *c_moves(a))
+    last = (*paper_a.d_moves(a), paper_a.g_move(a), *c_moves(a), codes_move(a))
+    return paper(a, "GEDC", (*told, sleeping(a)), (*told, marginals_move(a)), last)
+
+
+def joints(a: SimpleNamespace) -> Paper:
+    told = h_moves(a)
+    return paper(a, "GEH", (*told, sleeping(a)), (*told, joints_move(a)), (*told, pairs_move(a)))
+
+
+BODY = {"hidden": 4, "depth": 1}
+OTHER_BODY = {"hidden": 6, "depth": 2}
+SHARED = {name: paper_a.BRIDGE_CHANGES[name] for name in ("sigma", "rounds", "gamma", "clip")} | OTHER_BODY
+GIVEN = {"rounds": (1, 2, 1)} | BODY
+CASES = {
+    "alpha_bridge_marginals": paper_a.plane_case(
+        generalised.alpha_bridge_marginals,
+        GIVEN,
+        marginals,
+        SHARED | {"d_steps": 2, "penalty": 0.7},
+        apart=True,
+    ),
+    "alpha_bridge_joints": paper_a.plane_case(
+        generalised.alpha_bridge_joints, GIVEN, joints, SHARED | {"h_steps": 2}, apart=True
+    ),
+}
