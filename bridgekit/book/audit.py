@@ -186,7 +186,7 @@ def snapshots(root: Path) -> Iterator[tuple[Path, bytes]]:
     whole(root)
     asked: dict[str, set[str]] = {}
     for claim in criteria.load(root):
-        for commit, _ in claim.earlier:
+        for commit, *_ in claim.earlier:
             asked.setdefault(commit, set()).update({claim.id, (claim.made_under or (claim.id,))[0]})
     for commit, ids in sorted(asked.items()):
         ledger = [each for each in ledger_of(root, commit) if each["id"] in ids]

@@ -51,7 +51,8 @@ def decided(root: Path, claim: Claim) -> Verdict:
     found = replace(found, earlier=tuple(_earlier(root, claim)))
     # Whoever knew the numbers of an earlier run of these seeds has not put the criterion first.
     made = committed(root, found.claim.page).record["page"]
-    known = any(then["page"] in (found.claim.page, made) for then in found.earlier)
+    runs = zip(found.earlier, claim.earlier, strict=True)
+    known = any(then["page"] in (found.claim.page, made) and not fresh for then, (*_, fresh) in runs)
     return replace(found, mark=REANALYSED) if known and found.mark else found
 
 
@@ -85,7 +86,7 @@ def same_seeds(record: dict, again: dict) -> bool:
 def _earlier(root: Path, claim: Claim) -> list[dict]:
     """What the ledger said of this claim at earlier commits, and why it says so no longer."""
     found = []
-    for commit, why in claim.earlier:
+    for commit, why, _ in claim.earlier:
         then = snapshot(Path(root) / EARLIER / f"{commit}.json")
         was = then.get(claim.id) or then.get((claim.made_under or ("",))[0])
         if was is None:

@@ -95,7 +95,7 @@ class Claim:
     parts: tuple[Part, ...]
     superseded: "Claim | None" = None  # the criterion before, which speaks until this one's run is there
     made_under: tuple[str, str] | None = None  # (id, hash) of the run's criterion, if parts were regrouped
-    earlier: tuple[tuple[str, str], ...] = ()  # (commit, why): what the ledger said before, and why no longer
+    earlier: tuple[tuple[str, str, bool], ...] = ()  # (commit, why no longer, other seeds): said before
 
     @property
     def hash(self) -> str:
@@ -155,9 +155,11 @@ def _claim(entry: Mapping, where: str) -> Claim:
     if before:
         older = _criterion(before["criterion"], f"{where}, superseded")
         before = replace(claim, page=before["page"], **older)
-    earlier = tuple((then["commit"], _folded(then["why"])) for then in entry.get("earlier", ()))
+    earlier = (
+        (then["commit"], _folded(then["why"]), then.get("fresh", False)) for then in entry.get("earlier", ())
+    )
     under = (under["id"], under["hash"]) if under else None
-    return replace(claim, superseded=before, made_under=under, earlier=earlier)
+    return replace(claim, superseded=before, made_under=under, earlier=tuple(earlier))
 
 
 def _folded(text: str) -> str:
