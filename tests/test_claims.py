@@ -176,6 +176,9 @@ def test_what_the_ledger_said_before_stands_beside_the_verdict(tmp_path):
     before = {"page": "demo", "verdict": "partly", "reason": "1 of 2", "parts": None}
     assert found.earlier == (then[0] | before,)
     assert found.mark == verdicts.REANALYSED, "its numbers were known when the criterion was written"
+    write(tmp_path, entry(EXACTLY, earlier=[then[0] | {"fresh": True}]))
+    assert claims.ledger(tmp_path)[0].mark == verdicts.CRITERION_FIRST, "of seeds that the run before had not"
+    write(tmp_path, entry(EXACTLY, earlier=then))
     claims.snapshot.cache_clear()
     path.write_text(json.dumps([{"id": "X1", "page": "old", "verdict": "partly", "reason": "1 of 2"}]))
     assert claims.ledger(tmp_path)[0].mark == verdicts.CRITERION_FIRST, "of another page: of other seeds"
