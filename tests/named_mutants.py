@@ -25,6 +25,19 @@ games.bridge.fine_tuning @ fine_tuning
   fine-tuning with another generator loss: adversarial.reverse_kl => adversarial.non_saturating
 games.bridge.combination_turn @ fixed_combination
   the fixed sum with its weights exchanged: * nll + weight * adverse => * adverse + weight * nll
+games.generalised.both_ways @ alpha_bridge_marginals
+  the encoder dreams of means: E(made.detach()) => E(mean.detach())
+  log p at the model's own samples: gaussian_nll(x, G( => gaussian_nll(made, G(
+games.generalised.marginals_turn @ alpha_bridge_marginals
+  E hears the ratio of images: drawn.log_q, g_prior, => drawn.log_q, f_data,
+  D sees the noise of eq 13: D(drawn.mean) => D(drawn.made)
+games.generalised.joints_turn @ alpha_bridge_joints
+  h with one sign for both players: generalised.joint_encoder( => generalised.bridge(
+  the two joints exchanged for E: drawn.log_q, h_made, h_data => drawn.log_q, h_data, h_made
+games.generalised.pairs_turn @ alpha_bridge_joints
+  one divergence for both players in step III: reverse_kl(-h_data) => reverse_kl(h_data)
+games.generalised.code_critic_turns @ alpha_bridge_marginals
+  prior and codes exchanged for C: (C(z), C(codes)) => (C(codes), C(z))
 games.turns.ml_turn @ alpha_bridge
   no KL in the plane's ELBO: likelihood.negative_elbo(* => (lambda nll, kl: nll)(*
 games.setups.plane @ alpha_bridge

@@ -17,7 +17,7 @@ from games.paper_a import noise_images
 
 from bridgekit import data
 from bridgekit.errors import BridgekitError
-from bridgekit.games import adaptation, avb, baselines, bridge, importance, m2, setups, vae
+from bridgekit.games import adaptation, avb, baselines, bridge, generalised, importance, m2, setups, vae
 from bridgekit.games.aavae import autoencoder
 from bridgekit.play.loop import play
 from bridgekit.play.state import start
@@ -118,8 +118,11 @@ def oblong(width):
 BROKEN = {
     "cannot have -1 rounds": lambda: bridge.alpha_bridge(plane(), rounds=(-1, 1, 1)),
     "three steps, I, II and III": lambda: bridge.alpha_bridge(plane(), rounds=(1, 1, 1, 1)),
+    "three steps, I, II and III; .* are 2": lambda: generalised.alpha_bridge_joints(plane(), rounds=(1, 1)),
+    "played on a plane": lambda: generalised.alpha_bridge_marginals(images()),
     "batch is at least 1": lambda: plane(batch=0),
     "D takes 0 steps a round": lambda: baselines.gan(plane(), adversarial.reverse_kl, d_steps=0),
+    "takes 0 steps a round: it would": lambda: generalised.alpha_bridge_joints(plane(), h_steps=0),
     "wants square images, not 6 x 16": lambda: setups.images(oblong(6)),
     "wants square images, not 20 x 16 pixels": lambda: setups.images(oblong(20), labelled=True),
     "wants labels: setups.images": lambda: importance.cgan(images()),

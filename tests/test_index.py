@@ -136,8 +136,8 @@ def test_where(capsys):
         "Erratum: below eq 10, below eq 11. Printed: ",
     ):
         assert part in said
-    assert main(["where", "A.16a"]) == 0
-    assert "Why no function: Not built." in capsys.readouterr().out
+    assert main(["where", "A.5"]) == 0
+    assert "Why no function: Nothing to compute." in capsys.readouterr().out
 
 
 CITED = '<a class="reference internal" href="notation.html#id4" title="x">{} <em>et al.</em>, 2014</a>'

@@ -225,9 +225,7 @@ def alpha_bridge_marginals(
     off the plane, and as the plain bridge does.
     """
     told = {"gamma": gamma, "d_steps": d_steps, "penalty": penalty}
-    plain = alpha_bridge(
-        setup, sigma=sigma, rounds=rounds, clip=clip, **told
-    )
+    plain = alpha_bridge(setup, rounds=rounds, **told)
     of_codes = code_critic_turns(setup, d_steps)
     turns = (
         forward_turn(setup, sigma),

@@ -8,6 +8,8 @@ first display bridges both marginals, with :math:`f(x) = \log q(x) - \log
 p_\theta(x)` and :math:`g(z) = \log p(z) - \log q_\phi(z)`; the second both
 joints, with one :math:`h(x, z) = \log q_\phi(x, z) - \log p_\theta(x, z)`.
 
+The second is exact for every theta and phi. In the first, lines 1 and 2
+each need the other player's posterior, and no phi is both (see the errata).
 What is held fixed: every weight; the other player's network wherever a
 sample is drawn with it (the boxes on phi and theta); every discriminator.
 """

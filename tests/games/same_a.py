@@ -2,6 +2,8 @@
 
 from games.same_b import ALIKE, AXIS, CPU, EXACT, NO_GRADIENT, SUM
 
+THREE = "three phases and three turns"
+
 SAME = {
     "importance.affine": {
         "width, d = (setup.z.shape[1], setup.data.means.shape[-1])": AXIS,
@@ -20,6 +22,52 @@ SAME = {
     "bridge.combination_turn": {
         "return {'G': ((1 - weight) * nll + weight * adverse).mean(-1), "
         "'E': likelihood.negative_elbo(kl, nll).mean(-1)}": SUM,
+    },
+    "generalised.both_ways": {
+        "log_p = -likelihood.gaussian_nll(x, G(codes), sigma)": NO_GRADIENT,
+        "log_p = -likelihood.gaussian_nll(G(codes.detach()), x, sigma)": SUM,
+        "log_q = normal_log_prob(z, *E(made)).sum(-1)": NO_GRADIENT,
+    },
+    "generalised.forward_turn": {
+        "return {'G': nll(drawn.log_p).mean(1), 'E': nll(drawn.log_q).mean(-1)}": AXIS,
+        "return {'G': nll(drawn.log_p).mean(-1), 'E': nll(drawn.log_q).mean(1)}": AXIS,
+    },
+    "generalised.marginals_turn": {
+        "if True:": NO_GRADIENT,
+        "return {'G': theta.mean(1), 'E': phi.mean(-1)}": AXIS,
+        "return {'G': theta.mean(-1), 'E': phi.mean(1)}": AXIS,
+    },
+    "generalised.joints_turn": {
+        "return {'G': theta.mean(1), 'E': phi.mean(-1)}": AXIS,
+        "return {'G': theta.mean(-1), 'E': phi.mean(1)}": AXIS,
+    },
+    "generalised.codes_turn": {"return {'E': adversarial.reverse_kl(g).mean(1)}": AXIS},
+    "generalised.pairs_turn": {
+        "return {'G': adversarial.reverse_kl(joint(H, made, z)).mean(1), "
+        "'E': adversarial.reverse_kl(-h_data).mean(-1)}": AXIS,
+        "return {'G': adversarial.reverse_kl(joint(H, made, z)).mean(-1), "
+        "'E': adversarial.reverse_kl(-h_data).mean(1)}": AXIS,
+    },
+    "generalised.code_critic_turns": {
+        "if True:": NO_GRADIENT,
+        "return {'C': adversarial.discriminator(C(z), C(codes)).mean(1)}": AXIS,
+    },
+    "generalised.pair_critic_turns": {
+        "if True:": NO_GRADIENT,
+        "return {'H': adversarial.discriminator(h_data, h_made).mean(1)}": AXIS,
+    },
+    "generalised.critic": {
+        "return replace(setup, hidden=hidden).critic(d + setup.z.shape[1], depth, setup.spectral)": AXIS,
+        "d = setup.data.means.shape[1] if with_x else 0": AXIS,
+    },
+    "generalised.alpha_bridge_marginals": {
+        "phases = [replace(phase, turns=(*phase.turns[:-1], *of_codes, turn)) "
+        "for phase, turn in zip(plain.phases, turns)]": THREE,
+    },
+    "generalised.alpha_bridge_joints": {
+        "plain = alpha_bridge(setup, rounds=rounds, gamma=gamma)": "it refuses 0 steps",
+        "phases = [replace(phase, turns=(*of_pairs, turn)) "
+        "for phase, turn in zip(plain.phases, turns)]": THREE,
     },
     "adaptation.adversarial_domain_adaptation": {
         "d = one_shape(target, source)": ALIKE,
