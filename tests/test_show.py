@@ -10,7 +10,7 @@ import pytest
 from conftest import REPOSITORY
 
 from bridgekit import closure
-from bridgekit.book import runs, show
+from bridgekit.book import records, runs, show
 from bridgekit.games import bridge
 from bridgekit.theory import alpha, densities
 
@@ -52,7 +52,16 @@ def test_the_head_of_a_chapter_has_its_minutes_and_claims(tmp_path, monkeypatch)
     assert re.match(r'<p class="bk-head">\d+ min to read · you need: a &lt; b · claims', line)
     assert re.findall(r'href="scoreboard\.html#(\w+)"', line) == [claim.id for claim in run.claims]
     none = runs.Run("settings", "quick", {}, tmp_path / "none", REPOSITORY)
-    assert "claims" not in show.head(none, needs="nothing").html
+    assert "claims" not in show.head(none, needs="nothing").html and "last word" not in line
+
+
+def test_a_page_without_a_reference_run_says_so_and_its_prose_is_of_this_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    run = runs.Run("twin_gradients", "quick", {}, tmp_path / "out", REPOSITORY)
+    run.metric("fall", [1.0, 3.0])
+    assert "fall_reference" not in run.words()
+    monkeypatch.setitem(run.__dict__, "reference", records.committed(tmp_path, "twin_gradients"))
+    assert "not made yet" in show.head(run, needs="a").html and run.words()["fall_reference"] == 2.0
 
 
 def test_a_question_travels_with_its_answer_and_hint():

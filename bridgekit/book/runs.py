@@ -233,10 +233,11 @@ class Run(Figures):
     def words(self) -> dict[str, float | str]:
         """What the prose may name: parameters, glued values, metrics' means; the reference run's too.
 
-        Those are ``<name>_reference``; a run that is to be the reference run is its own.
+        Those are ``<name>_reference``; a run that is to be the reference run is its own, and so is any run
+        while there is none (:func:`bridgekit.book.show.head` says so).
         """
-        here = self.record()
-        return prose.words(here, here if self.role == records.REFERENCE else self.reference.record)
+        here, alone = self.record(), self.role == records.REFERENCE or not self.reference
+        return prose.words(here, here if alone else self.reference.record)
 
 
 def begin(page: str, namespace: dict[str, object]) -> Run:

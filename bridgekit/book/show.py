@@ -35,7 +35,12 @@ def head(run: Run, needs: str) -> Html:
     words = len(re.sub(r"(?s)```.*?```|^---.*?---", "", text).split())
     chips = f" · claims {scoreboard.claim_chips(run).html}" if run.claims else ""
     line = f"{math.ceil(words / 200)} min to read · you need: {escape(needs)}{chips}"
+    if not run.reference:
+        line += f"<br><strong>Not the last word.</strong> {_ALONE.format(escape(run.profile))}"
     return Html(f'<p class="bk-head">{line}</p>', f"[{needs}]")
+
+
+_ALONE = "The reference run of this page is not made yet: its numbers and figures are of a run with the profile {}."
 
 
 def borrowed(run: Run, page: str, name: str, draw: Callable, *, alt: str, caption: str, slider: str) -> Html:
