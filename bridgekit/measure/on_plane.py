@@ -170,4 +170,5 @@ def distance_back(back: Tensor, points: Tensor) -> Tensor:
 
     ``back`` and ``points`` are (..., N, d) and (N, d) or broadcast -> (...); 0 where every point comes back.
     """
-    return (back - points).norm(dim=-1).mean(-1) / torch.pdist(points).mean()
+    off = (back - points).norm(dim=-1).mean(-1)
+    return off / torch.pdist(points).mean()
