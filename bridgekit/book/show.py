@@ -40,7 +40,7 @@ def head(run: Run, needs: str) -> Html:
     return Html(f'<p class="bk-head">{line}</p>', f"[{needs}]")
 
 
-_ALONE = "The reference run of this page is not made yet: its numbers and figures are of a run with the profile {}."
+_ALONE = "The reference run of this page is not made yet: all its numbers are of a run at profile {}."
 
 
 def borrowed(run: Run, page: str, name: str, draw: Callable, *, alt: str, caption: str, slider: str) -> Html:
