@@ -74,6 +74,8 @@ def test_a_drawings_files_have_a_white_ground_and_the_page_has_none(root):
     assert pixel == (255, 255, 255, 255)
     ground = '<rect width="100%" height="100%" style="fill: white"/>'
     assert (run.out / "fall.svg").read_text().count(ground) == 1 and ground not in shown.html
+    arrays = {"x": np.arange(2.0), "y": np.arange(2.0)}
+    assert drawings.drawn(falling, arrays, {"end": 1.0}, keep=False).images == {}, "of another run"
 
 
 def test_colours_are_roles_and_no_two_drawings_share_an_id(root):
