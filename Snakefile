@@ -12,12 +12,13 @@
 import atexit
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
 sys.path.insert(0, workflow.basedir)
 
-from bridgekit.book import keys, make, pages, placement, site
+from bridgekit.book import kernels, keys, make, pages, placement, site
 from bridgekit.errors import BridgekitError
 from snakemake.exceptions import WorkflowError
 
@@ -38,6 +39,10 @@ try:
     BOOK = site.key(PROFILE)
     if ONLY:
         pages.find(ONLY)
+    if sys.platform == "linux" and kernels.WARM not in os.environ:  # else forks of what has threads may die
+        held = ExitStack()
+        os.environ[kernels.WARM] = held.enter_context(kernels.warmed())
+        atexit.register(held.close)
 except BridgekitError as error:
     raise WorkflowError(f"bridgekit: {error}") from None
 

@@ -15,7 +15,7 @@ import yaml
 from filelock import FileLock
 
 from bridgekit import spec
-from bridgekit.book import sums
+from bridgekit.book import kernels, sums
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -199,6 +199,14 @@ def no_bars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         tell(patch, tmp_path_factory.mktemp("told") / "spec.json", progress=os.devnull)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def warm() -> Iterator[str]:
+    """Every kernel of these tests is forked from one process of this worker, but for those that say no."""
+    with kernels.warmed() as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(kernels.WARM, address)
+        yield address
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from conftest import BETA, HEADER, tell
 
 from bridgekit import closure, spec
-from bridgekit.book import execution
+from bridgekit.book import execution, kernels
 from bridgekit.errors import BridgekitError
 from bridgekit.play import progress
 
@@ -23,9 +23,11 @@ def page(code: str) -> str:
     return f"{HEADER}# Page\n\n```{{code-cell}} ipython3\n{code}\n```\n"
 
 
-@pytest.fixture
-def execute(tmp_path):
-    """Runs a page's source in `tmp_path`."""
+@pytest.fixture(params=["", "warm"])
+def execute(request, tmp_path, monkeypatch):
+    """Runs a page's source in `tmp_path`, in a kernel of its own and in a forked one."""
+    address = request.getfixturevalue("warm") if request.param else ""
+    monkeypatch.setenv(kernels.WARM, address)
 
     def run(source, parameters=None, env=None, limit=None):
         failed = tmp_path / "x.failed.ipynb"

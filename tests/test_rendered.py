@@ -18,7 +18,7 @@ import pytest
 from conftest import REPOSITORY, SIZES, ToyBook, opened, unset
 
 from bridgekit import spec
-from bridgekit.book import criteria, pages, records
+from bridgekit.book import criteria, kernels, pages, records
 
 pytestmark = pytest.mark.book
 REFERENCES = REPOSITORY / "tests" / "smoke"
@@ -205,12 +205,16 @@ def test_a_page_warns_of_nothing(book: ToyBook, page: str):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_nbval_finds_the_same_numbers_again(book: ToyBook, page: str, tmp_path: Path):
+def test_nbval_finds_the_same_numbers_again(book: ToyBook, page: str, tmp_path: Path, warm: str):
+    spec_of_kernel = tmp_path / "kernels" / "python3" / "kernel.json"
+    spec_of_kernel.parent.mkdir(parents=True)
+    cold = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec_of_kernel.write_text(json.dumps({"argv": kernels.forked(warm, cold), "display_name": "forked"}))
     notebook = shutil.copy(book.notebook(page, "smoke"), tmp_path / f"{page}.ipynb")
     told = {"root": book.root, "out": tmp_path / "out", "profile": "smoke", "progress": tmp_path / "progress"}
     env = os.environ | unset(
         **spec.tell(tmp_path / "spec.json", **told),
-        JUPYTER_PREFER_ENV_PATH="1",
+        JUPYTER_PATH=str(tmp_path),
         MPLBACKEND="module://matplotlib_inline.backend_inline",
         PYTHONPATH=str(REPOSITORY),
     )

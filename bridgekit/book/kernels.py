@@ -7,6 +7,8 @@ folder goes with it; of a killed run the next one sweeps it away.
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -15,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridgekit import files
+from bridgekit.book import warm
 from bridgekit.errors import BridgekitError
 
 WAY_OUT = "Point TMPDIR to a folder that can be written."
 PREFIX = "bk-"
+WARM = "BRIDGEKIT_WARM"  # where kernels are forked from a process that has imported PyTorch
 LONGEST = 79  # bytes of a folder's name; a socket's whole name may have 103 on macOS, 107 on Linux
 
 
@@ -61,6 +65,8 @@ def started(cwd: Path, env: Mapping[str, str], limit: float | None = None) -> It
         )
         ending.callback(manager.cleanup_resources)
         ending.callback(lambda: manager.has_kernel and manager.shutdown_kernel(now=True))
+        if address := os.environ.get(WARM):
+            manager.kernel_spec.argv = forked(address, manager.format_kernel_cmd())
         try:
             manager.start_kernel(cwd=str(cwd), env={**os.environ, **_habits(own), **env})
         except OSError as error:
@@ -71,6 +77,23 @@ def started(cwd: Path, env: Mapping[str, str], limit: float | None = None) -> It
         timer.start()
         ending.callback(timer.cancel)
         yield kernel
+
+
+@contextmanager
+def warmed() -> Iterator[str]:
+    """The address at which kernels are forked while the block runs, also of other processes."""
+    with folder() as own:
+        # What else a kernel is told is set when it is forked; this would be in front of its own.
+        told = {name: text for name, text in (os.environ | _habits(own)).items() if name != "PYTHONPATH"}
+        serving = [sys.executable, warm.__file__, f"{own}/warm", "serve", *warm.MODULES]
+        nobody = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+        with subprocess.Popen(serving, env=told, stdin=subprocess.PIPE, **nobody):
+            yield f"{own}/warm"
+
+
+def forked(address: str, cold: list[str]) -> list[str]:
+    """What a kernel's manager starts in place of the command `cold`."""
+    return [sys.executable, "-I", "-S", warm.__file__, address, "ask", *cold]
 
 
 def folder() -> AbstractContextManager[Path]:

@@ -1,0 +1,137 @@
+"""A forked kernel is what one of its own would be, and nothing of it outlives who asked for it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import HEADER
+
+from bridgekit.book import execution, kernels, warm
+
+pytestmark = pytest.mark.pipeline
+SURROUNDINGS = """
+import os, sys, tempfile, threading
+own = os.environ["TMPDIR"]
+told = {name: text.replace(own, "own") for name, text in os.environ.items() if name not in CHANGES}
+print({"environment": told, "path": sys.path, "arguments": sys.argv[:2], "place": os.getcwd()})
+print(__name__)
+print([hash("x"), tempfile.gettempdir() == own, os.getsid(0) == os.getpid(), threading.active_count()])
+import bridgekit, matplotlib
+print(bridgekit.__file__, matplotlib.get_backend())
+"""
+CHANGES = {"JPY_PARENT_PID", kernels.WARM}  # in every run
+
+
+@pytest.fixture
+def listening(monkeypatch):
+    """Where a process listens that will have imported nothing; it ends with the block."""
+    monkeypatch.setattr(warm, "MODULES", ())
+    with kernels.warmed() as address:
+        monkeypatch.setenv(kernels.WARM, address)
+        assert comes(Path(address).exists)
+        yield address
+    assert comes(lambda: not serving(address))
+
+
+def serving(address: str) -> list[int]:
+    """The processes that have this address in their command."""
+    said = subprocess.run(["pgrep", "-f", address], capture_output=True, text=True).stdout
+    return [int(line) for line in said.split()]
+
+
+def comes(what, seconds: float = 20) -> bool:
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(what())
+
+
+def printed(tmp_path: Path, code: str) -> str:
+    source = f"{HEADER}# Page\n\n```{{code-cell}} ipython3\n{code}\n```\n"
+    done = execution.execute(source, {}, tmp_path, tmp_path / "x.failed.ipynb", tmp_path, {"MINE": "é"})
+    return "".join(output.text for output in done.cells[-1].outputs)
+
+
+def test_a_forked_kernel_is_as_one_of_its_own(listening, tmp_path, monkeypatch):
+    code = f"CHANGES = {CHANGES!r}\n{SURROUNDINGS}"
+    forked = printed(tmp_path, code)
+    assert serving(listening)
+    monkeypatch.setenv(kernels.WARM, "")
+    own = printed(tmp_path, code)
+    assert forked == own and "'MINE': 'é'" in own
+
+
+def test_all_kernels_of_a_build_are_of_one_process(listening, tmp_path):
+    first = printed(tmp_path, "import os; print(os.getppid())")
+    assert comes(lambda: len(serving(listening)) == 1)  # the kernel has ended
+    (server,) = serving(listening)
+    assert server != int(first)
+    printed(tmp_path, "print(1)")
+    assert comes(lambda: serving(listening) == [server])
+
+
+def test_with_nobody_there_a_kernel_starts_by_itself(tmp_path, monkeypatch):
+    monkeypatch.setenv(kernels.WARM, str(tmp_path / "gone" / "warm"))
+    assert printed(tmp_path, "print('alone')") == "alone\n"
+
+
+def test_whose_imports_fail_leaves_kernels_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(warm, "MODULES", ("a_module_of_nobody",))
+    with kernels.warmed() as address:
+        monkeypatch.setenv(kernels.WARM, address)
+        assert comes(Path(address).exists)
+        assert printed(tmp_path, "print('alone')") == "alone\n"
+
+
+def test_a_process_of_a_killed_build_ends(tmp_path):
+    code = "import time\nfrom bridgekit.book import kernels\nwith kernels.warmed() as at:\n"
+    code += "    print(at, flush=True)\n    time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as build:
+        address = build.stdout.readline().strip()
+        assert comes(lambda: serving(address))
+        build.kill()
+    assert comes(lambda: not serving(address))
+
+
+@pytest.mark.parametrize("who", ["the manager", "what it holds"])
+def test_a_kernel_ends_with_who_asked_for_it(listening, tmp_path, who):
+    """Killed, so that nobody can tidy up: who started the kernel, or the process that stands for it."""
+    script = tmp_path / "manager.py"
+    script.write_text(
+        "import pathlib\nfrom bridgekit.book import execution\n"
+        "here = pathlib.Path.cwd()\n"
+        "source = (here / 'page.md').read_text()\n"
+        "execution.execute(source, {}, here, here / 'failed', here, {})\n"
+    )
+    code = "import os, pathlib, time\npathlib.Path('pid').write_text(f'{os.getpid()} ')\ntime.sleep(600)"
+    (tmp_path / "page.md").write_text(f"{HEADER}# Page\n\n```{{code-cell}} ipython3\n{code}\n```\n")
+    manager = subprocess.Popen([sys.executable, script], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    pid = tmp_path / "pid"
+    assert comes(lambda: pid.exists() and pid.read_text().endswith(" "), 60)
+    commands = {each: Path(f"/proc/{each}/cmdline").read_bytes() for each in serving(listening)}
+    (standing,) = (each for each, command in commands.items() if b"ask" in command)
+    os.kill(manager.pid if who == "the manager" else standing, signal.SIGKILL)
+    assert comes(lambda: not Path(f"/proc/{int(pid.read_text())}").exists())
+    manager.wait(60)
+
+
+def test_an_interrupt_reaches_the_kernel(listening, tmp_path):
+    async def interrupted(kernel: kernels.Kernel) -> str:
+        client = kernel.manager.client()
+        client.start_channels()
+        await client.wait_for_ready(timeout=120)
+        client.execute("import time; time.sleep(600)")
+        await asyncio.sleep(1)
+        os.kill(kernel.process.pid, signal.SIGINT)
+        while (reply := await client.get_shell_msg(timeout=120))["msg_type"] != "execute_reply":
+            pass
+        client.stop_channels()
+        return reply["content"]["ename"]
+
+    with kernels.started(tmp_path, {}) as kernel:
+        assert asyncio.run(interrupted(kernel)) == "KeyboardInterrupt"
