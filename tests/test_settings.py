@@ -82,3 +82,10 @@ def test_a_setting_that_was_not_tried_is_seen():
     values = values_of("plane")
     for name in ("rate_rkl_sn", "penalty", "d_steps_sn"):
         assert not settings(values | {name: 7}) <= tried()
+
+
+def test_the_activated_vae_has_the_temperatures_that_the_committed_search_chose():
+    search, profile = Reference(REPOSITORY / "figures" / "paper" / "aavae"), "profiles/paper.yaml"
+    given = read_yaml((REPOSITORY / profile).read_text(), profile)["aavae"]["softness"]
+    shares = search.record["parameters"]["shares"]
+    assert given == [search.metric(f"temperature_vae_{100 * share:.0f}").item() for share in shares]
