@@ -93,7 +93,7 @@ def test_settings_of_the_command_line(toy_book):
     [
         ("twin_gradients", "sigma=-1", "parameter 'sigma' is -1, out of its range: from 0.4, to 2.4"),
         ("twin_gradients", "sigma=.nan", "parameter 'sigma' is declared float, but got '.nan'"),
-        ("twin_gradients", "seeds=0", "parameter 'seeds' is 0, out of its range: from 1"),
+        ("stop_gradients", "seeds=0", "parameter 'seeds' is 0, out of its range: from 1"),
         ("twin_gradients", "map_points=1", "parameter 'map_points' is 1, out of its range: from 2"),
         ("activation", "images=0", "parameter 'images' is 0, out of its range: from 2"),
         ("unified", "frames=-1", "parameter 'frames' is -1, out of its range: from 2, to 91"),

@@ -394,9 +394,9 @@ def test_a_question_says_whether_the_answer_is_right(browser, book: ToyBook):
 
 def test_a_link_into_a_folded_section_opens_it(browser, book: ToyBook):
     tab, _, _ = opened(browser, book, "twin_gradients")
-    figure = tab.locator("#fig-regions")
+    figure = tab.locator("#fig-gamma_band")
     assert not figure.is_visible()
-    tab.evaluate("location.hash = 'fig-regions'")
+    tab.evaluate("location.hash = 'fig-gamma_band'")
     figure.wait_for(state="visible")
     tab.context.close()
 
