@@ -69,8 +69,8 @@ def test_every_erratum_touches_a_page_and_every_claim_stands_on_its_page():
 
 
 def test_an_erratum_stays_with_its_paper_and_its_place():
-    weights = "\n".join(cite.lines("weights"))  # cites paper A alone, decides no claim, names eqs 4 to 16
-    assert "  in its text: eq 4, eq 8, eq 10, eq 11, eq 12, eq 15, eq 16\n" in weights
-    assert "erratum, eq 12 with" in weights and "erratum, gradient below eq 3" not in weights
-    assert "erratum, below eq 12\n" not in weights, "that one is paper B's"
-    assert "@inproceedings{zhao2020bridging,\n" in weights and "@misc{berger2018losses" not in weights
+    wrong = "\n".join(cite.lines("wrong_discriminator"))  # cites paper A alone, decides no claim
+    assert "  in its text: eq 4, eq 8, eq 10, eq 11, eq 12, eq 15\n" in wrong
+    assert "erratum, eq 12 with" in wrong and "erratum, gradient below eq 3" not in wrong
+    assert "erratum, below eq 12\n" not in wrong, "that one is paper B's"
+    assert "@inproceedings{zhao2020bridging,\n" in wrong and "@misc{berger2018losses" not in wrong

@@ -98,7 +98,11 @@ def test_settings_of_the_command_line(toy_book):
         ("activation", "images=0", "parameter 'images' is 0, out of its range: from 2"),
         ("unified", "frames=-1", "parameter 'frames' is -1, out of its range: from 2, to 91"),
         ("unified", "frames=1:30", "parameter 'frames' is declared int, but got '1:30'"),
-        ("weights", "kappas=3", "parameter 'kappas' is 3, out of its range: from 4, multiple of 4"),
+        (
+            "wrong_discriminator",
+            "kappas=3",
+            "parameter 'kappas' is 3, out of its range: from 4, multiple of 4",
+        ),
         ("plane", "beta1s=[0.5, .inf]", "parameter 'beta1s' is declared list[float], but got [0.5, '.inf']"),
         ("plane", "zoo=[f-GAN]", "parameter 'zoo' is ['f-GAN'], out of its range: distinct, each one of"),
         ("scoreboard", "paper=D", "parameter 'paper' is 'D', out of its range: one of all | A | B | C"),

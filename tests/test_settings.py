@@ -9,7 +9,7 @@ from bridgekit.book.records import Reference
 from bridgekit.book.yaml_reader import read_yaml
 
 SEARCH = Reference(REPOSITORY / "figures" / "paper" / "settings")
-OF_THE_PLANE = ("table1", "weights")  # these have its settings
+OF_THE_PLANE = ("table1", "weights", "wrong_discriminator")  # these have its settings
 CHOSEN = ("trials", "robustness", "table1")  # these have what the committed search chose
 KNOBS = {  # parameter: the method whose knob it is, and what the search calls it
     "sigma": ("bridge", "σ"),
