@@ -367,6 +367,17 @@ def test_our_ledger_holds_every_claim_of_the_three_papers_and_no_other():
     assert all(claim.id.startswith(claim.paper) for claim in criteria.load(HOME))
 
 
+def test_of_two_criteria_the_superseded_one_keeps_what_its_run_was_made_under(tmp_path):
+    under = {"id": "X0", "hash": "abc"}
+    write(
+        tmp_path,
+        entry(EXACTLY, made_under=under),
+        entry(EXACTLY, id="X2", made_under=under, superseded=OLDER),
+    )
+    alone, renewed = criteria.load(tmp_path)
+    assert alone.made_under == renewed.superseded.made_under == ("X0", "abc") and renewed.made_under is None
+
+
 def test_claims_that_a_page_decides_stay_decided_by_a_page():
     """Taking a claim's parts away takes a change here, too: these wait for a page or for a GPU."""
     waiting = {claim.id for claim in criteria.load(HOME) if not claim.parts}
