@@ -147,6 +147,11 @@ def test_parts_regrouped_after_the_run_may_ask_for_no_new_number(repository, mon
     ledger(repository, entry("X2", text="half of it", made_under=under))
     commit(repository)
     assert (found(repository).mark, found(repository).fault) == (verdicts.REANALYSED, "")
+    half = entry("X2", text="half of it")
+    before = {"page": half["page"], "criterion": half["criterion"]}
+    ledger(repository, entry("X2", text="more of it", made_under=under, superseded=before))
+    commit(repository)
+    assert (found(repository).mark, found(repository).fault) == (verdicts.REANALYSED, "")
     harder = entry("X2", text="half of it", made_under=under)
     harder["criterion"]["parts"][0]["above"] = 0.5
     ledger(repository, harder)

@@ -8,7 +8,7 @@ import torch
 from mutants import survivors
 
 from bridgekit.errors import BridgekitError
-from bridgekit.measure import estimators, finite, on_plane, paired, training, worst_case
+from bridgekit.measure import estimators, finite, on_images, on_plane, paired, training, worst_case
 
 NAN, INF = math.nan, math.inf
 AT = [0, 10, 20, 30, 40]
@@ -112,6 +112,23 @@ def share_lost(function):
     same(function(torch.from_numpy(CURVE[:, :2]), -3.0, 3), [8 / 12, -2 / 4])
 
 
+def kept(function):
+    same(function([0.9, 0.5, 0.1, NAN], [0.1, 0.1, 0.5, 0.1], 1.0), [8 / 9, 4 / 9, -0.8, NAN])
+    same(function([3.0, 0.0, 5.0], [4.0, 4.0, 4.0], 0.0), [0.25, 1, -0.25])  # distances: the whole is none
+    same(function(np.array([[1.0, 3], [2, 4]]), [2.0, 4.0], 6), [[-0.25, -0.5], [0, 0]])
+    same(function([1.0, 0.5], [1.0, 1.0], 1.0), [NAN, NAN])
+
+
+def of_the_next(function):
+    def less(one, other):
+        return other - one
+
+    same(function(less, [1.0, 2.0, 4.0], [10.0, 20.0, 50.0]), [19, 48, 6])
+    found = function(less, np.array([[1.0, 2], [3, 4]]), np.array([[5.0, 7], [9, NAN]]))
+    same(found, [[8, NAN], [2, 3]])
+    assert isinstance(found, np.ndarray) and refuses(function, less, [1.0], [2.0])
+
+
 def moved(function):
     same(function(CURVE, CURVE + np.array([2, -3, 1])), [2, 3, NAN])
     same(function(CURVE, CURVE[:1]), [4, 4, NAN])
@@ -137,6 +154,35 @@ def best_setting(function):
     assert function(scores) == "c"  # "d" has the same mean, and comes later
     assert function(scores | {"e": [0.0, 7.0]}) == "e" and function(scores | {"f": [INF, 9.0]}) == "c"
     assert function({"a": [1.0, 1.0, 1.0], "b": [2.0]}) == "b" and function({"b": [NAN]}) is None
+
+
+class Finder:
+    """A classifier whose logits are the images; of two classes, or of attributes."""
+
+    def __init__(self, *classes):
+        self.classes = classes
+
+    def logits(self, x):
+        return x.flatten(1)
+
+
+def seen(function):
+    x = tensor([0.5, -0.5], [-0.9, -0.1], [0.0, 0.25], [NAN, 0.5])[..., None, None]
+    same(function(Finder("a", "b"), x), [[0], [1], [1], [NAN]])
+    same(function(Finder(), x), [[1, 0], [0, 0], [0, 1], [NAN, NAN]])
+    found = function(Finder(), x.float().requires_grad_())
+    assert found.dtype == torch.float64 and not found.requires_grad
+
+
+def agreement(function):
+    one, other = tensor([3, 0], [1, 1], [2, 1], [2, 0]), tensor([3, 1], [2, 1], [2, 1], [2, 0])
+    same(function(one, other), [0.75, 0.75]), same(function(one[:2], other[:2]), [0.5, 0.5])
+    for pair in (
+        (one, tensor([3, 0], [1, NAN], [2, 1], [2, 0])),
+        (tensor([3, 0], [1, NAN], [2, 1], [2, 0]), one),
+    ):
+        same(function(*pair), [1, NAN])
+    assert function(one, other).dtype == torch.float64
 
 
 def share_below(function):
@@ -274,10 +320,14 @@ ORACLES = {
     training.share_kept: share_kept,
     training.fall: fall,
     training.share_lost: share_lost,
+    training.kept: kept,
+    training.of_the_next: of_the_next,
     training.moved: moved,
     training.over_settings: over_settings,
     training.at_stop: at_stop,
     training.best_setting: best_setting,
+    on_images.seen: seen,
+    on_images.agreement: agreement,
     finite.share_below: share_below,
     estimators.log_variance_ratio: log_variance_ratio,
     estimators.log_excess: log_excess,
@@ -308,6 +358,7 @@ EQUIVALENT = {
         "def moved(default: np.ndarray, curve: np.ndarray) -> np.ndarray:": "symmetric",
     },
     training.settled: {"return -np.full(curve.shape[1:], np.nan)": "NaN has no sign"},
+    on_images.agreement: {"def agreement(other: Tensor, one: Tensor) -> Tensor:": "symmetric"},
     on_plane.drift: {"def drift(start: Tensor, samples: Tensor) -> Tensor:": "symmetric"},
     estimators.combination_gain: {
         "def combination_gain(reverse: Tensor, forward: Tensor, combination: Tensor) -> Tensor:": "symmetric"

@@ -164,7 +164,8 @@ def _mark(root: Path, commit: str, claim: Claim, then: Claim) -> str:
     """*Criterion first* where criterion and analysis are those of the run's commit."""
     asked = {(part.metric, part.bound, part.target) for part in then.parts}
     # What was one criterion may be several now, but none of its parts may be gone.
-    heirs = [each for each in criteria.load(root) if each.made_under == claim.made_under] or [claim]
+    known = [each for claim in criteria.load(root) for each in (claim, claim.superseded) if each]
+    heirs = [each for each in known if each.made_under == claim.made_under] or [claim]
     heirs = heirs if claim.made_under and claim.hash != then.hash else [claim]
     if {(part.metric, part.bound, part.target) for each in heirs for part in each.parts} != asked:
         raise BridgekitError(f"{claim.id} does not ask for what its run's criterion asked for")
@@ -187,7 +188,8 @@ def snapshots(root: Path) -> Iterator[tuple[Path, bytes]]:
     asked: dict[str, set[str]] = {}
     for claim in criteria.load(root):
         for commit, *_ in claim.earlier:
-            asked.setdefault(commit, set()).update({claim.id, (claim.made_under or (claim.id,))[0]})
+            under = (claim.superseded or claim).made_under or (claim.id,)
+            asked.setdefault(commit, set()).update({claim.id, under[0]})
     for commit, ids in sorted(asked.items()):
         ledger = [each for each in ledger_of(root, commit) if each["id"] in ids]
         said = [{key: each[key] for key in SAID} for each in ledger]

@@ -88,7 +88,7 @@ def _earlier(root: Path, claim: Claim) -> list[dict]:
     found = []
     for commit, why, _ in claim.earlier:
         then = snapshot(Path(root) / EARLIER / f"{commit}.json")
-        was = then.get(claim.id) or then.get((claim.made_under or ("",))[0])
+        was = then.get(claim.id) or then.get(((claim.superseded or claim).made_under or ("",))[0])
         if was is None:
             raise BridgekitError(
                 f"{EARLIER / commit}.json says nothing of {claim.id}: "

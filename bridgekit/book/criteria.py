@@ -152,13 +152,13 @@ def _claim(entry: Mapping, where: str) -> Claim:
     texts = {key: _folded(entry[key]) for key in ("id", "paper", "place", "statement", "page")}
     claim = Claim(**texts, **_criterion(entry["criterion"], where))
     before, under = entry.get("superseded"), entry.get("made_under")
+    under = (under["id"], under["hash"]) if under else None
     if before:
         older = _criterion(before["criterion"], f"{where}, superseded")
-        before = replace(claim, page=before["page"], **older)
+        before, under = replace(claim, page=before["page"], made_under=under, **older), None
     earlier = (
         (then["commit"], _folded(then["why"]), then.get("fresh", False)) for then in entry.get("earlier", ())
     )
-    under = (under["id"], under["hash"]) if under else None
     return replace(claim, superseded=before, made_under=under, earlier=tuple(earlier))
 
 

@@ -138,10 +138,27 @@ def kinds(classifier: Classifier, x: Tensor) -> float:
     """
     if not x.isfinite().all():
         return math.nan
-    logits = classifier.logits(x)
-    found = logits.argmax(-1, keepdim=True) if classifier.classes else logits > 0
-    share = found.unique(dim=0, return_counts=True)[1].double() / len(x)
+    share = seen(classifier, x).unique(dim=0, return_counts=True)[1].double() / len(x)
     return torch.special.entr(share).sum().exp().item()
+
+
+@torch.no_grad()
+def seen(classifier: Classifier, x: Tensor) -> Tensor:
+    """What the classifier sees in images (N, C, H, W), float64: (N, 1), the number of the class, or (N, A), a
+    zero or one for each attribute; NaN for an image that is not finite.
+    """
+    logits = classifier.logits(x)
+    found = logits.argmax(1, keepdim=True) if classifier.classes else logits > 0
+    return found.double().masked_fill(~x.flatten(1).isfinite().all(1, keepdim=True), math.nan)
+
+
+def agreement(one: Tensor, other: Tensor) -> Tensor:
+    """The share of N images that still show the same, for each of A answers: (N, A) and (N, A) -> (A,).
+
+    Of what :func:`seen` finds in two images for each code; NaN where one of them is not finite.
+    """
+    lost = one.isnan() | other.isnan()
+    return (one == other).double().masked_fill(lost, math.nan).mean(0)
 
 
 @torch.no_grad()

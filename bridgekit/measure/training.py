@@ -5,7 +5,7 @@ of it is (trials,). These choices decide claims: from where on, the first or the
 held-out images or others. No tensors, but where it says so.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -90,6 +90,27 @@ def share_lost(curve: ArrayLike, floor: float = 0.0, end: int = -1) -> ArrayLike
     finite, and below it the sign is turned over.
     """
     return fall(curve, end) / (curve[0] - floor)
+
+
+def kept(value: ArrayLike, floor: ArrayLike, whole: float) -> np.ndarray:
+    """What is kept: 1 where ``value`` is the ``whole``, 0 where it is the ``floor``, which chance gives.
+
+    Below 0 where less than that is left; the arguments broadcast. NaN where the floor is the whole.
+    """
+    room = whole - np.asarray(floor, dtype=float)
+    return (value - np.asarray(floor)) / np.where(room == 0, np.nan, room)
+
+
+def of_the_next(
+    compare: Callable[[ArrayLike, ArrayLike], ArrayLike], before: Sequence, after: Sequence
+) -> np.ndarray:
+    """``compare(before, after)`` of each trial's beginning with the next trial's end, (trials, ...): a floor.
+
+    The next of the last is the first. Raises BridgekitError for one trial alone, which would be its own.
+    """
+    if len(before) < 2:
+        raise BridgekitError("a second trial is wanted, which the first is compared with: take more seeds.")
+    return np.stack([compare(one, after[(k + 1) % len(after)]) for k, one in enumerate(before)])
 
 
 def moved(curve: np.ndarray, default: np.ndarray) -> np.ndarray:
