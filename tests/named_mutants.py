@@ -28,8 +28,6 @@ games.bridge.combination_turn @ fixed_combination
 games.generalised.both_ways @ alpha_bridge_marginals
   the encoder dreams of means: E(made.detach()) => E(mean.detach())
   log p at the model's own samples: gaussian_nll(x, reread => gaussian_nll(made, reread
-games.generalised.both_ways @ alpha_bridge_marginals, images
-  only the last axis of an image counts: , setup.event_dims) => )
 games.generalised.alpha_bridge_joints @ alpha_bridge_joints
   joints ignore sampled: sigma * sampled => sigma @ sampled
 games.generalised.marginals_turn @ alpha_bridge_marginals
