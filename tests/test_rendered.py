@@ -33,6 +33,7 @@ COUNTED = {
     r"metrics.json: (log_)?fid_.*(gain|over)": 0.02,
     r"iwgan/metrics.json: fid_": 8.0,
     r"symmetric/.*fid": 20.0,
+    r"generalised/.*fid": 20.0,
     r"kappa_film.npz: forward_angle$": 0.2,  # a vector next to nothing has any direction
     r"kinds": 1.0,
     r"(precision|recall)": 0.05,
