@@ -3,11 +3,11 @@ the bridge for both marginals, or for both joint distributions.
 
 Players: G (theta), E (phi, a Gaussian encoder with a noise of its own), D
 (beta, of x), C (of codes z, the paper's g) and H (of pairs, its h). Both
-are played on the plane, or on images. A line of the displays that draws x
-from :math:`p_\theta(x|z)` has the noise of eq 13 on it where ``sampled``
-is true, else it is G(z), as eq 16 has it; D sees G(z) in either. The
-paper's appendix, which has the algorithms, is lost: that step I is each
-display at alpha = 0 and step III at 1, as Algorithm 1 is of eq 16, is ours.
+are played on the plane, or on images. What E dreams in line 2 has the noise
+of eq 13 on it, as the likelihoods have; D sees G(z), as in eq 16, and so
+does H unless its pairs are ``sampled``, with the noise. The paper's
+appendix, which has the algorithms, is lost: that step I is each display at
+alpha = 0 and step III at 1, as Algorithm 1 is of eq 16, is ours.
 """
 
 from __future__ import annotations
@@ -33,9 +33,8 @@ from bridgekit.theory.densities import normal_log_prob, reparametrise
 
 class Drawn(NamedTuple):
     """Codes of data and ``mean = G(z)``, with their gradients, ``made``,
-    the same with the samples' noise; and the two likelihoods ``(..., B)``,
-    which hold fixed what the other player drew: the boxes on phi and
-    theta."""
+    the same with noise; and the two likelihoods ``(..., B)``, which hold
+    fixed what the other player drew: the boxes on phi and theta."""
 
     codes: Tensor
     mean: Tensor
@@ -47,7 +46,6 @@ class Drawn(NamedTuple):
 def both_ways(
     setup: Setup,
     sigma: float,
-    own: float,
     G: nn.Module,
     E: nn.Module,
     x: Tensor,
@@ -57,9 +55,9 @@ def both_ways(
 ) -> Drawn:
     r"""From data to codes and from codes to data: :math:`\log
     p_\theta(x|z)` at x ~ q, z ~ q(z|x), and :math:`\log q_\phi(z|x)` at z ~
-    p, x ~ p(x|z), whose noise is ``own``."""
+    p, x ~ p(x|z)."""
     codes, mean = reparametrise(*E(x), eps), G(z)
-    made = twins.semi_implicit_sample(mean, own, noise)
+    made = twins.semi_implicit_sample(mean, sigma, noise)
     reread = G(codes.detach())
     log_p = -likelihood.gaussian_nll(x, reread, sigma, setup.event_dims)
     log_q = normal_log_prob(z, *E(made.detach())).sum(-1)
@@ -72,12 +70,12 @@ def all_draws(setup: Setup) -> dict[str, Draw]:
     return draws | {"noise": setup.noise}
 
 
-def forward_turn(setup: Setup, sigma: float, own: float) -> Turn:
+def forward_turn(setup: Setup, sigma: float) -> Turn:
     """A.16a, A.16b: both displays at alpha = 0, which is wake-sleep
     (paper B, eq 20): G learns the ELBO, and E what G dreams."""
 
     def losses(G, E, x, eps, z, noise):
-        drawn = both_ways(setup, sigma, own, G, E, x, eps, z, noise)
+        drawn = both_ways(setup, sigma, G, E, x, eps, z, noise)
         nll = likelihood.negative_log_likelihood
         return {
             "G": nll(drawn.log_p).mean(-1),
@@ -87,13 +85,11 @@ def forward_turn(setup: Setup, sigma: float, own: float) -> Turn:
     return Turn(losses, ("G", "E"), all_draws(setup))
 
 
-def marginals_turn(
-    setup: Setup, sigma: float, own: float, clip: float
-) -> Turn:
+def marginals_turn(setup: Setup, sigma: float, clip: float) -> Turn:
     """A.16a: for G, lines 1 and 3, eq 15's; for E, lines 2 and 4."""
 
     def losses(G, E, D, C, x, eps, z, noise, alpha, gamma):
-        drawn = both_ways(setup, sigma, own, G, E, x, eps, z, noise)
+        drawn = both_ways(setup, sigma, G, E, x, eps, z, noise)
         with torch.no_grad():
             f_data, g_prior = D(x), C(z)
         f_made, g_codes = D(drawn.mean), C(drawn.codes)
@@ -106,15 +102,15 @@ def marginals_turn(
 
 
 def joints_turn(
-    setup: Setup, sigma: float, own: float, clip: float
+    setup: Setup, sigma: float, clip: float, sampled: bool
 ) -> Turn:
     """A.16b: for G, lines 1 and 3; for E, lines 2 and 4, where h has the
     other sign."""
 
     def losses(G, E, H, x, eps, z, noise, alpha, gamma):
-        drawn = both_ways(setup, sigma, own, G, E, x, eps, z, noise)
+        drawn = both_ways(setup, sigma, G, E, x, eps, z, noise)
         h_data = H(x, drawn.codes)
-        h_made = H(drawn.made, z)
+        h_made = H(drawn.made if sampled else drawn.mean, z)
         shares = alpha, gamma, clip
         theta = generalised.bridge(drawn.log_p, h_data, h_made, *shares)
         phi = generalised.joint_encoder(
@@ -241,7 +237,6 @@ def alpha_bridge_marginals(
     rounds: tuple[int, int, int] = (2000, 4000, 4000),
     gamma: Callable[[Tensor], Tensor] = twins.sigmoid_gamma,
     clip: float = 5.0,
-    sampled: bool = True,
     d_steps: int = 1,
     penalty: float = 0.0,
     hidden: int = 128,
@@ -260,10 +255,10 @@ def alpha_bridge_marginals(
     check(setup)
     told = {"gamma": gamma, "d_steps": d_steps, "penalty": penalty}
     plain = alpha_bridge(setup, rounds=rounds, **told)
-    of_codes, own = code_critic_turns(setup, d_steps), sigma * sampled
+    of_codes = code_critic_turns(setup, d_steps)
     turns = (
-        forward_turn(setup, sigma, own),
-        marginals_turn(setup, sigma, own, clip),
+        forward_turn(setup, sigma),
+        marginals_turn(setup, sigma, clip),
         codes_turn(setup),
     )
     phases = [
@@ -282,7 +277,7 @@ def alpha_bridge_joints(
     rounds: tuple[int, int, int] = (2000, 4000, 4000),
     gamma: Callable[[Tensor], Tensor] = twins.sigmoid_gamma,
     clip: float = 5.0,
-    sampled: bool = True,
+    sampled: bool = False,
     h_steps: int = 1,
     hidden: int = 128,
     depth: int = 3,
@@ -292,17 +287,17 @@ def alpha_bridge_joints(
 
     The plain bridge's phases and arguments; H, with ``depth`` hidden layers
     of ``hidden`` units and ``h_steps`` a round, stands in D's place. Where
-    h is a function of x alone, E learns the ELBO and nothing is
-    ``sampled``, G's gradient is eq 16's. Raises BridgekitError off plane
-    and images, and as the plain bridge does.
+    h is a function of x alone and E learns the ELBO, G's gradient is eq
+    16's. With ``sampled`` its pairs have the noise of eq 13. Raises
+    BridgekitError off plane and images, and as the plain bridge does.
     """
     check(setup)
     plain = alpha_bridge(setup, rounds=rounds, gamma=gamma, d_steps=h_steps)
     own = sigma * sampled
     of_pairs = pair_critic_turns(setup, own, h_steps)
     turns = (
-        forward_turn(setup, sigma, own),
-        joints_turn(setup, sigma, own, clip),
+        forward_turn(setup, sigma),
+        joints_turn(setup, sigma, clip, sampled),
         pairs_turn(setup, own),
     )
     phases = [

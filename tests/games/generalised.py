@@ -37,8 +37,13 @@ def code(nets, batch) -> torch.Tensor:
 
 
 def noisy(a: SimpleNamespace, nets, batch) -> torch.Tensor:
-    """Eq 13, or without its noise."""
-    return nets.G(batch.z) + (a.sigma * batch.noise if a.sampled else 0.0)
+    """Eq 13."""
+    return nets.G(batch.z) + a.sigma * batch.noise
+
+
+def shown(a: SimpleNamespace, nets, batch) -> torch.Tensor:
+    """What H sees of the model."""
+    return noisy(a, nets, batch) if a.sampled else nets.G(batch.z)
 
 
 def log_likelihoods(a: SimpleNamespace, nets, batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,7 +86,7 @@ def marginals_move(a: SimpleNamespace) -> Move:
 def joints_move(a: SimpleNamespace) -> Move:
     def losses(nets, batch, now):
         log_p, log_q = log_likelihoods(a, nets, batch)
-        h_q, h_p = nets.H(batch.x, code(nets, batch)), nets.H(noisy(a, nets, batch), batch.z)
+        h_q, h_p = nets.H(batch.x, code(nets, batch)), nets.H(shown(a, nets, batch), batch.z)
         share = (1 - now.gamma) / (1 - now.alpha)
         first = -share * torch.exp(-now.alpha * bounded(a, h_q)) * log_p
         second = -share * torch.exp(now.alpha * bounded(a, h_p)) * log_q
@@ -106,7 +111,7 @@ def h_moves(a: SimpleNamespace) -> tuple[Move, ...]:
     """Eq 4 for pairs: q's are data with their codes, p's are codes with what is made of them."""
 
     def losses(nets, batch, now):
-        of_q, of_p = nets.H(batch.x, code(nets, batch)), nets.H(noisy(a, nets, batch), batch.z)
+        of_q, of_p = nets.H(batch.x, code(nets, batch)), nets.H(shown(a, nets, batch), batch.z)
         return {"H": tools.tell(of_q, of_p).mean(-1)}
 
     before = tools.power_iterations("H") if getattr(a.setup, "spectral", False) else None
@@ -126,7 +131,7 @@ def pairs_move(a: SimpleNamespace) -> Move:
     """KL[p || q] of the joints for theta, KL[q || p] for phi."""
 
     def losses(nets, batch, now):
-        theta = -nets.H(noisy(a, nets, batch), batch.z)
+        theta = -nets.H(shown(a, nets, batch), batch.z)
         return {"G": theta.mean(-1), "E": nets.H(batch.x, code(nets, batch)).mean(-1)}
 
     return Move(losses, drawn(a, *ALL))
@@ -157,7 +162,7 @@ def joints(a: SimpleNamespace) -> Paper:
 BODY = {"hidden": 4, "depth": 1}
 OTHER_BODY = {"hidden": 6, "depth": 2}
 SHARED = {name: paper_a.BRIDGE_CHANGES[name] for name in ("sigma", "rounds", "gamma", "clip")}
-SHARED |= OTHER_BODY | {"sampled": False}
+SHARED |= OTHER_BODY
 GIVEN = {"rounds": (1, 2, 1)} | BODY
 CASES = {
     "alpha_bridge_marginals": paper_a.plane_case(
@@ -168,7 +173,7 @@ CASES = {
         apart=True,
     ),
     "alpha_bridge_joints": paper_a.plane_case(
-        generalised.alpha_bridge_joints, GIVEN, joints, SHARED | {"h_steps": 2}, apart=True
+        generalised.alpha_bridge_joints, GIVEN, joints, SHARED | {"h_steps": 2, "sampled": True}, apart=True
     ),
     "alpha_bridge_marginals, images": paper_a.image_case(
         generalised.alpha_bridge_marginals, GIVEN, marginals, apart=True
