@@ -27,7 +27,9 @@ games.bridge.combination_turn @ fixed_combination
   the fixed sum with its weights exchanged: * nll + weight * adverse => * adverse + weight * nll
 games.generalised.both_ways @ alpha_bridge_marginals
   the encoder dreams of means: E(made.detach()) => E(mean.detach())
-  log p at the model's own samples: gaussian_nll(x, G( => gaussian_nll(made, G(
+  log p at the model's own samples: gaussian_nll(x, reread => gaussian_nll(made, reread
+games.generalised.alpha_bridge_joints @ alpha_bridge_joints
+  H never sees noise: sigma * sampled => 0.0 @ sampled
 games.generalised.marginals_turn @ alpha_bridge_marginals
   E hears the ratio of images: drawn.log_q, g_prior, => drawn.log_q, f_data,
   D sees the noise of eq 13: D(drawn.mean) => D(drawn.made)

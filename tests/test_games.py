@@ -119,7 +119,9 @@ BROKEN = {
     "cannot have -1 rounds": lambda: bridge.alpha_bridge(plane(), rounds=(-1, 1, 1)),
     "three steps, I, II and III": lambda: bridge.alpha_bridge(plane(), rounds=(1, 1, 1, 1)),
     "three steps, I, II and III; .* are 2": lambda: generalised.alpha_bridge_joints(plane(), rounds=(1, 1)),
-    "played on a plane": lambda: generalised.alpha_bridge_marginals(images()),
+    "played on a plane or on images": lambda: generalised.alpha_bridge_marginals(
+        setups.flat(IMAGES, batch=8)
+    ),
     "batch is at least 1": lambda: plane(batch=0),
     "D takes 0 steps a round": lambda: baselines.gan(plane(), adversarial.reverse_kl, d_steps=0),
     "takes 0 steps a round: it would": lambda: generalised.alpha_bridge_joints(plane(), h_steps=0),

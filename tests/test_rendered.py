@@ -37,6 +37,7 @@ COUNTED = {
     r"transfer/film.npz: .*_(bridge|fine_tuning)$": 0.5,  # of 24 levels
     r"transfer/.*features": 0.1,
     r"transfer/(answers|.*(kept|floor))": 0.5,  # of forty codes: chance alone keeps most classes at `smoke`
+    r"generalised/.*fid": 20.0,
     r"kappa_film.npz: forward_angle$": 0.2,  # a vector next to nothing has any direction
     r"kinds": 1.0,
     r"(precision|recall)": 0.05,

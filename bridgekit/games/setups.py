@@ -80,15 +80,15 @@ class Setup:
     def noise(self) -> Draw:
         """Standard normal noise for a batch of what is observed: data, or
         D's features of them."""
-        if self.observed:
-            shape = (self.batch, *self.observed)
-            return NormalByRound(shape, self.x.x.device)
         known = (
             self.x.mixture.means
             if isinstance(self.x, FromMixture)
             else self.x.x
         )
-        return Normal((self.batch, *known.shape[1:]))
+        shape = (self.batch, *(self.observed or known.shape[1:]))
+        if self.event_dims > 1:
+            return NormalByRound(shape, known.device)
+        return Normal(shape)
 
     def player(self, *networks: str, faster: float = 1.0) -> Player:
         """A player that moves these networks together, with the setup's

@@ -46,6 +46,31 @@ class Critic(nn.Module):
         return self.body.slope(x) if isinstance(self.body, MLP) else input_gradient(self, x)
 
 
+class Alone(nn.Module):
+    """A perceptron of one trial, for tensors without a trials axis: ``(B, n) -> (B, out)``."""
+
+    def __init__(self, body: MLP):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x[None])[0]
+
+
+class PairCritic(nn.Module):
+    """A critic of pairs (x, z), a logit ``(..., B)``: ``body`` sees z ``(..., B, z)`` behind x.
+
+    Where x is no row, ``reader`` makes one of it (Dumoulin et al. 2017, ALI).
+    """
+
+    def __init__(self, body: nn.Module, reader: nn.Module | None = None):
+        super().__init__()
+        self.body, self.reader = body, reader or nn.Identity()
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        return self.body(torch.cat([self.reader(x), z], -1)).squeeze(-1)
+
+
 class GaussianEncoder(nn.Module):
     """An encoder ``q(z|x) = N(mu, diag sigma^2)``: ``body``'s 2z outputs as ``(mu, log_sigma)``.
 

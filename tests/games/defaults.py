@@ -31,6 +31,7 @@ DEFAULTS = {
         rounds=(2000, 4000, 4000),
         gamma="sigmoid_gamma",
         clip=5.0,
+        sampled=False,
         h_steps=1,
         hidden=128,
         depth=3,

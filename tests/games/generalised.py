@@ -12,14 +12,19 @@ from games.harness import Move, Paper, Steps
 
 
 def shapes(a: SimpleNamespace) -> dict[str, list]:
-    """C is a perceptron of codes, H one of x and z together."""
-    d, middle = a.setup.mixture.means.shape[1], [a.hidden] * a.depth
-    of_pairs = tools.mlp(d + a.setup.z, *middle, 1)
-    return {"C": tools.mlp(a.setup.z, *middle, 1), "H": of_pairs} | paper_a.shapes(a, "GED")
+    """C is a perceptron of codes, H one of x and z together, or of z and what a convolutional body reads."""
+    z, middle, found = a.setup.z, [a.hidden] * a.depth, paper_a.shapes(a, "GED")
+    if paper_a.on_plane(a):
+        d = a.setup.mixture.means.shape[1]
+        return found | {"C": tools.mlp(z, *middle, 1), "H": tools.mlp(d + z, *middle, 1)}
+    # One trial's perceptrons have an axis for it here.
+    of_codes, of_pairs = ([(1, *s) for s in tools.mlp(n, *middle, 1)] for n in (z, 3 * z))
+    return found | {"C": of_codes, "H": of_pairs + found["E"]}
 
 
 def drawn(a: SimpleNamespace, *names: str) -> dict[str, tools.Kind]:
-    noise = tools.normal(a.setup.batch, a.setup.mixture.means.shape[1])
+    seen = a.setup.mixture.means if paper_a.on_plane(a) else a.setup.dataset.x
+    noise = tools.normal(a.setup.batch, *seen.shape[1:])
     return {n: noise if n == "noise" else kind for n, kind in paper_a.drawn(a, *names).items()}
 
 
@@ -36,13 +41,15 @@ def noisy(a: SimpleNamespace, nets, batch) -> torch.Tensor:
     return nets.G(batch.z) + a.sigma * batch.noise
 
 
-def pair(nets, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    return nets.H(torch.cat([x, z], -1))
+def shown(a: SimpleNamespace, nets, batch) -> torch.Tensor:
+    """What H sees of the model."""
+    return noisy(a, nets, batch) if a.sampled else nets.G(batch.z)
 
 
 def log_likelihoods(a: SimpleNamespace, nets, batch) -> tuple[torch.Tensor, torch.Tensor]:
     """log p(x|z) at data and a code of theirs, log q(z|x) at a code of the prior and what is made of it."""
-    log_p = tools.log_normal(batch.x, nets.G(code(nets, batch)), a.sigma).sum(-1)
+    of_pixels = tools.log_normal(batch.x, nets.G(code(nets, batch)), a.sigma)
+    log_p = (of_pixels if paper_a.on_plane(a) else of_pixels.flatten(1)).sum(-1)
     mu, log_sigma = nets.E(noisy(a, nets, batch))
     return log_p, tools.log_normal(batch.z, mu, torch.exp(log_sigma)).sum(-1)
 
@@ -79,7 +86,7 @@ def marginals_move(a: SimpleNamespace) -> Move:
 def joints_move(a: SimpleNamespace) -> Move:
     def losses(nets, batch, now):
         log_p, log_q = log_likelihoods(a, nets, batch)
-        h_q, h_p = pair(nets, batch.x, code(nets, batch)), pair(nets, noisy(a, nets, batch), batch.z)
+        h_q, h_p = nets.H(batch.x, code(nets, batch)), nets.H(shown(a, nets, batch), batch.z)
         share = (1 - now.gamma) / (1 - now.alpha)
         first = -share * torch.exp(-now.alpha * bounded(a, h_q)) * log_p
         second = -share * torch.exp(now.alpha * bounded(a, h_p)) * log_q
@@ -96,7 +103,7 @@ def c_moves(a: SimpleNamespace) -> tuple[Move, ...]:
     def losses(nets, batch, now):
         return {"C": tools.tell(nets.C(batch.z), nets.C(code(nets, batch))).mean(-1)}
 
-    before = tools.power_iterations("C") if a.setup.spectral else None
+    before = tools.power_iterations("C") if getattr(a.setup, "spectral", False) else None
     return (Move(losses, drawn(a, "x", "eps", "z"), before),) * a.d_steps
 
 
@@ -104,10 +111,10 @@ def h_moves(a: SimpleNamespace) -> tuple[Move, ...]:
     """Eq 4 for pairs: q's are data with their codes, p's are codes with what is made of them."""
 
     def losses(nets, batch, now):
-        of_q, of_p = pair(nets, batch.x, code(nets, batch)), pair(nets, noisy(a, nets, batch), batch.z)
+        of_q, of_p = nets.H(batch.x, code(nets, batch)), nets.H(shown(a, nets, batch), batch.z)
         return {"H": tools.tell(of_q, of_p).mean(-1)}
 
-    before = tools.power_iterations("H") if a.setup.spectral else None
+    before = tools.power_iterations("H") if getattr(a.setup, "spectral", False) else None
     return (Move(losses, drawn(a, *ALL), before),) * a.h_steps
 
 
@@ -124,8 +131,8 @@ def pairs_move(a: SimpleNamespace) -> Move:
     """KL[p || q] of the joints for theta, KL[q || p] for phi."""
 
     def losses(nets, batch, now):
-        theta = -pair(nets, noisy(a, nets, batch), batch.z)
-        return {"G": theta.mean(-1), "E": pair(nets, batch.x, code(nets, batch)).mean(-1)}
+        theta = -nets.H(shown(a, nets, batch), batch.z)
+        return {"G": theta.mean(-1), "E": nets.H(batch.x, code(nets, batch)).mean(-1)}
 
     return Move(losses, drawn(a, *ALL))
 
@@ -154,7 +161,8 @@ def joints(a: SimpleNamespace) -> Paper:
 
 BODY = {"hidden": 4, "depth": 1}
 OTHER_BODY = {"hidden": 6, "depth": 2}
-SHARED = {name: paper_a.BRIDGE_CHANGES[name] for name in ("sigma", "rounds", "gamma", "clip")} | OTHER_BODY
+SHARED = {name: paper_a.BRIDGE_CHANGES[name] for name in ("sigma", "rounds", "gamma", "clip")}
+SHARED |= OTHER_BODY
 GIVEN = {"rounds": (1, 2, 1)} | BODY
 CASES = {
     "alpha_bridge_marginals": paper_a.plane_case(
@@ -165,6 +173,12 @@ CASES = {
         apart=True,
     ),
     "alpha_bridge_joints": paper_a.plane_case(
-        generalised.alpha_bridge_joints, GIVEN, joints, SHARED | {"h_steps": 2}, apart=True
+        generalised.alpha_bridge_joints, GIVEN, joints, SHARED | {"h_steps": 2, "sampled": True}, apart=True
+    ),
+    "alpha_bridge_marginals, images": paper_a.image_case(
+        generalised.alpha_bridge_marginals, GIVEN, marginals, apart=True
+    ),
+    "alpha_bridge_joints, images": paper_a.image_case(
+        generalised.alpha_bridge_joints, GIVEN, joints, apart=True
     ),
 }

@@ -24,8 +24,8 @@ SAME = {
         "'E': likelihood.negative_elbo(kl, nll).mean(-1)}": SUM,
     },
     "generalised.both_ways": {
-        "log_p = -likelihood.gaussian_nll(x, G(codes), sigma)": NO_GRADIENT,
-        "log_p = -likelihood.gaussian_nll(G(codes.detach()), x, sigma)": SUM,
+        "reread = G(codes)": NO_GRADIENT,
+        "log_p = -likelihood.gaussian_nll(reread, x, sigma, setup.event_dims)": SUM,
         "log_q = normal_log_prob(z, *E(made)).sum(-1)": NO_GRADIENT,
     },
     "generalised.forward_turn": {
@@ -43,9 +43,9 @@ SAME = {
     },
     "generalised.codes_turn": {"return {'E': adversarial.reverse_kl(g).mean(1)}": AXIS},
     "generalised.pairs_turn": {
-        "return {'G': adversarial.reverse_kl(joint(H, made, z)).mean(1), "
+        "return {'G': adversarial.reverse_kl(H(made, z)).mean(1), "
         "'E': adversarial.reverse_kl(-h_data).mean(-1)}": AXIS,
-        "return {'G': adversarial.reverse_kl(joint(H, made, z)).mean(-1), "
+        "return {'G': adversarial.reverse_kl(H(made, z)).mean(-1), "
         "'E': adversarial.reverse_kl(-h_data).mean(1)}": AXIS,
     },
     "generalised.code_critic_turns": {
@@ -56,9 +56,12 @@ SAME = {
         "if True:": NO_GRADIENT,
         "return {'H': adversarial.discriminator(h_data, h_made).mean(1)}": AXIS,
     },
-    "generalised.critic": {
-        "return replace(setup, hidden=hidden).critic(d + setup.z.shape[1], depth, setup.spectral)": AXIS,
-        "d = setup.data.means.shape[1] if with_x else 0": AXIS,
+    "generalised.code_critic": {
+        "body = logits(setup, setup.z.shape[1], hidden, depth)": AXIS,
+    },
+    "generalised.pair_critic": {
+        "n_z = setup.z.shape[1]": AXIS,
+        "n_in = setup.data.means.shape[1] + n_z": AXIS,
     },
     "generalised.alpha_bridge_marginals": {
         "phases = [replace(phase, turns=(*phase.turns[:-1], *of_codes, turn)) "
