@@ -42,7 +42,7 @@ def execute(
     from papermill.exceptions import PapermillExecutionError
 
     notebook, reached = jupytext.reads(source, fmt="md:myst"), []
-    options = {"progress_bar": False, "start_timeout": 120, "iopub_timeout": 60, "cwd": cwd}
+    options = {"progress_bar": False, "start_timeout": 600, "iopub_timeout": 60, "cwd": cwd}
     # Papermill's own way of keeping track, the whole notebook written twice a cell, is seconds a page.
     options |= {"request_save_on_cell_execute": False}
     options |= {"on_cell_start": lambda cell, cell_index: reached.append(cell)}
