@@ -78,7 +78,7 @@ def become(told: dict, streams: list[int]) -> None:
     sys.argv = [importlib.util.find_spec("ipykernel_launcher").origin, *told["argv"]]
     from ipykernel.kernelapp import launch_new_instance
 
-    launch_new_instance()
+    launch_new_instance(parent_handle=os.getppid())  # without it, it would tell how to connect
 
 
 def ask(address: str, cold: list[str]) -> None:
