@@ -1,8 +1,10 @@
 """A forked kernel is what one of its own would be, and nothing of it outlives who asked for it."""
 
 import asyncio
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -118,6 +120,22 @@ def test_a_kernel_ends_with_who_asked_for_it(listening, tmp_path, who):
     os.kill(manager.pid if who == "the manager" else standing, signal.SIGKILL)
     assert comes(lambda: not Path(f"/proc/{int(pid.read_text())}").exists())
     manager.wait(60)
+
+
+def test_a_kernel_that_nobody_waits_for_any_more_ends(listening, tmp_path):
+    """Who asked was killed before it had an answer."""
+    begun = tmp_path / "begun"
+    started = f"import pathlib; pathlib.Path({str(begun)!r}).touch()"
+    lines = ["-f", str(tmp_path / "k.json"), f"--IPKernelApp.exec_lines={started}"]
+    told = {"argv": lines, "env": dict(os.environ), "cwd": str(tmp_path)}
+    (server,) = serving(listening)
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.connect(listening)
+        socket.send_fds(asked, [b"k"], [0, 1, 2])
+        asked.sendall(json.dumps(told).encode() + b"\n")
+    assert comes(lambda: serving(listening) == [server])
+    time.sleep(1)
+    assert serving(listening) == [server] and not begun.exists()
 
 
 def test_an_interrupt_reaches_the_kernel(listening, tmp_path):

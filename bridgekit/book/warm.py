@@ -52,14 +52,18 @@ def tend(asked: socket.socket) -> None:
     if kernel == 0:
         asked.close()
         return become(told, streams)
-    asked.sendall(b"%d\n" % kernel)
+    _tell(asked, kernel)
     while (found := os.waitpid(kernel, os.WNOHANG))[0] == 0:
         if select.select([asked], [], [], BEAT)[0]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(kernel, signal.SIGKILL)
-    with contextlib.suppress(OSError):
-        asked.sendall(b"%d\n" % os.waitstatus_to_exitcode(found[1]))
+    _tell(asked, os.waitstatus_to_exitcode(found[1]))
     os._exit(0)
+
+
+def _tell(asked: socket.socket, number: int) -> None:
+    with contextlib.suppress(OSError):  # who asked is gone
+        asked.sendall(b"%d\n" % number)
 
 
 def become(told: dict, streams: list[int]) -> None:
