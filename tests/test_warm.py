@@ -26,7 +26,7 @@ print([hash("x"), tempfile.gettempdir() == own, os.getsid(0) == os.getpid(), thr
 import bridgekit, matplotlib
 print(bridgekit.__file__, matplotlib.get_backend())
 """
-CHANGES = {"JPY_PARENT_PID", kernels.WARM}  # in every run
+CHANGES = {"JPY_PARENT_PID"}  # in every run
 
 
 @pytest.fixture

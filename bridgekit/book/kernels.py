@@ -65,10 +65,11 @@ def started(cwd: Path, env: Mapping[str, str], limit: float | None = None) -> It
         )
         ending.callback(manager.cleanup_resources)
         ending.callback(lambda: manager.has_kernel and manager.shutdown_kernel(now=True))
-        if address := os.environ.get(WARM):
+        told = {**os.environ, **_habits(own), **env}
+        if address := told.pop(WARM, ""):
             manager.kernel_spec.argv = forked(address, manager.format_kernel_cmd())
         try:
-            manager.start_kernel(cwd=str(cwd), env={**os.environ, **_habits(own), **env})
+            manager.start_kernel(cwd=str(cwd), env=told)
         except OSError as error:
             raise BridgekitError(f"the kernel could not be started: {files.why(error, '')}") from error
         kernel = Kernel(manager, manager.provisioner.process)
