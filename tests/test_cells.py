@@ -430,14 +430,19 @@ def test_a_reference_run_leaves_its_cells_until_the_record_is_placed(with_cells)
 
 
 @pytest.mark.pipeline
-def test_cells_that_jobs_have_played_are_found_by_the_page(with_cells):
+def test_cells_that_jobs_have_played_are_found_by_the_page(with_cells, capsys, monkeypatch):
+    def fill(share):
+        make.fill("alpha", share=share, tell=lambda text: None)
+        monkeypatch.delenv("BRIDGEKIT_SPEC")  # each is told to a process of its own
+
     for n in range(2):
-        done = with_cells.run("bridgekit", "cell", "alpha", str(n), "--of", "2")
-        assert done.returncode == 0, done.stderr
+        fill((n, 2))
     kept = with_cells.root / "_build/cells/quick/alpha"
     made = {path: path.stat().st_mtime_ns for path in kept.glob("*.cell")}
     assert names(kept) == ["0", "1", "2"]
-    listed = with_cells.run("bridgekit", "cell", "alpha").stdout.splitlines()
+    capsys.readouterr()
+    fill((None, 0))
+    listed = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in listed] == [[f"{n}", "there"] for n in range(3)]
     make.run("alpha", tell=lambda text: None)
     assert {path: path.stat().st_mtime_ns for path in kept.glob("*.cell")} == made

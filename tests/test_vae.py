@@ -135,13 +135,13 @@ def test_oblong_images_are_not_taken_for_square_ones_of_as_many_pixels():
 
 @pytest.mark.pipeline
 def test_the_page_with_the_papers_networks(toy_book):
-    toy_book.adopt("aavae")
+    toy_book.adopt("aavae_gains")
     chosen = {"width": 2, "size": 16, "shares": [0.1, 1.0], "rounds": [2, 3], "search_rounds": [1, 1]}
     chosen |= {"temperatures": [1.0, 3.0], "seeds": 2, "search_seeds": 1, "label_rounds": 1}
     settings = [word for name, value in chosen.items() for word in ("--set", f"{name}={json.dumps(value)}")]
-    done = toy_book.run("bridgekit", "run", "aavae", "--profile", "smoke", *settings)
+    done = toy_book.run("bridgekit", "run", "aavae_gains", "--profile", "smoke", *settings)
     assert done.returncode == 0, done.stderr
-    record = json.loads((toy_book.root / "figures/custom/aavae/record.json").read_text())
+    record = json.loads((toy_book.root / "figures/custom/aavae_gains/record.json").read_text())
     assert record["parameters"]["width"] == 2
     for case in ("vae_10", "vae_100", "cvae_10", "cvae_100", "svae_10"):
         values = record["metrics"][f"gain_{case}"]["values"]
