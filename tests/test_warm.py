@@ -1,6 +1,5 @@
 """A forked kernel is what one of its own would be, and nothing of it outlives who asked for it."""
 
-import asyncio
 import json
 import os
 import signal
@@ -136,20 +135,3 @@ def test_a_kernel_that_nobody_waits_for_any_more_ends(listening, tmp_path):
     assert comes(lambda: serving(listening) == [server])
     time.sleep(1)
     assert serving(listening) == [server] and not begun.exists()
-
-
-def test_an_interrupt_reaches_the_kernel(listening, tmp_path):
-    async def interrupted(kernel: kernels.Kernel) -> str:
-        client = kernel.manager.client()
-        client.start_channels()
-        await client.wait_for_ready(timeout=120)
-        client.execute("import time; time.sleep(600)")
-        await asyncio.sleep(1)
-        os.kill(kernel.process.pid, signal.SIGINT)
-        while (reply := await client.get_shell_msg(timeout=120))["msg_type"] != "execute_reply":
-            pass
-        client.stop_channels()
-        return reply["content"]["ename"]
-
-    with kernels.started(tmp_path, {}) as kernel:
-        assert asyncio.run(interrupted(kernel)) == "KeyboardInterrupt"

@@ -87,26 +87,24 @@ def become(told: dict, streams: list[int]) -> None:
 
 def ask(address: str, cold: list[str]) -> None:
     """Ask for the kernel of the command `cold`, and end as it ends; with nobody there, run that command."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until there is somebody to be interrupted
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # passed on, it would come late
     parent = os.getppid()
     told = {"argv": cold[cold.index("-f") :], "env": dict(os.environ), "cwd": os.getcwd()}
     with socket.socket(socket.AF_UNIX) as asked, contextlib.suppress(OSError):
         asked.connect(address)
         socket.send_fds(asked, [b"k"], [0, 1, 2])
         asked.sendall(json.dumps(told).encode() + b"\n")
-        if (answers := asked.makefile("rb")) and (kernel := answers.readline()):
-            signal.signal(signal.SIGINT, lambda *_: os.kill(int(kernel), signal.SIGINT))
+        if (answers := asked.makefile("rb")) and answers.readline():  # it is there
             while not select.select([asked], [], [], 1.0)[0]:
                 if os.getppid() != parent:  # killed, and nobody else would end the kernel
                     sys.exit(1)
             _end_as(int(answers.readline() or 1))
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, interrupted)
     os.execv(cold[0], cold)
 
 
 def _end_as(status: int) -> NoReturn:
     """End with a status as `waitpid` tells it: of a signal, by that signal."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if status < 0:
         os.kill(os.getpid(), -status)
     sys.exit(abs(status))
