@@ -75,11 +75,11 @@ def whole(state):
 
 @contextmanager
 def said():
-    """Collects the warnings that the block gives."""
+    """Collects the warnings that the block gives, but for those of what is collected meanwhile (sockets)."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield (messages := [])
-    messages += [str(warning.message) for warning in caught]
+    messages += [str(each.message) for each in caught if each.category is not ResourceWarning]
 
 
 @pytest.mark.parametrize("part", PARTS)
