@@ -39,7 +39,7 @@ try:
     BOOK = site.key(PROFILE)
     if ONLY:
         pages.find(ONLY)
-    if sys.platform == "linux" and kernels.WARM not in os.environ:  # else forks of what has threads may die
+    if kernels.WARM not in os.environ:  # else this is a job of a call that has set it
         held = ExitStack()
         os.environ[kernels.WARM] = held.enter_context(kernels.warmed())
         atexit.register(held.close)

@@ -82,7 +82,13 @@ def started(cwd: Path, env: Mapping[str, str], limit: float | None = None) -> It
 
 @contextmanager
 def warmed() -> Iterator[str]:
-    """The address at which kernels are forked while the block runs, also of other processes."""
+    """The address at which kernels are forked while the block runs, also of other processes.
+
+    Empty where forks of what has loaded libraries may die: anywhere but on Linux.
+    """
+    if sys.platform != "linux":
+        yield ""
+        return
     with folder() as own:
         # What else a kernel is told is set when it is forked; this would be in front of its own.
         told = {name: text for name, text in (os.environ | _habits(own)).items() if name != "PYTHONPATH"}

@@ -16,14 +16,10 @@ import socket
 import sys
 from typing import NoReturn
 
-MODULES = ("IPython", "ipykernel.ipkernel", "ipykernel.kernelapp", "matplotlib.pyplot", "scipy.stats")
-MODULES += (
-    "torch",
-    "torch._dynamo",
-    "torchvision",
-    "torchmetrics",
-)  # the first optimiser imports torch._dynamo
-BEAT = 0.05  # seconds between two looks at a kernel
+MODULES = (
+    *("IPython", "ipykernel.ipkernel", "ipykernel.kernelapp", "matplotlib.pyplot", "scipy.stats"),
+    *("torch", "torch._dynamo", "torchvision", "torchmetrics"),  # an optimiser imports torch._dynamo
+)
 
 
 def serve(address: str, modules: list[str]) -> None:
@@ -54,7 +50,7 @@ def tend(asked: socket.socket) -> None:
         return become(told, streams)
     _tell(asked, kernel)
     while (found := os.waitpid(kernel, os.WNOHANG))[0] == 0:
-        if select.select([asked], [], [], BEAT)[0]:
+        if select.select([asked], [], [], 0.05)[0]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(kernel, signal.SIGKILL)
     _tell(asked, os.waitstatus_to_exitcode(found[1]))
