@@ -40,6 +40,13 @@ games.generalised.pairs_turn @ alpha_bridge_joints
   one divergence for both players in step III: reverse_kl(-h_data) => reverse_kl(h_data)
 games.generalised.code_critic_turns @ alpha_bridge_marginals
   prior and codes exchanged for C: (C(z), C(codes)) => (C(codes), C(z))
+games.arms.dream_turn @ encoder_afterwards
+  an arm that learns its own mean: normal_log_prob(z, *E(made)) => normal_log_prob(E(made)[0], *E(made))
+games.arms.encoder_afterwards @ encoder_afterwards
+  the arm goes on from the bridge's: "cold": ("E",) => "cold": ()
+  the bridge before the arms ignores clip: , clip=clip) => ) @ clip
+games.arms.adversarially_learned_inference @ adversarially_learned_inference
+  one step of H, always: 0.0, h_steps) => 0.0, 1) @ h_steps
 games.turns.ml_turn @ alpha_bridge
   no KL in the plane's ELBO: likelihood.negative_elbo(* => (lambda nll, kl: nll)(*
 games.setups.plane @ alpha_bridge

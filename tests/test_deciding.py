@@ -156,6 +156,12 @@ def best_setting(function):
     assert function({"a": [1.0, 1.0, 1.0], "b": [2.0]}) == "b" and function({"b": [NAN]}) is None
 
 
+def typical(function):
+    assert function([5.0, 1.0, 3.0]) == 2 and function([4.0, 1.0, 3.0, 2.0]) == 3
+    assert function([NAN, 1.0, 3.0]) == 2 and function([2.0, 2.0]) == 0 and function([7.0]) == 0
+    assert type(function([1.0])) is int
+
+
 class Finder:
     """A classifier whose logits are the images; of two classes, or of attributes."""
 
@@ -326,6 +332,7 @@ ORACLES = {
     training.over_settings: over_settings,
     training.at_stop: at_stop,
     training.best_setting: best_setting,
+    training.typical: typical,
     on_images.seen: seen,
     on_images.agreement: agreement,
     finite.share_below: share_below,

@@ -135,6 +135,11 @@ def at_stop(curves: Mapping[str, ArrayLike], key: str, by: str) -> np.ndarray:
     return finite.at_best(curves[by], curves[key])
 
 
+def typical(values: ArrayLike) -> int:
+    """The number of the trial in the middle by its value, or of the lower one of two; lost ones come last."""
+    return int(np.argsort(values, kind="stable")[(len(values) - 1) // 2])
+
+
 def best_setting(scores: Mapping[Hashable, ArrayLike]) -> Hashable | None:
     """The setting with the greatest mean score over its trials, (trials,); the first of equals.
 

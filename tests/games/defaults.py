@@ -14,6 +14,8 @@ DEFAULTS = {
         temperature=None, alpha=0.1, hidden=500, width=None, z=50, batch=64, lr=0.001, rounds=1000
     ),
     "adaptation.adversarial_domain_adaptation": dict(weight=1.0, features=32, rounds=2000),
+    "arms.adversarially_learned_inference": dict(rounds=10000, h_steps=1, hidden=128, depth=3),
+    "arms.encoder_afterwards": dict(sigma=0.3, rounds=(2000, 4000, 4000), clip=5.0, afterwards=10000),
     "avb.gaussian_posterior": dict(log_likelihood="folded_log_likelihood", rounds=2000),
     "avb.implicit_posterior": dict(log_likelihood="folded_log_likelihood", noise=2, rounds=2000, d_steps=2),
     "baselines.f_gan": dict(rounds=10000, d_steps=1),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
 
-from bridgekit.games import generalised
+from bridgekit.games import arms, generalised
+from bridgekit.theory import alpha as twins
 from games import paper_a, tools
 from games.harness import Move, Paper, Steps
 
@@ -159,6 +161,36 @@ def joints(a: SimpleNamespace) -> Paper:
     return paper(a, "GEH", (*told, sleeping(a)), (*told, joints_move(a)), (*told, pairs_move(a)))
 
 
+def dream_move(a: SimpleNamespace) -> Move:
+    """The codes of what is made of them, without the noise of eq 13."""
+
+    def losses(nets, batch, now):
+        mu, log_sigma = nets.E(nets.G(batch.z).detach())
+        return {"E": -tools.log_normal(batch.z, mu, torch.exp(log_sigma)).sum(-1).mean(-1)}
+
+    return Move(losses, drawn(a, "z"))
+
+
+def afterwards(a: SimpleNamespace) -> Paper:
+    """Algorithm 1, and two new encoders for the G that it leaves."""
+    told = {"gamma": twins.sigmoid_gamma, "d_steps": 1, "penalty": 0.0}
+    whole = paper_a.bridge_paper(SimpleNamespace(**vars(a), **told))
+    later = {
+        "dreams": Steps(a.afterwards, (dream_move(a),), fresh="E", cold="E"),
+        "data": Steps(a.afterwards, (paper_a.ml_move(a, "E"),), fresh="E", cold="E"),
+    }
+    return replace(whole, phases=whole.phases | later)
+
+
+def ali(a: SimpleNamespace) -> Paper:
+    """Eqs 4 and 7 for pairs, which have no noise."""
+    bare = SimpleNamespace(**vars(a), sampled=False)
+    networks = shapes(a)
+    turns = (*h_moves(bare), pairs_move(bare))
+    # The sampled form draws noise, which is not added here.
+    return Paper(paper_a.owners(a, "GEH"), {n: networks[n] for n in "GEH"}, {"train": Steps(a.rounds, turns)})
+
+
 BODY = {"hidden": 4, "depth": 1}
 OTHER_BODY = {"hidden": 6, "depth": 2}
 SHARED = {name: paper_a.BRIDGE_CHANGES[name] for name in ("sigma", "rounds", "gamma", "clip")}
@@ -174,6 +206,25 @@ CASES = {
     ),
     "alpha_bridge_joints": paper_a.plane_case(
         generalised.alpha_bridge_joints, GIVEN, joints, SHARED | {"h_steps": 2, "sampled": True}, apart=True
+    ),
+    "encoder_afterwards": paper_a.plane_case(
+        arms.encoder_afterwards,
+        {"rounds": (1, 2, 1), "afterwards": 1},
+        afterwards,
+        {name: paper_a.BRIDGE_CHANGES[name] for name in ("sigma", "rounds", "clip")} | {"afterwards": 2},
+        apart=True,
+    ),
+    "adversarially_learned_inference": paper_a.plane_case(
+        arms.adversarially_learned_inference,
+        {"rounds": 2} | BODY,
+        ali,
+        {"rounds": 3, "h_steps": 2} | OTHER_BODY,
+    ),
+    "encoder_afterwards, images": paper_a.image_case(
+        arms.encoder_afterwards, {"rounds": (1, 2, 1), "afterwards": 1}, afterwards, apart=True
+    ),
+    "adversarially_learned_inference, images": paper_a.image_case(
+        arms.adversarially_learned_inference, {"rounds": 1} | BODY, ali
     ),
     "alpha_bridge_marginals, images": paper_a.image_case(
         generalised.alpha_bridge_marginals, GIVEN, marginals, apart=True
