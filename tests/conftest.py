@@ -240,13 +240,29 @@ def rewrite(path: Path, record: dict) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The real book first, which takes longest; its tests are told apart by page, all others by file."""
+    """The real book first, which takes longest; its tests are told apart by page, all others by file.
+
+    Its first page makes one worker build it. The files of the pipeline come next, so that meanwhile another
+    one does not wait for the book, which is assembled on one core, but has long tests of its own.
+    """
     slow = {item.path for item in items if item.get_closest_marker("pipeline")}
-    items.sort(key=lambda item: (item.get_closest_marker("book") is None, item.path not in slow))
+    groups = {item: group_of(item) for item in items}
+    first = next((group for item, group in groups.items() if item.get_closest_marker("book")), None)
+
+    def rank(item: pytest.Item) -> int:
+        if item.get_closest_marker("book"):
+            return 0 if groups[item] == first else 2
+        return 1 if item.path in slow else 3
+
+    items.sort(key=rank)
     for item in items:
-        values = item.callspec.params if hasattr(item, "callspec") else {}
-        group = values["page"] if item.get_closest_marker("book") and "page" in values else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+
+
+def group_of(item: pytest.Item) -> str:
+    """What is run by one worker: a page of the real book, else a file."""
+    values = item.callspec.params if hasattr(item, "callspec") else {}
+    return values["page"] if item.get_closest_marker("book") and "page" in values else item.path.name
 
 
 @pytest.fixture(scope="session")

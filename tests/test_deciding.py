@@ -8,7 +8,7 @@ import torch
 from mutants import survivors
 
 from bridgekit.errors import BridgekitError
-from bridgekit.measure import estimators, finite, on_images, on_plane, paired, training, worst_case
+from bridgekit.measure import codes, estimators, finite, on_images, on_plane, paired, training, worst_case
 
 NAN, INF = math.nan, math.inf
 AT = [0, 10, 20, 30, 40]
@@ -160,6 +160,27 @@ def typical(function):
     assert function([5.0, 1.0, 3.0]) == 2 and function([4.0, 1.0, 3.0, 2.0]) == 3
     assert function([NAN, 1.0, 3.0]) == 2 and function([2.0, 2.0]) == 0 and function([7.0]) == 0
     assert type(function([1.0])) is int
+
+
+def directions(function):
+    z, has = (
+        tensor([1, 0], [3, 0], [0, 5], [0, 7], [3, 3]),
+        tensor([1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]),
+    )
+    same(function(z, has.long())[:2], [[1, -5], [-1.5, -5 / 6]])
+    assert function(z, has)[2].isnan().all() and not function(z.requires_grad_(), has).requires_grad
+    assert function(z, has)[2].shape == (2,)
+
+
+def edited(function):
+    before = tensor([0, 1, 0], [0, 1, 1], [1, 1, 1], [0, 0, 0], [0, 0, 1])
+    after = tensor([1, 1, 0], [0, 0, 1], [0, 0, 0], [1, 0, 0], [1, 1, 1])
+    same(function(before, after, 0), [0.75, 0.75])  # of the four that lack it; two of eight answers changed
+    same(function(before, after, 2), [0, 0.5])
+    same(function(torch.ones(2, 2), torch.ones(2, 2), 0), [NAN, NAN])
+    assert all(type(share) is float for share in function(before, after, 0))
+    after[0] = NAN
+    same(function(before, after, 0), [NAN, NAN])
 
 
 class Finder:
@@ -333,6 +354,8 @@ ORACLES = {
     training.at_stop: at_stop,
     training.best_setting: best_setting,
     training.typical: typical,
+    codes.directions: directions,
+    codes.edited: edited,
     on_images.seen: seen,
     on_images.agreement: agreement,
     finite.share_below: share_below,

@@ -198,7 +198,7 @@ def our_parameters() -> list:
 
 
 OURS = our_parameters()
-FREE = ("dataset", "datasets", "device")  # texts of which nothing can be said beforehand
+FREE = ("dataset", "datasets", "device", "edits")  # texts of which nothing can be said beforehand
 
 
 @pytest.mark.parametrize(("parameter", "values"), OURS)

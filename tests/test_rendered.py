@@ -37,6 +37,9 @@ COUNTED = {
     r"transfer/film.npz: .*_(bridge|fine_tuning)$": 0.5,  # of 24 levels
     r"transfer/.*features": 0.1,
     r"transfer/(answers|.*(kept|floor))": 0.5,  # of forty codes: chance alone keeps most classes at `smoke`
+    r"inference_arm/.*fid": 20.0,
+    r"inference_arm/(reconstructions|edits).npz: (drawn|back|images)": 0.5,  # of 24 levels
+    r"inference_arm/.*(kept|features|answers|pixels|gained|stayed|any)": 0.5,  # of some two dozen codes
     r"generalised/.*fid": 20.0,
     r"kappa_film.npz: forward_angle$": 0.2,  # a vector next to nothing has any direction
     r"kinds": 1.0,

@@ -1,4 +1,4 @@
-r"""Whether an encoder's codes, all together, are the prior's: the aggregated posterior and the normal."""
+r"""An encoder's codes: whether all together they are the prior's, and what a step among them does."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bridgekit.measure import finite
+from bridgekit.measure.on_images import agreement
 from bridgekit.measure.on_plane import FAR
 
 
@@ -33,3 +34,28 @@ def discrepancy(codes: Tensor, scales: Sequence[float] = (0.25, 0.5, 1.0, 2.0)) 
         crossed = math.sqrt(s2 / (s2 + 1)) ** d * (-norms / (2 * (s2 + 1))).exp().mean(-1)
         found += own - 2 * crossed + math.sqrt(s2 / (s2 + 2)) ** d
     return finite.mask(found / len(scales), codes)
+
+
+@torch.no_grad()
+def directions(codes: Tensor, labels: Tensor) -> Tensor:
+    """For each attribute the mean code of the images that have it, minus that of those without: (A, d).
+
+    ``codes`` (N, d), ``labels`` (N, A) zeros and ones. NaN for an attribute that all have, or nobody.
+    Source: Larsen et al. 2016 (Autoencoding beyond pixels using a learned similarity metric), section 4.2.
+    """
+    has = labels.to(codes)
+    return has.T @ codes / has.sum(0)[:, None] - (1 - has).T @ codes / (1 - has).sum(0)[:, None]
+
+
+def edited(before: Tensor, after: Tensor, k: int) -> tuple[float, float]:
+    """What an edit towards attribute ``k`` does to the images that lack it: the share of them that gains it,
+    and the share of their other answers that stay.
+
+    ``before`` and ``after`` (N, A) are what :func:`on_images.seen` finds. NaN where no image lacks it, or an
+    image is not finite.
+    """
+    lack = before[:, k] == 0
+    one, other = before[lack], after[lack]
+    others = [a for a in range(before.shape[1]) if a != k]
+    stayed = agreement(one[:, others], other[:, others]).mean().item()
+    return agreement(torch.ones_like(one), other)[k].item(), stayed

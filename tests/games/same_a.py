@@ -23,6 +23,7 @@ SAME = {
         "return {'G': ((1 - weight) * nll + weight * adverse).mean(-1), "
         "'E': likelihood.negative_elbo(kl, nll).mean(-1)}": SUM,
     },
+    "arms.dream_turn": {"if True:": NO_GRADIENT},
     "generalised.both_ways": {
         "reread = G(codes)": NO_GRADIENT,
         "log_p = -likelihood.gaussian_nll(reread, x, sigma, setup.event_dims)": SUM,
