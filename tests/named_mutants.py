@@ -21,6 +21,10 @@ games.bridge.alpha_bridge @ alpha_bridge
 games.bridge.bridge_turn @ alpha_bridge
   E learns the weighted loss in step II: elbo(nll, kl) => elbo(forward, kl)
   no KL for E in step II: likelihood.negative_elbo(nll, kl) => nll
+games.bridge.noised @ noisy_bridge
+  D sees through half the noise: seen * noise => seen / 2 * noise
+games.bridge.noisy_bridge @ noisy_bridge
+  the noisy bridge ignores clip: , clip=clip) => ) @ clip
 games.bridge.fine_tuning @ fine_tuning
   fine-tuning with another generator loss: adversarial.reverse_kl => adversarial.non_saturating
 games.bridge.combination_turn @ fixed_combination

@@ -156,6 +156,16 @@ def best_setting(function):
     assert function({"a": [1.0, 1.0, 1.0], "b": [2.0]}) == "b" and function({"b": [NAN]}) is None
 
 
+def halfway(function):
+    course = np.array([[0.0, 0, 0, 2], [1, 3, 0, 2], [1.8, 1, NAN, 2], [3, 4, 1, 2], [4, 4, 1, 2]])
+    same(function(course, [0.1, 0.2, 0.4, 0.8, 1.0]), [0.8, 0.2, NAN, 0.1])
+
+
+def quickest(function):
+    course = np.array([[0.0, 0, 0], [1, 3, 0], [2, 1, NAN], [4, 4, 1]])
+    same(function(course), [0.5, 0.75, NAN]), same(function(-course[:, :1]), [0.5])
+
+
 def typical(function):
     assert function([5.0, 1.0, 3.0]) == 2 and function([4.0, 1.0, 3.0, 2.0]) == 3
     assert function([NAN, 1.0, 3.0]) == 2 and function([2.0, 2.0]) == 0 and function([7.0]) == 0
@@ -353,6 +363,8 @@ ORACLES = {
     training.over_settings: over_settings,
     training.at_stop: at_stop,
     training.best_setting: best_setting,
+    training.halfway: halfway,
+    training.quickest: quickest,
     training.typical: typical,
     codes.directions: directions,
     codes.edited: edited,

@@ -8,6 +8,7 @@ mean over the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -118,6 +119,43 @@ def alpha_bridge(
         ),
     )
     return setup.game(phases)
+
+
+def noised(turn: Turn, setup: Setup, seen: float) -> Turn:
+    """The turn with normal noise of standard deviation ``seen`` on all that
+    D is shown, new in each."""
+
+    def losses(D, noise, **others):
+        return turn(D=lambda x: D(x + seen * noise), **others)
+
+    draws = {**turn.draws, "noise": setup.noise}
+    return Turn(losses, turn.moves, draws, turn.before)
+
+
+@recorded
+def noisy_bridge(
+    setup: Setup,
+    *,
+    seen: float = 0.5,
+    sigma: float = 0.3,
+    rounds: tuple[int, int, int] = (2000, 4000, 4000),
+    clip: float = 5.0,
+) -> Game:
+    """The bridge, with its phases and arguments, whose D sees all images
+    through noise (instance noise, Arjovsky and Bottou 2017), so that it is
+    less sure."""
+    plain = alpha_bridge(setup, sigma=sigma, rounds=rounds, clip=clip)
+    phases = [
+        replace(
+            phase,
+            turns=tuple(
+                noised(turn, setup, seen) if "D" in turn.takes else turn
+                for turn in phase.turns
+            ),
+        )
+        for phase in plain.phases
+    ]
+    return setup.game(phases, networks=plain.networks)
 
 
 @recorded

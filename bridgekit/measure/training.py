@@ -135,6 +135,20 @@ def at_stop(curves: Mapping[str, ArrayLike], key: str, by: str) -> np.ndarray:
     return finite.at_best(curves[by], curves[key])
 
 
+def halfway(course: np.ndarray, at: ArrayLike) -> np.ndarray:
+    """Where of ``at`` (evaluations,) half of the way is first done, trial by trial; NaN for one that is lost.
+
+    ``course`` (evaluations, trials) is how far a trial has come, and its last value is the whole way.
+    """
+    done = course / course[-1] >= 0.5
+    return np.where(np.isfinite(course).all(0), np.asarray(at, dtype=float)[done.argmax(0)], np.nan)
+
+
+def quickest(course: np.ndarray) -> np.ndarray:
+    """The largest share of the whole way that lies between two evaluations, (trials,)."""
+    return np.diff(course / course[-1], axis=0).max(0)
+
+
 def typical(values: ArrayLike) -> int:
     """The number of the trial in the middle by its value, or of the lower one of two; lost ones come last."""
     return int(np.argsort(values, kind="stable")[(len(values) - 1) // 2])

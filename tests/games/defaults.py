@@ -24,6 +24,7 @@ DEFAULTS = {
     "bridge.alpha_bridge": dict(
         sigma=0.3, rounds=(2000, 4000, 4000), gamma="sigmoid_gamma", clip=5.0, d_steps=1, penalty=0.0
     ),
+    "bridge.noisy_bridge": dict(seen=0.5, sigma=0.3, rounds=(2000, 4000, 4000), clip=5.0),
     "bridge.fine_tuning": dict(sigma=0.3, ml_rounds=2000, rounds=20, d_steps=1, penalty=0.0),
     "bridge.fixed_combination": dict(weight=0.5, sigma=0.3, rounds=10000, d_steps=1, penalty=0.0),
     "classifying.classification": dict(batch=64, width=24, lr=0.001, shift=0),
@@ -60,7 +61,7 @@ DEFAULTS = {
     "processes.cycle_gan": dict(sigma=1.0, rounds=2000),
     "processes.infogan": dict(classes=10, continuous=2, noise=16, rounds=2000),
     "setups.flat": dict(hidden=128, batch=64, lr=0.001, beta1=0.5),
-    "setups.images": dict(labelled=False, batch=128, width=64, z=100, lr=0.0002, beta1=0.5),
+    "setups.images": dict(labelled=False, batch=128, width=64, z=100, lr=0.0002, beta1=0.5, d_slower=1.0),
     "setups.perceptual": dict(
         shrink=4, z=512, batch=64, lr=0.0001, d_lr=0.0002, beta1=0.5, beta2=0.9, orthogonal=0.0001
     ),

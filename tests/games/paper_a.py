@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
@@ -50,6 +51,7 @@ IMAGES_CHANGES = {
     "z": 4,
     "lr": 2e-2,
     "beta1": 0.8,
+    "d_slower": 3.0,
     "dataset": noise_images(13, 16, seed=1),
 }
 
@@ -69,7 +71,8 @@ def on_plane(a: SimpleNamespace) -> bool:
 
 
 def owners(a: SimpleNamespace, names: str) -> dict[str, Owner]:
-    return {n: Owner((n,), a.setup.lr, (a.setup.beta1, 0.999)) for n in names}
+    slower = {"D": getattr(a.setup, "d_slower", 1.0)}
+    return {n: Owner((n,), a.setup.lr / slower.get(n, 1.0), (a.setup.beta1, 0.999)) for n in names}
 
 
 def shapes(a: SimpleNamespace, names: str) -> dict[str, list]:
@@ -258,6 +261,30 @@ def bridge_paper(a: SimpleNamespace) -> Paper:
     return Paper(owners(a, "GED"), shapes(a, "GED"), phases)
 
 
+def through_noise(a: SimpleNamespace, move: Move) -> Move:
+    """The same line where D is shown nothing without noise."""
+
+    def losses(nets, batch, now):
+        shown = SimpleNamespace(**vars(nets))
+        shown.D = lambda x: nets.D(x + a.seen * batch.noise)
+        return move.losses(shown, batch, now)
+
+    seen = a.setup.mixture.means if on_plane(a) else a.setup.dataset.x
+    noise = tools.normal(a.setup.batch, *seen.shape[1:])
+    return Move(losses, {**move.draws, "noise": noise}, move.before)
+
+
+def noisy_bridge(a: SimpleNamespace) -> Paper:
+    plain = bridge_paper(SimpleNamespace(**vars(a), gamma=twins.sigmoid_gamma, d_steps=1, penalty=0.0))
+    phases = {}
+    for name, steps in plain.phases.items():
+        # Where E learns alone, or G by likelihood, nobody asks D.
+        asks = [not (name in ("I", "III") and k == len(steps.turns) - 1) for k in range(len(steps.turns))]
+        turns = [through_noise(a, m) if ask else m for m, ask in zip(steps.turns, asks, strict=True)]
+        phases[name] = replace(steps, turns=tuple(turns))
+    return replace(plain, phases=phases)
+
+
 def fine_tuning(a: SimpleNamespace) -> Paper:
     """Figure 1: eqs 4 and 7 from the weights of maximum likelihood, with D as it is or with a new one."""
     adverse = (*d_moves(a), g_move(a))
@@ -282,6 +309,7 @@ BRIDGE_CHANGES = {
     "d_steps": 2,
     "penalty": 0.7,
 }
+NOISY_CHANGES = {name: BRIDGE_CHANGES[name] for name in ("sigma", "rounds", "clip")} | {"seen": 0.2}
 TUNING_CHANGES = {"sigma": 0.6, "ml_rounds": 2, "rounds": 1, "d_steps": 2, "penalty": 0.7}
 FIXED_CHANGES = {"sigma": 0.6, "weight": 0.2, "rounds": 3, "d_steps": 2, "penalty": 0.7}
 
@@ -294,9 +322,10 @@ def plane_case(builder, arguments: dict, paper, changes: dict, **options) -> Cas
     return Case(call, paper, changes | within("setup", PLANE_CHANGES), **options)
 
 
-def image_case(builder, arguments: dict, paper, **options) -> Case:
+def image_case(builder, arguments: dict, paper, without=(), **options) -> Case:
     call = Part(builder, {"setup": images()} | arguments)
-    return Case(call, paper, within("setup", IMAGES_CHANGES), seeds=(3,), **options)
+    changes = {name: value for name, value in IMAGES_CHANGES.items() if name not in without}
+    return Case(call, paper, within("setup", changes), seeds=(3,), **options)
 
 
 STEPS, ALONE = {"rounds": (1, 2, 1)}, {"apart": True}
@@ -311,6 +340,10 @@ CASES = {
         bridge.alpha_bridge, {"rounds": (1, 2, 1)}, bridge_paper, BRIDGE_CHANGES, apart=True
     ),
     "alpha_bridge, images": image_case(bridge.alpha_bridge, STEPS, bridge_paper, **ALONE),
+    "noisy_bridge": plane_case(
+        bridge.noisy_bridge, {"rounds": (1, 2, 1)}, noisy_bridge, NOISY_CHANGES, apart=True
+    ),
+    "noisy_bridge, images": image_case(bridge.noisy_bridge, STEPS, noisy_bridge, **ALONE),
     "fine_tuning": plane_case(bridge.fine_tuning, {"ml_rounds": 1, "rounds": 2}, fine_tuning, TUNING_CHANGES),
     "fixed_combination, images": image_case(bridge.fixed_combination, {"rounds": 1}, fixed_combination),
     "fixed_combination": plane_case(
