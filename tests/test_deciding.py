@@ -157,8 +157,8 @@ def best_setting(function):
 
 
 def halfway(function):
-    course = np.array([[0.0, 0, 0, 2], [1, 3, 0, 2], [1.8, 1, NAN, 2], [3, 4, 1, 2], [4, 4, 1, 2]])
-    same(function(course, [0.1, 0.2, 0.4, 0.8, 1.0]), [0.8, 0.2, NAN, 0.1])
+    course = np.array([[0, 0, 0, 2], [1, 1.7, 0, 2], [2, 3, NAN, 2], [3, 3, 1, 2], [4, 4, 1, 2]])
+    same(function(course, [0.1, 0.2, 0.4, 0.8, 1.0]), [0.4, 0.4, NAN, 0.1])
 
 
 def quickest(function):

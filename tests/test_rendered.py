@@ -40,6 +40,10 @@ COUNTED = {
     r"inference_arm/.*fid": 20.0,
     r"inference_arm/(reconstructions|edits).npz: (drawn|back|images)": 0.5,  # of 24 levels
     r"inference_arm/.*(kept|features|answers|pixels|gained|stayed|any)": 0.5,  # of some two dozen codes
+    r"weights_on_images/.*fid": 20.0,
+    r"weights_on_images/film.npz: (bridge|low|high|noise|slow)$": 0.5,  # of 24 levels
+    r"weights_on_images/.*(halfway|quickest|gone)": 0.3,  # of a way of hardly any length
+    r"weights_on_images/.*cut": 0.1,
     r"generalised/.*fid": 20.0,
     r"kappa_film.npz: forward_angle$": 0.2,  # a vector next to nothing has any direction
     r"kinds": 1.0,
