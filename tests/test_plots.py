@@ -55,15 +55,6 @@ def test_colour_images_keep_their_channels(ax):
     np.testing.assert_allclose(ax.images[0].get_array()[0, 0], [0, 0.5, 1])
 
 
-def test_the_reference_is_a_dashed_grey_mean(ax):
-    plots.overlay(ax, [0, 1], [[1.0, 3.0], [2.0, 4.0]])
-    (line,) = ax.lines
-    np.testing.assert_allclose(line.get_ydata(), [2, 3])
-    assert line.get_label() == "reference run" and line.get_color() == plots.GREY and line.is_dashed()
-    plots.overlay(ax, [0, 1], torch.tensor([5.0, 6.0]), label="printed")
-    np.testing.assert_allclose(ax.lines[1].get_ydata(), [5, 6])
-
-
 def luminance(colour):
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     return float(np.dot([0.2126, 0.7152, 0.0722], linear))
@@ -77,7 +68,6 @@ def test_style_is_700_pixels_wide_and_readable_on_white():
         cycle = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
     assert cycle == list(plots.PALETTE.values()) and len(set(cycle)) == 7
     # WCAG: 4.5 to one for text, 2 to one is where a thick line on white stops to be seen well.
-    assert 1.05 / (luminance(plots.GREY) + 0.05) >= 4.5
     assert all(1.05 / (luminance(colour) + 0.05) > 2 for colour in cycle)
 
 

@@ -15,7 +15,6 @@ from bridgekit.book.runs import Run
 # Okabe and Ito's colours (Color Universal Design, 2008) without the yellow, which a white page swallows.
 PALETTE = {"blue": "#0072b2", "orange": "#d55e00", "green": "#009e73", "purple": "#cc79a7"}
 PALETTE |= {"amber": "#e69f00", "sky": "#56b4e9", "ink": "#333333"}
-GREY = "#767676"  # 4.5 : 1 on white
 DASH = "—"
 
 
@@ -55,14 +54,6 @@ def images(ax, x, columns: int = 8):
     sheet = sheet.squeeze(-1) if channels == 1 else sheet
     ax.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     ax.set_axis_off()
-    return ax
-
-
-def overlay(ax, x, values, label: str = "reference run"):
-    """The reference run's mean curve over this run's: dashed grey. values (T,) or (T, n)."""
-    kept = np.ma.masked_invalid(as_array(values).astype(float))
-    mean = kept if kept.ndim == 1 else kept.mean(1).filled(np.nan)
-    ax.plot(as_array(x), mean, color=GREY, linestyle=(0, (4, 3)), linewidth=1.6, label=label, zorder=3)
     return ax
 
 
