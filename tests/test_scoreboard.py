@@ -193,6 +193,7 @@ def test_a_part_is_said_in_the_pages_words_or_the_ledgers_and_named_as_in_the_le
     assert "<small><code>limit_error</code></small>" in said.html
     words = [scoreboard._condition(f"{name} within [1, 2]", about) for name in ("plain", "un_known")]
     assert [each.split(" within [1, 2] ")[0] for each in words] == ["plain", "un known"]
+    assert "a − b, late, above 0" in scoreboard._condition("gain above 0", {"gain": {"label": "a − b, late"}})
     # A comparison is in no record: the ledger has its words.
     for claim, part in ((each.claim, part) for each in LEDGER for part in each.claim.parts if part.of):
         recorded = records.committed(REPOSITORY, claim.page).record["metrics"]

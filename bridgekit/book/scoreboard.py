@@ -225,7 +225,7 @@ def _condition(criterion: str, about: Mapping[str, dict]) -> str:
     metric, bound = criterion.split(" ", 1)
     said = {"label": "", "note": ""} | about.get(metric, {})
     words = _text(said["label"] or metric.replace("_", " ")) + f" ({said['note']})" * bool(said["note"])
-    return f"{words} {bound} <small><code>{metric}</code></small>"
+    return f"{words}{',' * (',' in words)} {bound} <small><code>{metric}</code></small>"
 
 
 def _parts(found: Verdict, about: Mapping[str, dict]) -> str:
