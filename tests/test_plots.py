@@ -47,6 +47,9 @@ def test_images_are_laid_out_row_by_row_from_minus_one_to_one(ax):
     np.testing.assert_allclose(sheet[3:, :2], 1)
     np.testing.assert_allclose(sheet[3:, 3:], 1)  # the empty place is white
     assert ax.images[0].get_clim() == (0, 1) and not ax.axison
+    plots.images(ax, x.flatten(1), columns=2, interpolation="none")
+    np.testing.assert_array_equal(ax.images[1].get_array(), sheet)
+    assert [each.get_interpolation() for each in ax.images] == ["nearest", "none"]
 
 
 def test_colour_images_keep_their_channels(ax):
