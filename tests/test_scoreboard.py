@@ -34,7 +34,7 @@ def root(tmp_path):
 def finished(root, profile, fall, error):
     run = runs.Run("demo", profile, {}, root / "figures" / profile / "demo", root)
     run.metric("fall", fall, unit="nats")
-    run.metric("error", error, exact=True)
+    run.metric("error", error, exact=True, note="of two")
     run.finish()
     path = run.out / "record.json"
     record = json.loads(path.read_text())
@@ -56,7 +56,7 @@ def test_the_claims_table_shows_the_reference_runs_dots_and_hollow_ones_beneath(
     assert "◐ partly : 1 reproduced, 1 not reproduced of 2." in shown.text
     # The primary part stands first.
     first, second = (
-        "✗ not reproduced largest error below 0.1 error (says most): 0.200 (exact)",
+        "✗ not reproduced largest error (of two) below 0.1 error (says most): 0.200 (exact)",
         "✓ reproduced fall above 1 fall : ",
     )
     assert f"{first} {second}mean 5.25 nats [2.07, 8.43], n = 2" in shown.text

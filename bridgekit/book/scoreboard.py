@@ -195,7 +195,8 @@ def _evidence(found: Verdict, root: Path, own: Verdict | None, run: Run | None) 
     """
     claim = found.claim
     about = {part.metric: {"label": part.label} for part in claim.parts}
-    about |= committed(root, claim.page).record["metrics"] | (run.labelled if run else {})
+    about |= committed(root, claim.page).record["metrics"]
+    about |= {name: about.get(name, {}) | said for name, said in (run.labelled if run else {}).items()}
     lines = [f"{_said(found.verdict)}: {escape(found.reason)}.{_parts(found, about)}"]
     for play, which in zip(found.plays, (REFERENCE, REPEATED), strict=False):
         lines.append(f"By the {which} run alone {_said(play.verdict)}: {escape(play.reason)}.")
