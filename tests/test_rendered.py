@@ -359,12 +359,21 @@ def test_the_walk_says_what_the_fit_does(browser, book: ToyBook):
     alpha.focus()
     tab.keyboard.press("Home")
     assert "covers both modes" in said.inner_text() and walk.locator(".lets").is_visible()
-    covered = curve.get_attribute("d")
+    assert not walk.locator(".gone").is_visible() and walk.locator("text.data").is_visible()
+    covered, likelihood = curve.get_attribute("d"), curve.evaluate("line => getComputedStyle(line).stroke")
     tab.keyboard.press("End")
     assert "lets the other go" in said.inner_text() and curve.get_attribute("d") != covered
+    assert walk.locator(".gone").is_visible() and not walk.locator("text.data").is_visible()
+    assert curve.evaluate("line => getComputedStyle(line).stroke") != likelihood
+    # The mode let go is the left one, and the curve's highest point is in the picture.
+    mode, top = walk.locator(".gone").bounding_box(), curve.bounding_box()
+    assert mode["x"] + mode["width"] < top["x"] + top["width"] / 2
+    heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", curve.get_attribute("d"))]
+    assert heights.count(min(heights)) <= 2
     distance.focus()
     tab.keyboard.press("Home")
     assert "covers both modes" in said.inner_text() and not walk.locator(".lets").is_visible()
+    assert not walk.locator(".gone").is_visible()
     tab.context.close()
 
 
@@ -493,7 +502,8 @@ def test_the_scoreboards_buttons_choose_and_an_address_unfolds(browser, book: To
     assert tab.get_by_role("button", name="not reproduced").get_attribute("aria-pressed") == "true"
     assert tab.locator(".bk-filters output").inner_text() == f"{failed.count()} of {rows.count()} claims"
     tab.evaluate("location.hash = 'A1'")  # hidden by the choice, and folded
-    tab.get_by_text("forward_limit_error below 0.001").wait_for()
+    tab.locator("#A1 code", has_text="forward_limit_error").wait_for()
+    assert "value (largest of 12 pairs), below 0.001" in tab.locator("#A1 li").first.inner_text()
     bar = tab.locator(".bk-bars a[data-paper='C']").first
     chosen = f".bk-claim[data-paper='C'][data-verdict='{bar.get_attribute('data-verdict')}']"
     bar.click()
@@ -509,5 +519,5 @@ def test_the_scoreboard_without_javascript_has_every_row(browser, book: ToyBook)
     assert tab.locator(".bk-claim:visible").count() == tab.locator(".bk-claim").count() > 50
     assert not tab.locator(".bk-filters").is_visible()
     tab.locator("#A1 summary").click()
-    assert tab.get_by_text("forward_limit_error below 0.001").is_visible()
+    assert tab.locator("#A1 code", has_text="forward_limit_error").is_visible()
     tab.context.close()

@@ -598,6 +598,16 @@ def test_a_digest_of_code_follows_the_modules_that_a_page_reaches(root, monkeypa
     assert records.code(root, "demo") != first
 
 
+def test_a_lost_trial_has_no_value_whatever_was_measured_of_it(root):
+    run = make_run(root)
+    run.metric("fall", torch.tensor([1.0, 2.0, 3.0]), lost=[None, {"phase": "II", "round": 7}, None])
+    np.testing.assert_array_equal(run.values("fall"), [1.0, np.nan, 3.0])
+    run.metric("fall", [1.0, 2.0], lost=[None, None])
+    assert run.values("fall").tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError, match="broadcast"):
+        run.metric("fall", [1.0, 2.0], lost=[None, None, None])
+
+
 def test_an_exact_metric_is_one_number(root):
     with pytest.raises(BridgekitError, match="area: an exact metric is one number, not 2"):
         make_run(root).metric("area", [1.0, 2.0], exact=True)

@@ -34,7 +34,7 @@ def root(tmp_path):
 def finished(root, profile, fall, error):
     run = runs.Run("demo", profile, {}, root / "figures" / profile / "demo", root)
     run.metric("fall", fall, unit="nats")
-    run.metric("error", error, exact=True)
+    run.metric("error", error, exact=True, note="of two")
     run.finish()
     path = run.out / "record.json"
     record = json.loads(path.read_text())
@@ -48,14 +48,16 @@ def test_the_claims_table_shows_the_reference_runs_dots_and_hollow_ones_beneath(
     assert "X1 ○ not run It falls." in here.text and "✗ not reproduced : 2 not reproduced of 2." in here.text
     assert here.html.count("bk-own-dot") == here.html.count("bk-dot") == 2
     finished(root, "paper", [5.0, 5.5], 0.2)
-    shown = scoreboard.claims_table(finished(root, "quick", [0.5], 0.01))
+    here = finished(root, "quick", [0.5], 0.01)
+    here.metric("error", 0.01, exact=True, label="largest *error*")  # the reference run has none yet
+    shown = scoreboard.claims_table(here)
     assert shown.html.count("bk-own-dot") == 2 and shown.html.count("bk-dot") == 4
     assert "X1 ◐ partly criterion first It falls." in shown.text
     assert "◐ partly : 1 reproduced, 1 not reproduced of 2." in shown.text
     # The primary part stands first.
     first, second = (
-        "✗ not reproduced error below 0.1 (says most): 0.200 (exact)",
-        "✓ reproduced fall above 1 : ",
+        "✗ not reproduced largest error (of two) below 0.1 error (says most): 0.200 (exact)",
+        "✓ reproduced fall above 1 fall : ",
     )
     assert f"{first} {second}mean 5.25 nats [2.07, 8.43], n = 2" in shown.text
     own = "mean 0.500 nats, n = 1; would have seen none, n = 1 is too small"
@@ -66,7 +68,7 @@ def test_the_claims_table_shows_the_reference_runs_dots_and_hollow_ones_beneath(
 
 def test_the_evidence_says_superseded_both_runs_what_the_papers_effect_needs_and_what_stood_before(root):
     claim = claims.load(root)[0]
-    part = replace(claim.parts[0], printed=0.1)
+    part = replace(claim.parts[0], printed=0.1, label="what it falls by")
     claim = replace(claim, parts=(part,))
     item = Measured(part, 0.9, 0.5, 1.3, 3, 0, NOT, 0.3, UNDECIDED, 0.95, 0.8, (9, 4, 300))
     once = Verdict(claim, UNDECIDED, "1 undecided of 1", (item,), "re-analysed")
@@ -83,7 +85,7 @@ def test_the_evidence_says_superseded_both_runs_what_the_papers_effect_needs_and
     assert "Before: ◐ partly ( abcdef0 ; another rule)" in said
     found = replace(once, earlier=(then | {"parts": [number | {"interval": [0.1, 1.2]}]},))
     said = scoreboard.table([found], root).text
-    assert "another rule): fall above 1 : 0.500 [0.100, 1.20], n = 3, undecided" in said
+    assert "another rule): what it falls by above 1 fall : 0.500 [0.100, 1.20], n = 3, undecided" in said
 
 
 def test_a_page_without_claims_says_so(root):
@@ -180,8 +182,22 @@ def test_a_row_has_all_that_the_ledger_says():
         assert each.claim.place in row and row.count('class="bk-dot"') <= len(each.measured)
         hashes = [each.claim.hash] * bool(each.claim.parts) + [then["commit"] for then in each.earlier]
         assert all(f"<code>{said}</code>" in row for said in hashes)
-        assert all(f"<code>{item.part}</code>" in row for item in each.measured)
+        assert all(f"<code>{item.part.metric}</code>" in row for item in each.measured)
         assert ("superseded" in row) == each.superseded and each.mark in row
+
+
+def test_a_part_is_said_in_the_pages_words_or_the_ledgers_and_named_as_in_the_ledger():
+    about = {"limit_error": {"label": "error at $α=0$", "note": "largest of 12", "unit": ""}, "plain": {}}
+    said = scoreboard._html(scoreboard._condition("limit_error below 0.001", about))
+    assert said.text == r"error at \(α=0\) (largest of 12) below 0.001 limit_error"
+    assert "<small><code>limit_error</code></small>" in said.html
+    words = [scoreboard._condition(f"{name} within [1, 2]", about) for name in ("plain", "un_known")]
+    assert [each.split(" within [1, 2] ")[0] for each in words] == ["plain", "un known"]
+    assert "a − b, late, above 0" in scoreboard._condition("gain above 0", {"gain": {"label": "a − b, late"}})
+    # A comparison is in no record: the ledger has its words.
+    for claim, part in ((each.claim, part) for each in LEDGER for part in each.claim.parts if part.of):
+        recorded = records.committed(REPOSITORY, claim.page).record["metrics"]
+        assert (part.metric in recorded) != bool(part.label), part
 
 
 def test_a_link_leads_to_a_figure_of_the_deciding_page_that_is_about_the_claims_place():

@@ -5,7 +5,7 @@ from conftest import REPOSITORY
 
 from bridgekit.book import pages
 from bridgekit.book.parameters import Parameter, declared_in
-from bridgekit.book.records import Reference
+from bridgekit.book.records import Reference, committed
 from bridgekit.book.yaml_reader import read_yaml
 
 SEARCH = Reference(REPOSITORY / "figures" / "paper" / "settings")
@@ -85,7 +85,7 @@ def test_a_setting_that_was_not_tried_is_seen():
 
 
 def test_the_activated_vae_has_the_temperatures_that_the_committed_search_chose():
-    search, profile = Reference(REPOSITORY / "figures" / "paper" / "aavae"), "profiles/paper.yaml"
+    search, profile = committed(REPOSITORY, "aavae_gains"), "profiles/paper.yaml"
     given = read_yaml((REPOSITORY / profile).read_text(), profile)["aavae"]["softness"]
     shares = search.record["parameters"]["shares"]
     assert given == [search.metric(f"temperature_vae_{100 * share:.0f}").item() for share in shares]

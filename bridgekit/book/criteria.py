@@ -44,6 +44,7 @@ class Part:
     of: tuple[str, ...] = ()
     primary: bool = False  # the part that says most about the claim; it stands first
     printed: float | None = None  # the paper's own number for this effect
+    label: str = ""  # what it is, in words, where no page records a metric of this name
 
     @property
     def certain(self) -> bool:

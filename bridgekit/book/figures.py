@@ -125,10 +125,7 @@ class Figures:
         if name not in self.reference.record["figures"]:
             return own(self._figures[name], name) if own else displays.markdown("")
         texts = prose.texts(self.reference.record, name, **said) | more
-        if there is None:
-            shown = self.reference.figure(name, **texts)
-        else:
-            shown = there(texts, name, "Reference run.")
+        shown = there(texts, name, "Reference run.") if there else self.reference.figure(name, **texts)
         if own is None or self._alike(name):
             return shown
         here = self._figures[name]

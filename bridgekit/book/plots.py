@@ -15,7 +15,6 @@ from bridgekit.book.runs import Run
 # Okabe and Ito's colours (Color Universal Design, 2008) without the yellow, which a white page swallows.
 PALETTE = {"blue": "#0072b2", "orange": "#d55e00", "green": "#009e73", "purple": "#cc79a7"}
 PALETTE |= {"amber": "#e69f00", "sky": "#56b4e9", "ink": "#333333"}
-GREY = "#767676"  # 4.5 : 1 on white
 DASH = "—"
 
 
@@ -43,9 +42,13 @@ def samples(ax, x, means=None, *, limit=None, size=4.0):
     return ax
 
 
-def images(ax, x, columns: int = 8):
-    """Draw images x (N, C, H, W) with values in [-1, 1], C = 1 or 3, as a grid; a NaN pixel shows grey."""
+def images(ax, x, columns: int = 8, interpolation: str = "nearest"):
+    """Draw images x (N, C, H, W) with values in [-1, 1], C = 1 or 3, as a grid; a NaN pixel shows grey.
+
+    Flat ones, (N, pixels), are square and have one channel.
+    """
     x = np.nan_to_num((as_array(x).astype(float).clip(-1, 1) + 1) / 2, nan=0.5)
+    x = x if x.ndim == 4 else x.reshape(len(x), 1, -1, round(x.shape[1] ** 0.5))
     count, channels, height, width = x.shape
     rows = -(-count // columns)
     sheet = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, channels))
@@ -53,16 +56,8 @@ def images(ax, x, columns: int = 8):
         top, left = k // columns * (height + 1), k % columns * (width + 1)
         sheet[top : top + height, left : left + width] = picture.transpose(1, 2, 0)
     sheet = sheet.squeeze(-1) if channels == 1 else sheet
-    ax.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation=interpolation)
     ax.set_axis_off()
-    return ax
-
-
-def overlay(ax, x, values, label: str = "reference run"):
-    """The reference run's mean curve over this run's: dashed grey. values (T,) or (T, n)."""
-    kept = np.ma.masked_invalid(as_array(values).astype(float))
-    mean = kept if kept.ndim == 1 else kept.mean(1).filled(np.nan)
-    ax.plot(as_array(x), mean, color=GREY, linestyle=(0, (4, 3)), linewidth=1.6, label=label, zorder=3)
     return ax
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -97,6 +97,7 @@ class Run(Figures):
         label: str = "",
         paper: str = "",
         place: str = "",
+        lost: Sequence = (),
     ) -> None:
         """Record a metric: one value per seed (list, array or tensor, (n,)), or one exact number.
 
@@ -105,9 +106,10 @@ class Run(Figures):
         said), or ``identity``: the rounding error of an equation, of which the worst trial counts. One value
         is one seed's, which decides nothing. With a ``label`` it is a row of :func:`plots.reference_table`,
         beside what the ``paper`` prints or says of it and the ``place`` there; None for values: not measured
-        in this run, and the row has the reference run's alone. The last call wins. Raises BridgekitError for
-        a name that is not snake_case or is a parameter's, an unknown kind, an exact metric with another kind,
-        values empty or not (n,), and several exact ones.
+        in this run, and the row has the reference run's alone. ``lost``, a state's ``failed``, says trial by
+        trial which are lost: their values are NaN, whatever was given. The last call wins. Raises
+        BridgekitError for a name that is not snake_case or is a parameter's, an unknown kind, an exact metric
+        with another kind, values empty or not (n,), and several exact ones.
         """
         self._free(name, "metric")
         about = {"label": label, "paper": paper, "place": place}
@@ -117,6 +119,7 @@ class Run(Figures):
         if values is None:
             return
         array = np.atleast_1d(records.as_array(values)).astype(float)
+        array = np.where([each is not None for each in lost] or False, np.nan, array)
         if array.ndim != 1 or array.size == 0:
             raise BridgekitError(f"metric {name}: one value per seed is wanted, not shape {array.shape}.")
         if exact and array.size > 1:

@@ -7,12 +7,12 @@ is a dot in units of its own, right of its bound where it speaks for the claim; 
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape, unescape
 from pathlib import Path
 
 from bridgekit.book import claims, criteria, verdicts
-from bridgekit.book.criteria import Claim, Part
+from bridgekit.book.criteria import Claim
 from bridgekit.book.displays import Html, markdown, number, rich
 from bridgekit.book.dots import dots, ordered
 from bridgekit.book.records import REFERENCE, REPEATED, committed
@@ -140,13 +140,13 @@ def claims_table(run: Run) -> Html:
     for claim in run.claims:
         link = f'<a href="scoreboard.html#{claim.id}">on the scoreboard</a>'
         found, own = _decided(run, claim), verdicts.judge(claim, record)
-        rows.append(_row(found, run.root, link, f"claim-{claim.id}", own, run.profile))
+        rows.append(_row(found, run.root, link, f"claim-{claim.id}", own, run))
     key = "Filled: the reference run, which decides. Hollow: this run. Right of the line: for the claim."
     return _html(f'<p><small>{key}</small></p><ul class="bk-claims">{"".join(rows)}</ul>')
 
 
 def _row(
-    found: Verdict, root: Path, see: str, mark: str, own: Verdict | None = None, profile: str = ""
+    found: Verdict, root: Path, see: str, mark: str, own: Verdict | None = None, run: Run | None = None
 ) -> str:
     claim = found.claim
     marks = ", ".join(filter(None, [found.mark, "superseded" if found.superseded else ""]))
@@ -155,7 +155,7 @@ def _row(
         f'data-mark="{found.mark}">'
         f"<details><summary><b>{claim.id}</b><span>{_said(found.verdict)} <small>{marks}</small></span>"
         f"<span>{_text(claim.statement)}</span>{dots(found, own)}</summary>"
-        f"<div>{_evidence(found, root, own, profile)}</div></details>"
+        f"<div>{_evidence(found, root, own, run)}</div></details>"
         f"<p>{escape(claim.place)}<br>{see}</p></li>"
     )
 
@@ -187,21 +187,28 @@ def _items(text: str) -> set[tuple[str, int]]:
     return {(kind.lower(), n) for kind, a, b in found for n in range(int(a), int(b or a) + 1)}
 
 
-def _evidence(found: Verdict, root: Path, own: Verdict | None, profile: str) -> str:
-    """What stands behind the verdict: reason, parts, both runs, criterion, what was said before."""
-    claim, units = found.claim, _units(found.claim, root)
-    lines = [f"{_said(found.verdict)}: {escape(found.reason)}.{_parts(found, units)}"]
+def _evidence(found: Verdict, root: Path, own: Verdict | None, run: Run | None) -> str:
+    """What stands behind the verdict: reason, parts, both runs, criterion, what was said before.
+
+    A metric has its label from the page, as it is now where this is the page, else as it was at its run; what
+    no page records, a comparison, has it from the ledger.
+    """
+    claim = found.claim
+    about = {part.metric: {"label": part.label} for part in claim.parts}
+    about |= committed(root, claim.page).record["metrics"]
+    about |= {name: about.get(name, {}) | said for name, said in (run.labelled if run else {}).items()}
+    lines = [f"{_said(found.verdict)}: {escape(found.reason)}.{_parts(found, about)}"]
     for play, which in zip(found.plays, (REFERENCE, REPEATED), strict=False):
         lines.append(f"By the {which} run alone {_said(play.verdict)}: {escape(play.reason)}.")
     if own:
-        said = f"{_said(own.verdict)}: {escape(own.reason)}.{_parts(own, units)}"
-        lines.append(f"This run (profile {escape(profile)}), which decides nothing: {said}")
+        said = f"{_said(own.verdict)}: {escape(own.reason)}.{_parts(own, about)}"
+        lines.append(f"This run (profile {escape(run.profile)}), which decides nothing: {said}")
     lines.append(f"<i>Criterion:</i> {_criterion(claim)}")
     if found.superseded:
         new = next(each for each in criteria.load(root) if each.id == claim.id)
         lines.append(f"<i>Superseded:</i> {new.page} is to decide it by a new criterion. {_criterion(new)}")
     first = next((item.part.metric for item in ordered(found.measured)), None)
-    lines += [_before(then, first) for then in found.earlier]
+    lines += [_before(then, first, about) for then in found.earlier]
     return "".join(f"<div>{line}</div>" for line in lines)
 
 
@@ -214,25 +221,25 @@ def _criterion(claim: Claim) -> str:
     return _text(claim.text) + (f" <i>Hash:</i> <code>{claim.hash}</code>" if claim.parts else "")
 
 
-def _units(claim: Claim, root: Path) -> dict[Part, str]:
-    """The unit of each part, as the committed run says it."""
-    metrics = committed(root, claim.page).record["metrics"]
-    return {
-        part: metrics.get(part.metric if part.metric in metrics else part.metrics[0], {}).get("unit", "")
-        for part in claim.parts
-    }
+def _condition(criterion: str, about: Mapping[str, dict]) -> str:
+    """A criterion as the ledger writes it, in words; small beside it the name that its metric has there."""
+    metric, bound = criterion.split(" ", 1)
+    said = {"label": "", "note": ""} | about.get(metric, {})
+    words = _text(said["label"] or metric.replace("_", " ")) + f" ({said['note']})" * bool(said["note"])
+    return f"{words}{',' * (',' in words)} {bound} <small><code>{metric}</code></small>"
 
 
-def _parts(found: Verdict, units: dict[Part, str]) -> str:
+def _parts(found: Verdict, about: Mapping[str, dict]) -> str:
     """Each part in a line, the primary one first: criterion, value, and the value of each of two runs."""
     lines = []
     for item in ordered(found.measured):
-        said = [_measured(item, units[item.part])]
+        units = (about[name].get("unit") for name in (item.part.metric, *item.part.metrics) if name in about)
+        said = [_measured(item, next(filter(None, units), ""))]
         for play, which in zip(found.plays, (REFERENCE, REPEATED), strict=False):
             said += [f"{which} run {_value(each)}" for each in play.measured if each.part == item.part]
-        primary = " (says most)" if item.part.primary else ""
-        lines.append(f"<li>{_said(item.verdict)} <code>{item.part}</code>{primary}: {'; '.join(said)}</li>")
-    return f"<ul>{''.join(lines)}</ul>" if lines else ""
+        part = _condition(str(item.part), about) + " (says most)" * item.part.primary
+        lines.append(f"<li>{_said(item.verdict)} {part}: {'; '.join(said)}</li>")
+    return f"<ul>{''.join(lines)}</ul>" * bool(lines)
 
 
 def _value(item: Measured, unit: str = "") -> str:
@@ -265,7 +272,7 @@ def _seen(item: Measured) -> str:
     return f"none, n = {item.n} is too small" if item.too_small else "none, too many trials are lost"
 
 
-def _before(then: dict, metric: str | None) -> str:
+def _before(then: dict, metric: str | None, about: Mapping[str, dict]) -> str:
     """What the ledger said at an earlier commit, with the number that it said most about."""
     why = f"<code>{then['commit']}</code>; {rich(then['why'])}"
     said = f"<i>Before:</i> {_said(then['verdict'])} ({why})"
@@ -277,4 +284,4 @@ def _before(then: dict, metric: str | None) -> str:
     low, high = part["interval"]
     inside = f" [{number(low)}, {number(high)}]" if None not in (low, high) and low != high else ""
     n = "" if part.get("exact") or part.get("kind") == "exact" else f", n = {part['n']}"
-    return f"{said}: <code>{escape(part['criterion'])}</code>: {number(value)}{inside}{n}, {part['verdict']}"
+    return f"{said}: {_condition(part['criterion'], about)}: {number(value)}{inside}{n}, {part['verdict']}"

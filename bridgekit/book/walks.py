@@ -68,8 +68,9 @@ class Walk:
         """Picture, two sliders, and a text that says what the fit does; the script finds them by class."""
         s, a = self.start
         ends = (
-            '<div class="bk-ends"><span class="bk-forward">α = 0 · maximum likelihood</span>'
-            '<span class="bk-reverse">α = 1 · adversarial</span></div>'
+            '<div class="bk-ends">'
+            '<span class="bk-forward">α = 0 · maximum likelihood<br>KL[data ‖ model]</span>'
+            '<span class="bk-reverse">α = 1 · adversarial<br>KL[model ‖ data]</span></div>'
         )
         rows = [(slider, len(self.fits["alpha"]), a)]
         rows.append(("Distance of the two modes", len(self.fits["separation"]), s))
@@ -88,7 +89,9 @@ class Walk:
 
 
 _STYLE = """<style>
-.bk-ends { display: flex; justify-content: space-between; gap: 1rem; font-weight: 700; }
+.bk-ends { display: flex; justify-content: space-between; gap: 0.6rem; font-weight: 700; line-height: 1.3; }
+.bk-ends { font-size: max(11px, min(1em, 3.1vw)); }
+.bk-ends span + span { text-align: end; }
 .bk-walk-control { display: grid; gap: 0.3rem; }
 .bk-walk-control[hidden] { display: none; }
 .bk-walk-control label { display: grid; }
@@ -104,28 +107,53 @@ document.querySelectorAll("figure.bk-walk:not([data-ready])").forEach(function (
   var data = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
   var stage = figure.querySelector(".bk-stage"), still = stage.querySelector("img");
   var sliders = figure.querySelectorAll("input"), says = figure.querySelector(".bk-says");
-  var W = 560, H = 190, reach = 4.5, top = 0.62;
+  var W = 560, H = 190, reach = 4.5, top = 0.84;
   function bell(x, mean, scale) {
     return Math.exp(-Math.pow((x - mean) / scale, 2) / 2) / scale / 2.5066;
   }
+  function across(x) { return W * (x + reach) / (2 * reach); }
+  function up(y) { return H - Math.min(y / top, 1) * (H - 12); }
   function path(height) {
     for (var i = 0, steps = 280, d = ""; i <= steps; i++) {
-      var x = -reach + 2 * reach * i / steps, y = Math.min(height(x) / top, 1);
-      d += (i ? "L" : "M") + (W * i / steps).toFixed(1) + " " + (H - y * (H - 12)).toFixed(1);
+      var x = -reach + 2 * reach * i / steps;
+      d += (i ? "L" : "M") + across(x).toFixed(1) + " " + up(height(x)).toFixed(1);
     }
     return d;
   }
-  stage.innerHTML = '<svg role="img" viewBox="0 0 ' + W + " " + (H + 62) + '">'
+  // The ends have their own colours, and the way between them the bridge's.
+  function colour(alpha) {
+    var half = Math.round(200 * Math.abs(alpha - 0.5)), end = alpha < 0.5 ? "forward" : "reverse";
+    return "color-mix(in oklab, var(--bk-" + end + ") " + half + "%, var(--bk-bridge))";
+  }
+  function pier(end, x) {
+    return '<path d="M' + x + " " + (H + 40) + 'v20" style="stroke: var(--bk-' + end
+      + '); stroke-width: 5"/>';
+  }
+  function word(name, role, anchor) {
+    return '<text class="' + name + '" text-anchor="' + anchor + '" style="fill: var(--bk-' + role
+      + '); font: 700 15px sans-serif"></text>';
+  }
+  stage.innerHTML = '<svg role="img" viewBox="0 0 ' + W + " " + (H + 66) + '">'
     + '<path class="q" style="fill: var(--bk-data)"/>'
-    + '<path class="p" style="fill: none; stroke: var(--bk-bridge); stroke-width: 3.4"/>'
+    + '<path d="M0 ' + H + "H" + W + '" style="stroke: var(--bk-muted)"/>'
+    + '<path class="p" style="fill: none; stroke-width: 3.4"/>'
+    + word("data", "muted", "middle") + word("gone", "lost", "middle") + word("model", "ink", "start")
     + '<path d="M20 ' + (H + 50) + " Q" + W / 2 + " " + (H - 2) + " " + (W - 20) + " " + (H + 50)
-    + '" style="fill: none; stroke: var(--bk-muted); stroke-width: 2.4"/>'
-    + '<path class="jump" style="stroke: var(--bk-lost); stroke-width: 3"/>'
-    + '<text class="lets" text-anchor="middle" '
-    + 'style="fill: var(--bk-lost); font: 700 15px sans-serif"></text>'
-    + '<circle r="8" style="fill: var(--bk-bridge)"/></svg>';
+    + '" style="fill: none; stroke: var(--bk-bridge); stroke-width: 2.4"/>'
+    + pier("forward", 20) + pier("reverse", W - 20)
+    + '<path class="jump" style="stroke: var(--bk-lost); stroke-width: 3"/>' + word("lets", "lost", "middle")
+    + '<circle r="8" style="stroke: var(--bk-paper); stroke-width: 2"/></svg>';
   var svg = stage.firstChild, q = svg.querySelector(".q"), p = svg.querySelector(".p");
-  var jump = svg.querySelector(".jump"), lets = svg.querySelector(".lets"), dot = svg.querySelector("circle");
+  var jump = svg.querySelector(".jump"), dot = svg.querySelector("circle"), words = {};
+  svg.querySelectorAll("text").forEach(function (text) { words[text.getAttribute("class")] = text; });
+  words.data.textContent = "data";
+  words.gone.textContent = "let go";
+  words.model.textContent = "model";
+  words.lets.textContent = "best fit jumps here";
+  function put(name, x, y) {
+    words[name].setAttribute("x", x);
+    words[name].setAttribute("y", y);
+  }
   svg.setAttribute("aria-label", still.alt);
   figure.querySelector(".bk-walk-control").hidden = false;
   function on(t) {
@@ -138,26 +166,36 @@ document.querySelectorAll("figure.bk-walk:not([data-ready])").forEach(function (
     }
     return best > 0.05 ? (data.alpha[at] + data.alpha[at - 1]) / 2 : null;
   }
-  function percent(x) { return Math.round(100 * x) + " %"; }
+  function percent(x) { return Math.round(100 * x) + "\u00a0%"; }
   function show() {
     var a = +sliders[0].value, s = +sliders[1].value, half = data.separation[s] / 2;
     var mu = data.mu[s][a], sigma = data.sigma[s][a], small = data.small[s][a], large = data.large[s][a];
-    q.setAttribute("d", path(function (x) {
+    // Words have 13 pixels on a small screen, and grow with a large one.
+    var ours = colour(data.alpha[a]), size = Math.max(10.5, 13 * W / Math.max(svg.clientWidth, 200));
+    function model(x) { return bell(x, mu, sigma); }
+    function given(x) {
       return data.weight * bell(x, -half, data.width) + (1 - data.weight) * bell(x, half, data.width);
-    }) + "L" + W + " " + H + "L0 " + H + "Z");
-    p.setAttribute("d", path(function (x) { return bell(x, mu, sigma); }));
+    }
+    q.setAttribute("d", path(given) + "L" + W + " " + H + "L0 " + H + "Z");
+    p.setAttribute("d", path(model));
+    p.style.stroke = dot.style.fill = words.model.style.fill = ours;
     var here = on(data.alpha[a]), off = where(s), gone = off !== null && data.alpha[a] > off;
     dot.setAttribute("cx", here[0]);
     dot.setAttribute("cy", here[1]);
-    jump.style.display = lets.style.display = off === null ? "none" : "";
+    Object.values(words).forEach(function (text) { text.style.fontSize = size + "px"; });
+    // Over the smaller mode what it is, or that it is lost; the model's name right of all data.
+    var over = up(Math.max(given(-half), model(-half), model(-half + 0.4), model(-half - 0.4))) - 8;
+    var right = Math.max(mu + sigma, half + 2.2 * data.width);
+    put("data", across(-half), over);
+    put("gone", across(-half), over);
+    put("model", Math.min(across(right) + 6, W - 3.4 * size), up(model(right)) - 8);
+    words.data.style.display = gone ? "none" : "";
+    words.gone.style.display = gone ? "" : "none";
+    jump.style.display = words.lets.style.display = off === null ? "none" : "";
     if (off !== null) {
       var there = on(off);
       jump.setAttribute("d", "M" + there[0] + " " + (there[1] - 9) + "v18");
-      lets.setAttribute("x", there[0]);
-      lets.setAttribute("y", there[1] + 24);
-      // 13 on the screen, whatever its width.
-      lets.style.fontSize = 13 * W / Math.max(svg.clientWidth, 200) + "px";
-      lets.textContent = "best fit jumps here";
+      put("lets", Math.min(there[0], W - 28 - 5.6 * size), Math.min(there[1] + 13 + size, H + 62));
     }
     var does = gone ? "sits on the larger mode and lets the other go" : "covers both modes";
     var empty = Math.max(0, 1 - small - large);
@@ -170,6 +208,7 @@ document.querySelectorAll("figure.bk-walk:not([data-ready])").forEach(function (
     sliders[1].setAttribute("aria-valuetext", data.separation[s] + "; a mode is " + data.width + " wide");
   }
   sliders.forEach(function (slider) { slider.addEventListener("input", show); });
+  addEventListener("resize", show);
   show();
 });
 </script>"""
