@@ -19,7 +19,7 @@ def test_a_round_of_a_gan_is_counted_layer_by_layer():
     game = baselines.gan(setup, adversarial.non_saturating)
     # G twice a layer forward, D on data and on fakes, and its weights' gradients for both.
     of_d = 2 * LAYER + 2 * LAYER + 2 * LAYER
-    # G and D forward, through D back to the image, through G back to its hidden layer, G's weights' gradients.
+    # G and D forward, back through D to the image and G to its hidden layer, gradients of G.
     of_g = 2 * LAYER + LAYER + LAYER + LAYER + 2 * LAYER
     assert costs.operations(game, "train") == of_d + of_g
 
