@@ -59,6 +59,8 @@ def test_unknown_home_is_one_clear_error(homeless, monkeypatch, act):
 def test_without_a_home_what_needs_none_works(homeless, monkeypatch, tmp_path):
     assert data.data_root(tmp_path) == tmp_path
     assert records.portable("~somebody says", tmp_path) == "~somebody says"
+    listed = [f"folder:{tmp_path}/a/b", "street", "folder:/elsewhere/cifar10"]
+    assert records.portable(listed, tmp_path) == ["folder:a/b", "street", "folder:cifar10"]
     monkeypatch.setenv("BRIDGEKIT_DATA", "~/data")
     with pytest.raises(BridgekitError, match="set HOME"):
         kernels._habits(tmp_path)

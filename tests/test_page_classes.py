@@ -1,5 +1,7 @@
 """Pages on a folder of three classes and on one of sixty: they run, or say what they want."""
 
+import re
+
 import matplotlib
 import numpy as np
 import pytest
@@ -96,6 +98,54 @@ def test_iwgan(toy_book, monkeypatch):
     names = played(toy_book, monkeypatch, "iwgan", dataset=data, **few)
     assert set(names["LABELS"].tolist()) == {*range(60)}
     assert 1 <= names["run"].values("is_real").item() <= 60
+
+
+def scored(book: ToyBook, monkeypatch, size: int) -> str:
+    """A folder of sixty classes, 240 training images, that has its classifier for this size."""
+    data = folder(book, 60, 5, size=16)
+    monkeypatch.setitem(classifiers.RULES, data, classifiers.Rule(rounds=2, batch=8, width=4))
+    monkeypatch.setenv("BRIDGEKIT_DATA", str(book.root / "data"))
+    classifiers.make(data, size=size)
+    return data
+
+
+def test_photographs(toy_book, monkeypatch):
+    data = scored(toy_book, monkeypatch, 28)
+    few = {"seeds": 1, "evaluations": 1, "steps": [1, 1, 1], "search_steps": [1, 1, 1]}
+    names = played(toy_book, monkeypatch, "photographs", dataset=data, size=28, held_out=60, **few)
+    assert len(names["train"]) == 180 and names["train"].y.bincount().tolist() == [3] * 60
+    apart = (names["held"][:, None] == names["train"].x[None]).flatten(2).all(2)
+    assert not apart.any()  # no game learns from what the distance is taken against
+    assert names["games"]["DCGAN"].phases[0].rounds == round(
+        sum(names["COST"][k] for k in ("I", "II", "III")) / names["COST"]["DCGAN"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"held_out": 300},
+            "cannot be taken from each of 60 classes: change the shares",
+        ),
+        ({"batch": 500}, "a batch of 500 wants at least as many images; there are 180"),
+        ({"size": 30}, "parameter 'size' is 30, out of its range: one of 28 | 32 | 64"),
+    ],
+)
+def test_photographs_says_what_it_wants(toy_book, monkeypatch, settings, said):
+    data = scored(toy_book, monkeypatch, 28)
+    with pytest.raises(BridgekitError, match=re.escape(said)):
+        own = {"dataset": data, "size": 28, "held_out": 60} | settings
+        played(toy_book, monkeypatch, "photographs", **own)
+
+
+def test_iwgan_photographs(toy_book, monkeypatch):
+    data, few = scored(toy_book, monkeypatch, 28), {"rounds": 1, "evaluations": 1}
+    names = played(toy_book, monkeypatch, "iwgan_photographs", datasets=[data], size=28, **few)
+    assert 1 <= names["run"].values("own_is_test").item() <= 60
+    assert names["run"].values("own_accuracy_gain").shape == (2,)
+    with pytest.raises(BridgekitError, match="a batch of 500 wants at least as many images; there are 240"):
+        played(toy_book, monkeypatch, "iwgan_photographs", datasets=[data], size=28, batch=500)
 
 
 @pytest.mark.parametrize("classes", [3, 60])

@@ -142,6 +142,7 @@ def test_the_comment_is_range_and_help():
         ("float", "from 0, below 1", [0, 0.999], [1, -1e-9]),
         ("float", "", [0, -1e300], [math.nan, math.inf, -math.inf]),
         ("int", "from 4, multiple of 4", [4, 20], [3, 0, 6]),
+        ("int", "one of 28 | 32 | 64", [28, 64], [2, 30, 2832]),
         ("str", "one of all | A", ["all", "A"], ["a", "", "all | A"]),
         ("str", "", ["", "ä"], ["\udcff"]),
         ("list[str]", "not empty, each one of a b | c", [["c"], ["c", "c"]], [[], ["c", "b"]]),
@@ -207,7 +208,8 @@ def test_every_parameter_says_what_it_allows(parameter, values):
     if "str" in parameter.type:
         assert parameter.range.choices or parameter.name in FREE
     else:
-        assert parameter.range.bounds or parameter.type == "bool", "which numbers does it allow?"
+        said = parameter.range.bounds or parameter.range.choices or parameter.type == "bool"
+        assert said, "which numbers does it allow?"
     assert [parameter.fit(value) for value in values] == values
 
 

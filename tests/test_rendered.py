@@ -35,6 +35,10 @@ COUNTED = {
     r"symmetric/.*fid": 20.0,
     r"transfer/.*fid": 20.0,
     r"transfer/film.npz: .*_(bridge|fine_tuning)$": 0.5,  # of 24 levels
+    r"photographs/.*(fid|search)": 20.0,
+    r"photographs/(film|images).npz: .*(bridge|GAN)$": 0.5,  # of 24 levels
+    r"photographs/(trade.npz|metrics.json): .*(precision|recall)": 1.0,  # of forty images
+    r"photographs/pairs.npz: .*accuracy$": 0.05,
     r"transfer/.*features": 0.1,
     r"transfer/(answers|.*(kept|floor))": 0.5,  # of forty codes: chance alone keeps most classes at `smoke`
     r"inference_arm/.*fid": 20.0,

@@ -12,7 +12,7 @@ A range is rules with commas between them:
     from 1                   numbers: from and to include their end, above and below (as in the claims) do not
     above 0, to 1            both ends
     multiple of 4            whole numbers
-    one of all | A | B       texts
+    one of all | A | B       texts, and whole numbers
     3 entries, not empty     lists
     distinct                 lists: no entry twice
     each above 0, to 1       lists: what holds for every entry, in the words from above
@@ -75,11 +75,12 @@ class Range:
         if isinstance(value, list):
             right = self.length in (None, len(value)) and all(_LISTS[rule](value) for rule in self.lists)
             return right and all(map(self.allows, value))
+        named = not self.choices or str(value) in self.choices
         if isinstance(value, str):
-            return (not self.choices or value in self.choices) and printable(value)
+            return named and printable(value)
         finite = isinstance(value, int) or math.isfinite(value)
         within = finite and all(_COMPARE[word](value, end) for word, end in self.bounds)
-        return within and (self.multiple == 1 or value % self.multiple == 0)
+        return named and within and (self.multiple == 1 or value % self.multiple == 0)
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,8 @@ class Parameter:
         try:
             fitted = _fit(value, self.type)
         except TypeError:
-            kind = type(value).__name__
             raise BridgekitError(
-                f"parameter '{self.name}' is declared {self.type}, but got {value!r} ({kind})"
+                f"parameter '{self.name}' is declared {self.type}, but got {value!r} ({type(value).__name__})"
             ) from None
         if not self.range.allows(fitted):
             allowed = self.range.text or "finite numbers and texts in UTF-8"

@@ -248,7 +248,7 @@ def device_name(device: str) -> str:
 def portable(value, root: Path):
     """A parameter as a record may hold it: an absolute path turns relative to ``root``, or its last name."""
     if not isinstance(value, str):
-        return value
+        return [portable(each, root) for each in value] if isinstance(value, list) else value
     head, colon, tail = value.partition(":") if value.startswith("folder:") else ("", "", value)
     path = Path(tail)
     if not path.is_absolute():
