@@ -196,7 +196,8 @@ def images(
     d_slower: float = 1.0,
 ) -> Setup:
     """Images in [-1, 1]; DCGAN networks, E and D mirror G (Radford et al.
-    2016); one trial at a time. D's rate is ``lr / d_slower``.
+    2016); one trial at a time. D's rate, or that of H, a critic of pairs in
+    its place, is ``lr / d_slower``.
 
     ``labelled``: the first layers of G and D see the class too, G takes (z,
     y) and D (x, y), and there is no E. Raises BridgekitError where the
@@ -224,7 +225,7 @@ def images(
             torch.arange(len(dataset), device=dataset.y.device), batch
         )
     alone = {"event_dims": 3, "stacked": False, "labelled": labelled}
-    alone["rates"] = {"D": lr / d_slower}
+    alone["rates"] = dict.fromkeys("DH", lr / d_slower)
     return Setup(
         networks, dataset, x, lr, beta1, batch, Normal((batch, z)), **alone
     )

@@ -224,12 +224,12 @@ CASES = {
         arms.encoder_afterwards, {"rounds": (1, 2, 1), "afterwards": 1}, afterwards, apart=True
     ),
     "adversarially_learned_inference, images": paper_a.image_case(
-        arms.adversarially_learned_inference, {"rounds": 1} | BODY, ali, ("d_slower",)
+        arms.adversarially_learned_inference, {"rounds": 1} | BODY, ali
     ),
     "alpha_bridge_marginals, images": paper_a.image_case(
         generalised.alpha_bridge_marginals, GIVEN, marginals, apart=True
     ),
     "alpha_bridge_joints, images": paper_a.image_case(
-        generalised.alpha_bridge_joints, GIVEN, joints, ("d_slower",), apart=True
+        generalised.alpha_bridge_joints, GIVEN, joints, apart=True
     ),
 }

@@ -71,7 +71,7 @@ def on_plane(a: SimpleNamespace) -> bool:
 
 
 def owners(a: SimpleNamespace, names: str) -> dict[str, Owner]:
-    slower = {"D": getattr(a.setup, "d_slower", 1.0)}
+    slower = dict.fromkeys("DH", getattr(a.setup, "d_slower", 1.0))
     return {n: Owner((n,), a.setup.lr / slower.get(n, 1.0), (a.setup.beta1, 0.999)) for n in names}
 
 
@@ -322,10 +322,9 @@ def plane_case(builder, arguments: dict, paper, changes: dict, **options) -> Cas
     return Case(call, paper, changes | within("setup", PLANE_CHANGES), **options)
 
 
-def image_case(builder, arguments: dict, paper, without=(), **options) -> Case:
+def image_case(builder, arguments: dict, paper, **options) -> Case:
     call = Part(builder, {"setup": images()} | arguments)
-    changes = {name: value for name, value in IMAGES_CHANGES.items() if name not in without}
-    return Case(call, paper, within("setup", changes), seeds=(3,), **options)
+    return Case(call, paper, within("setup", IMAGES_CHANGES), seeds=(3,), **options)
 
 
 STEPS, ALONE = {"rounds": (1, 2, 1)}, {"apart": True}
