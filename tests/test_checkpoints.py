@@ -281,7 +281,7 @@ CHANGES = {
     "threads": setting(torch.set_num_threads, torch.get_num_threads, torch.get_num_threads() + 1),
     "dtype": setting(torch.set_default_dtype, torch.get_default_dtype, torch.float64),
     "precision": setting(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision, "medium"),
-    "deterministic": setting(torch.set_deterministic_debug_mode, torch.get_deterministic_debug_mode, "warn"),
+    "deterministic": setting(torch.set_deterministic_debug_mode, torch.get_deterministic_debug_mode, "error"),
     "instruction set": patched(torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS"),
     "version": patched(torch, "__version__", "0.1"),
     "code": patched(checkpoints, "code", lambda: "other"),

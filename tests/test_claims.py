@@ -412,7 +412,8 @@ def test_every_undecided_part_that_chance_is_in_says_what_it_would_have_seen():
     for verdict in claims.ledger(HOME):
         for item in verdict.measured:
             if item.verdict == UNDECIDED and not item.part.certain:
-                assert item.effect is not None and (item.effect < math.inf or item.too_small), item
+                assert item.effect is not None
+                assert item.effect < math.inf or item.too_small or item.lost, item
 
 
 def test_a_criterion_whose_run_is_there_supersedes_nothing_any_more():

@@ -10,6 +10,7 @@ from conftest import ToyBook, tell
 from matplotlib import pyplot as plt
 from PIL import Image
 
+from bridgekit import data
 from bridgekit.book import execution, pages, runs
 from bridgekit.errors import BridgekitError
 from bridgekit.measure import classifiers
@@ -142,10 +143,28 @@ def test_photographs_says_what_it_wants(toy_book, monkeypatch, settings, said):
 def test_iwgan_photographs(toy_book, monkeypatch):
     data, few = scored(toy_book, monkeypatch, 28), {"rounds": 1, "evaluations": 1}
     names = played(toy_book, monkeypatch, "iwgan_photographs", datasets=[data], size=28, **few)
-    assert 1 <= names["run"].values("own_is_test").item() <= 60
-    assert names["run"].values("own_accuracy_gain").shape == (2,)
+    assert 1 <= names["run"].values("first_is_test").item() <= 60
+    assert names["run"].values("first_accuracy_gain").shape == (2,)
     with pytest.raises(BridgekitError, match="a batch of 500 wants at least as many images; there are 240"):
         played(toy_book, monkeypatch, "iwgan_photographs", datasets=[data], size=28, batch=500)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"dataset": "digits"}, "digits has classes and no attributes to edit: take faces, or celeba"),
+        ({"edits": ["Bang"]}, "edits: nobody in faces has 'Bang'; did you mean 'Bangs'?"),
+        ({"edits": ["Hat", "Bangs"]}, "edits: nobody in faces has 'Hat'; there are: Bangs, Smiling"),
+    ],
+)
+def test_the_inference_arm_says_what_it_wants(toy_book, monkeypatch, settings, said):
+    few = data.Images(
+        torch.zeros(4, 3, 32, 32), torch.eye(4, 2).long(), ("Bangs", "Smiling"), "faces", "", "0"
+    )
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda name, **how: few if name == "faces" else load(name, **how))
+    with pytest.raises(BridgekitError, match=re.escape(said)):
+        played(toy_book, monkeypatch, "inference_arm", **settings)
 
 
 @pytest.mark.parametrize("classes", [3, 60])

@@ -44,7 +44,9 @@ def directions(codes: Tensor, labels: Tensor) -> Tensor:
     Source: Larsen et al. 2016 (Autoencoding beyond pixels using a learned similarity metric), section 4.2.
     """
     has = labels.to(codes)
-    return has.T @ codes / has.sum(0)[:, None] - (1 - has).T @ codes / (1 - has).sum(0)[:, None]
+    lacks = 1 - has
+    mean = has.T @ codes / has.sum(0)[:, None]
+    return mean - lacks.T @ codes / lacks.sum(0)[:, None]
 
 
 def edited(before: Tensor, after: Tensor, k: int) -> tuple[float, float]:
