@@ -432,7 +432,7 @@ def test_a_kind_is_offered_to_no_part_that_n_is_too_small_for():
     for verdict in claims.ledger(HOME):
         for item in verdict.measured:
             if not item.part.certain and not intervals.reaches(item.part.kind, item.n):
-                assert item.verdict == UNDECIDED and item.part.metric in verdict.reason, verdict.claim.id
+                assert item.verdict == UNDECIDED and item.part.label in verdict.reason, verdict.claim.id
 
 
 def test_every_criterion_of_the_first_three_pages_is_fixed():

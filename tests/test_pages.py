@@ -295,7 +295,7 @@ def test_run_puts_a_whole_result_in_place(toy_book, monkeypatch):
     assert env["BRIDGEKIT_DATA"] == str(toy_book.root / "somewhere")
     assert env["OMP_NUM_THREADS"] == "1"
     assert {name for name in env if name.startswith("BRIDGEKIT_")} == {"BRIDGEKIT_DATA", "BRIDGEKIT_SPEC"}
-    assert re.fullmatch(r"beta · quick · done in 00:\d\d\n", said[-1])
+    assert re.fullmatch(r"beta · quick · done in \d\d:\d\d\n", said[-1])
 
 
 def test_run_to_a_folder_of_ones_own(toy_book, tmp_path):

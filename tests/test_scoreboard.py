@@ -108,8 +108,10 @@ def test_the_ledger_is_counted_by_paper(root):
     shown = scoreboard.bars(ledger, {"X": "falls", "Y": "rises"})
     assert shown.text.startswith("X falls ◐ 1 partly 1 Y rises ○ 1 not run 1 ")
     listed = scoreboard.table(ledger, root).text
-    assert "mean not finite nats, n = 2 (2 lost); would have seen none, too many trials are lost" in listed
-    assert "1 reproduced, 1 undecided of 2; 2 values of lost trials" in listed
+    assert (
+        "mean not finite nats, n = 2 (2 missing); would have seen none, too many values are missing" in listed
+    )
+    assert "1 reproduced, 1 undecided of 2; 2 values missing" in listed
     assert "later (to come)" in listed and ledger[1].claim.hash not in listed
 
 
@@ -194,10 +196,11 @@ def test_a_part_is_said_in_the_pages_words_or_the_ledgers_and_named_as_in_the_le
     words = [scoreboard._condition(f"{name} within [1, 2]", about) for name in ("plain", "un_known")]
     assert [each.split(" within [1, 2] ")[0] for each in words] == ["plain", "un known"]
     assert "a − b, late, above 0" in scoreboard._condition("gain above 0", {"gain": {"label": "a − b, late"}})
-    # A comparison is in no record: the ledger has its words.
-    for claim, part in ((each.claim, part) for each in LEDGER for part in each.claim.parts if part.of):
+    # Of every part there are words: its record's, or else, of a comparison or an older record, the ledger's.
+    for claim in (each for each in criteria.load(REPOSITORY) if records.committed(REPOSITORY, each.page)):
         recorded = records.committed(REPOSITORY, claim.page).record["metrics"]
-        assert (part.metric in recorded) != bool(part.label), part
+        for part in claim.parts:
+            assert bool(recorded.get(part.metric, {}).get("label")) != bool(part.label), part
 
 
 def test_a_link_leads_to_a_figure_of_the_deciding_page_that_is_about_the_claims_place():

@@ -200,6 +200,21 @@ def test_parts_of_which_n_is_too_small_are_named():
     assert "n too small for m0" in found.reason
 
 
+def test_a_reason_is_in_the_words_of_the_record_and_then_of_the_ledger():
+    of = claim(Part("late_gain", "above", (0.0, INF), "median", label="what the ledger calls it"))
+    made = record(of, late_gain=signs(5))
+    assert "n too small for what the ledger calls it" in verdicts.judge(of, made).reason
+    made["metrics"]["late_gain"]["label"] = "what the page calls it"
+    (item,) = (found := verdicts.judge(of, made)).measured
+    assert "n too small for what the page calls it" in found.reason
+    assert item.part == of.parts[0]  # words tell no two parts apart
+    assert str(item.part) == "late_gain above 0" and of.hash == found.claim.hash
+    assert (
+        "n too small for late gain"
+        in verdicts.judge(claim(replace(of.parts[0], label="")), record(of, late_gain=signs(5))).reason
+    )
+
+
 def test_beside_what_is_undecided_stands_what_would_have_been_seen():
     part = Part("m0", "above", (0.0, INF), "mean", printed=0.1)
     of, values = claim(part), [-0.3, 0.2, 0.4]
@@ -342,4 +357,4 @@ def analysed() -> str:
 def test_an_analysis_that_changed_has_another_number():
     """If this fails: could any verdict be another one now? Then RULE goes up by one, and what was analysed
     before is marked. If not (a name, a display), only the digest changes here."""
-    assert (criteria.RULE, analysed()) == (2, "59eee6fd4acecc27")
+    assert (criteria.RULE, analysed()) == (2, "11eb376c5463bf89")

@@ -105,8 +105,10 @@ def snapshot(path: Path) -> dict:
     try:
         return {each["id"]: each for each in json.loads(path.read_text(encoding="utf-8"))}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        way_out = "Restore it (git checkout), or write it again with bridgekit claims --audit --write."
-        raise BridgekitError(f"the earlier verdicts {path} cannot be read: {error}. {way_out}") from error
+        raise BridgekitError(
+            f"the earlier verdicts {path} cannot be read: {error}. Restore it (git checkout), "
+            "or write it again with bridgekit claims --audit --write."
+        ) from error
 
 
 def inadmissible(root: Path, claim: Claim, record: dict) -> str | None:

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -44,7 +44,8 @@ class Part:
     of: tuple[str, ...] = ()
     primary: bool = False  # the part that says most about the claim; it stands first
     printed: float | None = None  # the paper's own number for this effect
-    label: str = ""  # what it is, in words, where no page records a metric of this name
+    # What it is, in words: as its record says it, or as claims.yml where that does not.
+    label: str = field(default="", compare=False)
 
     @property
     def certain(self) -> bool:
@@ -121,10 +122,9 @@ def of_page(root: Path, page: str) -> list[Claim]:
     A criterion that another page's has superseded is among them: it speaks until that one's run is there.
     """
     claims = load(root) if (Path(root) / "claims.yml").exists() else []
-    found = []
-    for claim in claims:
-        found += [each for each in (claim, claim.superseded) if each and each.page == page and each.parts][:1]
-    return found
+    either = ((claim, claim.superseded) for claim in claims)
+    found = ([each for each in both if each and each.page == page and each.parts] for both in either)
+    return [own[0] for own in found if own]
 
 
 def load(root: Path) -> list[Claim]:
@@ -194,5 +194,7 @@ def _check_kind(part: Part, where: str) -> None:
         raise BridgekitError(f"{where}: unknown kind {part.kind!r}: {nearest(part.kind, known)}")
     vectors = (1,) if part.certain else intervals.KINDS[part.kind].vectors
     if len(part.metrics) not in vectors or (part.certain and part.of):
-        wanted = f"{' or '.join(map(str, vectors))} metrics, not {len(part.metrics)}"
-        raise BridgekitError(f"{where}: kind {part.kind} is made of {wanted}.")
+        raise BridgekitError(
+            f"{where}: kind {part.kind} is made of {' or '.join(map(str, vectors))} metrics, "
+            f"not {len(part.metrics)}."
+        )

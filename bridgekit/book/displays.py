@@ -229,8 +229,9 @@ def framed(inside: str, entry: dict, mark: str, run: str, kind: str = "", data: 
     """The figure with its caption, its id, and whose run it is."""
     whose = f' <small class="bk-run">{escape(run)}</small>' if run else ""
     # The theme's own colour for captions is hardly seen in its dark mode.
-    style = "color: inherit; font-weight: 400"
-    caption = f'<figcaption style="{style}">{rich(entry["caption"])}{whose}</figcaption>'
+    caption = (
+        f'<figcaption style="color: inherit; font-weight: 400">{rich(entry["caption"])}{whose}</figcaption>'
+    )
     name = f' id="fig-{mark}"' if mark else ""
     return f'<figure class="bk-figure{kind}"{name} style="margin: 1em 0"{data}>{inside}{caption}</figure>'
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from html import escape
 
 from bridgekit.book.criteria import Part
+from bridgekit.book.displays import number, plain, rich
 from bridgekit.book.verdicts import UNDECIDED, Measured, Verdict
 
 PITCH, UNIT, FAR = 9, 26, 4.2  # pixels a part and a unit; how many units there are on either side
@@ -22,7 +23,7 @@ def dots(found: Verdict, own: Verdict | None = None) -> str:
     ours = {item.part: item for item in own.measured} if own else {}
     drawn = ordered(found.measured or ours.values())
     if not drawn:
-        return f"<small>{escape(found.reason)}</small>"
+        return f"<small>{rich(found.reason)}</small>"
     step, lines = PITCH * (2 if ours else 1), []
     for k, item in enumerate(drawn):
         y, mine, unit = 3 + k * step, ours.get(item.part), _unit(item)
@@ -37,7 +38,7 @@ def dots(found: Verdict, own: Verdict | None = None) -> str:
             lines.append(_mark(mine, unit, y + step - PITCH / 2, " bk-own-dot"))
     height = len(drawn) * step
     field = f'<path class="bk-against" d="M5.6 3h228.8v{height}H5.6z"/>'
-    label = escape(f"{found.reason}; this run: {own.reason}" if own else found.reason)
+    label = escape(plain(f"{found.reason}; this run: {own.reason}" if own else found.reason))
     about = f'viewBox="0 0 240 {height + 6}" role="img" aria-label="{label}"'
     return f"<svg {about}>{field}{''.join(lines)}</svg>"
 
@@ -45,6 +46,15 @@ def dots(found: Verdict, own: Verdict | None = None) -> str:
 def ordered(measured: Iterable[Measured]) -> list[Measured]:
     """The primary part first, which says most."""
     return sorted(measured, key=lambda item: not item.part.primary)
+
+
+def value(item: Measured, unit: str = "") -> str:
+    """A part's value in the metric's own unit, with kind, interval and n."""
+    found = f"{number(item.value)} {escape(unit)}".strip()
+    if item.part.certain:
+        return f"{found} ({item.part.kind})"
+    inside = f" [{number(item.low)}, {number(item.high)}]" if math.isfinite(item.high - item.low) else ""
+    return f"{item.part.kind} {found}{inside}, n = {item.n}" + f" ({item.lost} missing)" * bool(item.lost)
 
 
 def _unit(item: Measured) -> float:

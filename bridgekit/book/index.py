@@ -7,7 +7,6 @@ as syntax trees, chapters by the labels of their equations and by what they name
 
 import ast
 import inspect
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from bridgekit import closure
-from bridgekit.book import cite, claims, pages
+from bridgekit.book import cite, claims, dots, pages
 from bridgekit.book.verdicts import Measured
 from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.errors import BridgekitError, nearest
@@ -154,14 +153,13 @@ def _claims(name: str) -> Iterator[str]:
         claim = verdict.claim
         if claim.paper == name[0] and _key(name) in cite.named(claim.place):
             link = f'<a href="scoreboard.html#{claim.id}">{claim.id}</a>'
-            first = sorted(verdict.measured, key=lambda item: not item.part.primary)[:1]
+            first = dots.ordered(verdict.measured)[:1]
             yield " ".join([f"{link} **{verdict.verdict}**: {claim.statement}", *map(_measured, first)])
 
 
 def _measured(item: Measured) -> str:
-    inside = f" [{item.low:.3g}, {item.high:.3g}]" if math.isfinite(item.high - item.low) else ""
-    inside = "" if item.part.certain else f"{inside}, n = {item.n}"
-    return f"(`{item.part}`: {item.value:.3g}{inside})".replace("nan", "no value")
+    label, bound = item.part.label, str(item.part).removeprefix(item.part.metric)
+    return f"({label}{',' * (',' in label)}{bound}: {dots.value(item)})"
 
 
 def entry(name: str) -> dict[str, list[str]]:

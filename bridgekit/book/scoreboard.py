@@ -14,7 +14,7 @@ from pathlib import Path
 from bridgekit.book import claims, criteria, verdicts
 from bridgekit.book.criteria import Claim
 from bridgekit.book.displays import Html, markdown, number, rich
-from bridgekit.book.dots import dots, ordered
+from bridgekit.book.dots import dots, ordered, value
 from bridgekit.book.records import REFERENCE, REPEATED, committed
 from bridgekit.book.runs import Run
 from bridgekit.book.verdicts import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED, VERDICTS, Measured, Verdict
@@ -190,19 +190,17 @@ def _items(text: str) -> set[tuple[str, int]]:
 def _evidence(found: Verdict, root: Path, own: Verdict | None, run: Run | None) -> str:
     """What stands behind the verdict: reason, parts, both runs, criterion, what was said before.
 
-    A metric has its label from the page, as it is now where this is the page, else as it was at its run; what
-    no page records, a comparison, has it from the ledger.
+    A metric has its words from the page, as it is now where this is the page, else as it was judged.
     """
     claim = found.claim
-    about = {part.metric: {"label": part.label} for part in claim.parts}
-    about |= committed(root, claim.page).record["metrics"]
-    about |= {name: about.get(name, {}) | said for name, said in (run.labelled if run else {}).items()}
-    lines = [f"{_said(found.verdict)}: {escape(found.reason)}.{_parts(found, about)}"]
+    words = {part.metric: {"label": part.label} for part in claim.parts} | (run.labelled if run else {})
+    about = committed(root, claim.page).record["metrics"]
+    about = about | {name: about.get(name, {}) | said for name, said in words.items()}
+    lines = [_found(found, about)]
     for play, which in zip(found.plays, (REFERENCE, REPEATED), strict=False):
-        lines.append(f"By the {which} run alone {_said(play.verdict)}: {escape(play.reason)}.")
+        lines.append(f"By the {which} run alone {_said(play.verdict)}: {_text(play.reason)}.")
     if own:
-        said = f"{_said(own.verdict)}: {escape(own.reason)}.{_parts(own, about)}"
-        lines.append(f"This run (profile {escape(run.profile)}), which decides nothing: {said}")
+        lines.append(f"This run (profile {escape(run.profile)}), which decides nothing: {_found(own, about)}")
     lines.append(f"<i>Criterion:</i> {_criterion(claim)}")
     if found.superseded:
         new = next(each for each in criteria.load(root) if each.id == claim.id)
@@ -210,6 +208,10 @@ def _evidence(found: Verdict, root: Path, own: Verdict | None, run: Run | None) 
     first = next((item.part.metric for item in ordered(found.measured)), None)
     lines += [_before(then, first, about) for then in found.earlier]
     return "".join(f"<div>{line}</div>" for line in lines)
+
+
+def _found(found: Verdict, about: Mapping[str, dict]) -> str:
+    return f"{_said(found.verdict)}: {_text(found.reason)}.{_parts(found, about)}"
 
 
 def _text(text: str) -> str:
@@ -236,25 +238,15 @@ def _parts(found: Verdict, about: Mapping[str, dict]) -> str:
         units = (about[name].get("unit") for name in (item.part.metric, *item.part.metrics) if name in about)
         said = [_measured(item, next(filter(None, units), ""))]
         for play, which in zip(found.plays, (REFERENCE, REPEATED), strict=False):
-            said += [f"{which} run {_value(each)}" for each in play.measured if each.part == item.part]
+            said += [f"{which} run {value(each)}" for each in play.measured if each.part == item.part]
         part = _condition(str(item.part), about) + " (says most)" * item.part.primary
         lines.append(f"<li>{_said(item.verdict)} {part}: {'; '.join(said)}</li>")
     return f"<ul>{''.join(lines)}</ul>" * bool(lines)
 
 
-def _value(item: Measured, unit: str = "") -> str:
-    """A part's value in the metric's own unit, with kind, interval and n."""
-    value = f"{number(item.value)} {escape(unit)}".strip()
-    if item.part.certain:
-        return f"{value} ({item.part.kind})"
-    inside = f" [{number(item.low)}, {number(item.high)}]" if math.isfinite(item.high - item.low) else ""
-    lost = f" ({item.lost} lost)" if item.lost else ""
-    return f"{item.part.kind} {value}{inside}, n = {item.n}{lost}"
-
-
 def _measured(item: Measured, unit: str) -> str:
     """One measurement in a line; beside what is undecided, what its trials would have seen."""
-    said = [_value(item, unit)]
+    said = [value(item, unit)]
     if item.verdict != item.alone:
         said.append(f"{item.alone} alone, but not as one of several")
     if item.effect is not None:
@@ -269,7 +261,7 @@ def _seen(item: Measured) -> str:
     """The smallest effect that the trials at hand would have seen."""
     if math.isfinite(item.effect):
         return f"an effect of {number(item.effect, 2)}"
-    return f"none, n = {item.n} is too small" if item.too_small else "none, too many trials are lost"
+    return f"none, n = {item.n} is too small" if item.too_small else "none, too many values are missing"
 
 
 def _before(then: dict, metric: str | None, about: Mapping[str, dict]) -> str:
@@ -278,10 +270,10 @@ def _before(then: dict, metric: str | None, about: Mapping[str, dict]) -> str:
     said = f"<i>Before:</i> {_said(then['verdict'])} ({why})"
     parts = then.get("parts") or []
     part = next((each for each in parts if each["metric"] == metric), parts[0] if parts else None)
-    value = part and part.get("value", part.get("mean"))
-    if value is None:
+    measured = part and part.get("value", part.get("mean"))
+    if measured is None:
         return said
     low, high = part["interval"]
     inside = f" [{number(low)}, {number(high)}]" if None not in (low, high) and low != high else ""
     n = "" if part.get("exact") or part.get("kind") == "exact" else f", n = {part['n']}"
-    return f"{said}: {_condition(part['criterion'], about)}: {number(value)}{inside}{n}, {part['verdict']}"
+    return f"{said}: {_condition(part['criterion'], about)}: {number(measured)}{inside}{n}, {part['verdict']}"

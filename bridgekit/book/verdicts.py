@@ -108,6 +108,7 @@ def judge(claim: Claim, records: Sequence[dict] | dict) -> Verdict:
     plays = [
         [[metric_values(record, name) for name in part.metrics] for part in claim.parts] for record in records
     ]
+    claim = _in_words(claim, records[0])
     found = _verdict(claim, _averaged(claim, plays), _mark(claim, records[0]))
     if len(records) == 1:
         return found
@@ -137,6 +138,16 @@ def _unusable(claim: Claim, record: dict) -> str | None:
         if other or (said == EXACT) != (part.kind == EXACT):
             return f"{name} is recorded by {page} as {said}, and claims.yml says {part.kind}"
     return None
+
+
+def _in_words(claim: Claim, record: dict) -> Claim:
+    """The claim, its parts with their labels: the record's, the ledger's, or the name with blanks."""
+    said = {name: metric.get("label") for name, metric in record["metrics"].items()}
+    parts = [
+        replace(part, label=said.get(part.metric) or part.label or part.metric.replace("_", " "))
+        for part in claim.parts
+    ]
+    return replace(claim, parts=tuple(parts))
 
 
 def _mark(claim: Claim, record: dict) -> str:
@@ -234,11 +245,11 @@ def _reason(measured: Sequence[Measured]) -> str:
     counts = [(sum(item.verdict == verdict for item in measured), verdict) for verdict in VERDICTS]
     said = ", ".join(f"{count} {verdict}" for count, verdict in counts if count) + f" of {len(measured)}"
     moved = sum(item.verdict != item.alone for item in measured)
-    small = [item.part.metric for item in measured if item.verdict == UNDECIDED and item.too_small]
+    small = [item.part.label for item in measured if item.verdict == UNDECIDED and item.too_small]
     lost = sum(item.lost for item in measured)
     more = {
         f"{moved} decided alone, but not as one of several": moved,
         f"n too small for {', '.join(small)}": small,
-        f"{lost} values of lost trials": lost,
+        f"{lost} values missing": lost,
     }
     return "; ".join([said, *(words for words, there in more.items() if there)])
