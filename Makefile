@@ -20,6 +20,9 @@ READY := .venv/.ready
 CACHE := $(shell test -w "$$HOME" || echo XDG_CACHE_HOME='$(CURDIR)/_build/cache')
 SNAKEMAKE := $(CACHE) $(BIN)/snakemake --cores $(JOBS) --config profile=$(PROFILE) only=$(ONLY) limit=$(LIMIT)
 
+# Some machines are told to keep no bytecode: each of a hundred processes would then compile what it imports.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: book test mutants figures lint clean
 
 book: $(READY)

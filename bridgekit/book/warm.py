@@ -1,4 +1,4 @@
-"""Kernels forked from a process that has imported PyTorch once: nine processor seconds less a page.
+"""Kernels forked from a process that has imported PyTorch once: five processor seconds less a page.
 
 A build starts that process, which ends with it (`kernels.warmed`), and ``$BRIDGEKIT_WARM`` names its socket.
 What a kernel's manager starts is then this file, a program that imports nothing heavy: it hands over its
