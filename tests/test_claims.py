@@ -417,9 +417,16 @@ def test_every_undecided_part_that_chance_is_in_says_what_it_would_have_seen():
 
 
 def test_a_criterion_whose_run_is_there_supersedes_nothing_any_more():
-    """What stood before is under `earlier` then; the older criterion is in the history."""
-    kept = {claim.id for claim in criteria.load(HOME) if claim.superseded}
-    assert kept == {verdict.claim.id for verdict in claims.ledger(HOME) if verdict.superseded}
+    """What stood before is under `earlier` then; the older criterion is in the history.
+
+    It stays where another claim's run was made under the same criterion, of which no part may be gone.
+    """
+    known = criteria.load(HOME)
+    kept = {claim.id: claim.superseded.made_under for claim in known if claim.superseded}
+    shared = {claim.made_under for claim in known if not claim.superseded} - {None}
+    speaking = {verdict.claim.id for verdict in claims.ledger(HOME) if verdict.superseded}
+    assert speaking <= kept.keys()
+    assert {name for name, under in kept.items() if under not in shared} == speaking
 
 
 def test_no_verdict_that_a_committed_repetition_contradicts():
