@@ -1,6 +1,8 @@
 """The files that say the same thing in two places are held together here."""
 
+import os
 import re
+import subprocess
 import tomllib
 
 import pytest
@@ -92,3 +94,12 @@ def test_quick_is_the_pages_own_values(page):
 def test_book_holds_every_page_that_it_names():
     for page in pages.contents():
         assert (REPOSITORY / "book" / f"{page}.md").is_file(), page
+
+
+def test_make_lets_python_keep_its_bytecode_where_a_machine_forbids_it():
+    told = f"include {REPOSITORY / 'Makefile'}\nkept:\n\t@echo [$$PYTHONDONTWRITEBYTECODE]\n"
+    machine = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    said = subprocess.run(
+        ["make", "-s", "-f", "-", "kept"], input=told, env=machine, text=True, capture_output=True, check=True
+    )
+    assert said.stdout == "[]\n"
