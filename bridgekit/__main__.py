@@ -178,7 +178,7 @@ def _made(name: str, size: int | None = None, channels: int | None = None, devic
     return classifiers.make(name, size=size, channels=channels, device=random.device(device))
 
 
-PROFILE = {"default": "quick", "help": "smoke, quick (the default) or paper"}
+PROFILE = {"default": "quick", "help": "smoke, quick (the default), paper or full"}
 SET = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "set one parameter; repeatable"}
 JSON = {"action": "store_true", "help": "for machines"}
 PAGE = {"metavar": "PAGE", "help": "its name, as `bridgekit list` says it"}

@@ -81,7 +81,7 @@ def test_every_parameter_says_what_it_means(page):
 
 @pytest.mark.parametrize("page", pages.executed())
 def test_every_profile_fits_every_page(page):
-    assert pages.profiles() == ["paper", "quick", "smoke"]
+    assert pages.profiles() == ["full", "paper", "quick", "smoke"]
     for profile in pages.profiles():
         pages.resolve(page, profile)
 
