@@ -29,7 +29,7 @@ book: $(READY)
 	@$(SNAKEMAKE) -- book
 
 test: $(READY)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 mutants: $(READY)
 	@$(BIN)/python tests/drawn_mutants.py --jobs $(JOBS)

@@ -1,8 +1,10 @@
 """A small book of two pages, on which the pipeline is tried, and the real one, opened in a browser."""
 
+import functools
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from bridgekit import spec
 from bridgekit.book import kernels, sums
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+PAGES = frozenset(path.stem for path in (REPOSITORY / "book").glob("*.md"))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HEADER = """---
 jupytext:
@@ -238,31 +241,44 @@ def rewrite(path: Path, record: dict) -> None:
     (path.parent / sums.NAME).write_bytes(sums.body(files))
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The real book first, which takes longest; its tests are told apart by page, all others by file.
+    """One test of the real book first, since it has the whole book built, which takes longest.
 
-    Its first page makes one worker build it. The files of the pipeline come next, so that meanwhile another
-    one does not wait for the book, which is assembled on one core, but has long tests of its own.
+    Meanwhile another worker has the files of the pipeline and all others. The book's own tests come last:
+    they wait for it, and they are many and short, so that all workers end together.
     """
     slow = {item.path for item in items if item.get_closest_marker("pipeline")}
-    groups = {item: group_of(item) for item in items}
-    first = next((group for item, group in groups.items() if item.get_closest_marker("book")), None)
+    first = next((item for item in items if item.get_closest_marker("book")), None)
 
     def rank(item: pytest.Item) -> int:
         if item.get_closest_marker("book"):
-            return 0 if groups[item] == first else 2
-        return 1 if item.path in slow else 3
+            return 0 if item is first else 3
+        return 1 if item.path in slow else 2
 
     items.sort(key=rank)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
 
 
-def group_of(item: pytest.Item) -> str:
-    """What is run by one worker: a page of the real book, else a file."""
-    values = item.callspec.params if hasattr(item, "callspec") else {}
-    return values["page"] if item.get_closest_marker("book") and "page" in values else item.path.name
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object):
+    """Tests are dealt out by :func:`group_of`, in the order of the collection.
+
+    xdist's own groups (loadgroup) do nothing under pytest 9: they stand in an attribute that is gone.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)
+
+
+@functools.cache
+def group_of(nodeid: str) -> str:
+    """What is run by one worker: the tests of a page of the real book, else those of a file."""
+    file, _, test = nodeid.partition("::")
+    named = PAGES.intersection(re.split(r"[][-]", test)) if file.endswith("test_rendered.py") else ()
+    return f"{file}::{min(named)}" if named else file
 
 
 @pytest.fixture(scope="session")

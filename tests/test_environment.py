@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 import yaml
-from conftest import REPOSITORY
+from conftest import REPOSITORY, group_of
 
 from bridgekit.book import pages
 
@@ -94,6 +94,14 @@ def test_quick_is_the_pages_own_values(page):
 def test_book_holds_every_page_that_it_names():
     for page in pages.contents():
         assert (REPOSITORY / "book" / f"{page}.md").is_file(), page
+
+
+def test_the_tests_of_a_page_go_to_one_worker_and_all_others_by_file():
+    rendered = "tests/test_rendered.py::test_a_page"
+    browser, warns = f"{rendered}_in_a_browser[laptop-light-plane]", f"{rendered}_warns_of_nothing[plane]"
+    groups = [group_of(test) for test in (browser, warns, browser.replace("plane", "trials"))]
+    assert groups[0] == groups[1] != groups[2]
+    assert group_of("tests/test_cli.py::test_list[plane]") == "tests/test_cli.py"
 
 
 def test_make_lets_python_keep_its_bytecode_where_a_machine_forbids_it():
