@@ -142,11 +142,16 @@ def test_photographs_says_what_it_wants(toy_book, monkeypatch, settings, said):
 
 def test_iwgan_photographs(toy_book, monkeypatch):
     data, few = scored(toy_book, monkeypatch, 28), {"rounds": 1, "evaluations": 1}
-    names = played(toy_book, monkeypatch, "iwgan_photographs", datasets=[data], size=28, **few)
+    few |= {"held_out": 0.25, "size": 28}
+    names = played(toy_book, monkeypatch, "iwgan_photographs", datasets=[data], **few)
     assert 1 <= names["run"].values("first_is_test").item() <= 60
     assert names["run"].values("first_accuracy_gain").shape == (2,)
-    with pytest.raises(BridgekitError, match="a batch of 500 wants at least as many images; there are 240"):
-        played(toy_book, monkeypatch, "iwgan_photographs", datasets=[data], size=28, batch=500)
+    own = names["on"][names["FIRST"]]
+    assert own.train.y.bincount().tolist() == [3] * 60
+    apart = (own.held[:, None] == own.train.x[None]).flatten(2).all(2)
+    assert not apart.any()  # no game learns from what the distance is taken against
+    with pytest.raises(BridgekitError, match="a batch of 500 wants at least as many images; there are 180"):
+        played(toy_book, monkeypatch, "iwgan_photographs", datasets=[data], batch=500, **few)
 
 
 @pytest.mark.parametrize(
