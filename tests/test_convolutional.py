@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from games.paper_a import noise_images
 from scipy import stats
 from test_networks import close, draw, generators
 from torch import nn
 from torch.nn import functional as F
 
 from bridgekit.errors import BridgekitError
+from bridgekit.games import setups
 from bridgekit.models.convolutional import (
     ConvolutionalEncoder,
     ConvolutionalGenerator,
@@ -55,6 +59,9 @@ PARAMETERS = {
     ConvolutionalGenerator: 18_155_715,
     PerceptualCritic: 40_560_145,
 }
+PLAYERS = {ConvolutionalEncoder: "E", ConvolutionalGenerator: "G", PerceptualCritic: "D"}
+NOISE = noise_images(2, 64)
+COLOURED = replace(NOISE, x=NOISE.x.float().expand(-1, 3, -1, -1))
 KINDS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 every = pytest.mark.parametrize("kind", TABLE)
 
@@ -83,9 +90,11 @@ def image_or_code(kind, size: int = 64) -> torch.Tensor:
 
 @every
 def test_table_1_layer_by_layer(kind):
-    net = kind(generators(1))
-    assert met(net, image_or_code(kind)) == TABLE[kind]
-    assert sum(p.numel() for p in net.parameters()) == PARAMETERS[kind]
+    """Of the network alone, and of the setup's at its whole width."""
+    whole = setups.perceptual(COLOURED, shrink=1, batch=2).networks[PLAYERS[kind]](generators(1))
+    for net in (kind(generators(1)), whole):
+        assert met(net, image_or_code(kind)) == TABLE[kind]
+        assert sum(p.numel() for p in net.parameters()) == PARAMETERS[kind]
 
 
 @every
