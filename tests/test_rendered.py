@@ -300,7 +300,7 @@ def fits(tab, page: str, size: str) -> None:
 
 def shows_before_it_tells(tab, page: str, size: str) -> None:
     """A picture on the first screen, and text in pictures that can be read."""
-    seen = "[...document.querySelectorAll('main :is(img, svg[role=img], canvas)')]"
+    seen = "[...document.querySelectorAll('main figure :is(img, svg[role=img], canvas), main canvas')]"
     top = tab.evaluate(f"{seen}.filter(e => e.checkVisibility())[0].getBoundingClientRect().top")
     assert top < SIZES[size][1] - 100, f"the first picture of {page} begins {top} pixels down"
     text = """[...document.querySelectorAll("main svg[role=img] :is(text, tspan)")]
