@@ -41,7 +41,7 @@ COUNTED = {
     r"photographs/pairs.npz: .*accuracy$": 0.05,
     r"transfer/.*features": 0.1,
     r"transfer/(answers|.*(kept|floor))": 0.5,  # of forty codes: chance alone keeps most classes at `smoke`
-    r"inference_arm/.*fid": 20.0,
+    r"inference_arm/.*(fid|search)": 20.0,
     r"inference_arm/(reconstructions|edits).npz: (drawn|back|images)": 0.5,  # of 24 levels
     r"inference_arm/.*(kept|features|answers|pixels|gained|stayed|any)": 0.5,  # of some two dozen codes
     r"weights_on_images/.*fid": 20.0,
