@@ -119,6 +119,11 @@ games.method.model_sample @ minimise
   D sees the decoder's mean: sigma, noise) if sampled => sigma, 0 * noise) if sampled
 games.method.minimise @ minimise
   one step of D whatever is said: sampled, d_steps) => sampled, 1)
+games.discriminators.against_normal @ against_normal
+  the model that rests stands elsewhere: D(z + mean) => D(z)
+games.discriminators.against_smaller_circle @ against_smaller_circle
+  both circles have one radius: circle(fake, 1 - distance) => circle(fake)
+  the same angles on both circles: 2 * math.pi * v => 2 * math.pi * u
 games.method.ratio_turns @ minimise, perceptual
   noise on data, too: discriminator(D(x), => discriminator(D.logit(D.features(x) + noise),
 games.perceptual.perceptual_vae @ perceptual_vae, perceptual

@@ -21,12 +21,13 @@ from bridgekit.errors import BridgekitError
 from bridgekit.games import baselines, bridge, setups
 from bridgekit.models.batch_norm import BatchNorm
 from bridgekit.models.mlp import MLP
-from bridgekit.play import checkpoints, evaluation, loop
+from bridgekit.play import checkpoints, evaluation, loop, sweep
 from bridgekit.play.draws import Normal
 from bridgekit.play.evaluation import probe, samples
 from bridgekit.play.game import Game, Phase, Player, Turn
 from bridgekit.play.loop import CHUNK, fit, play
 from bridgekit.play.state import start
+from bridgekit.play.sweep import Cell
 from bridgekit.theory import adversarial
 from bridgekit.theory.alpha import sigmoid_gamma
 
@@ -320,6 +321,19 @@ def test_games_that_differ_in_code_in_an_option_or_in_pixels_are_told_apart():
     assert len({game.fingerprint() for game in found}) == len(found)
     with pytest.raises(TypeError, match="nobody can tell"):
         replace(small_bridge(), settings={"x": object()}).fingerprint()
+
+
+def test_a_game_that_no_builder_records_is_not_told_from_another_and_says_what_to_do(tmp_path):
+    """Whatever it learns: with a hash of nothing its cells and checkpoints would be any other's."""
+    nameless = small_plane().train(1, baselines.gan(small_plane(), adversarial.reverse_kl).phases[0].turns)
+    for use in (
+        nameless.fingerprint,
+        lambda: sweep.key(Cell("x", nameless, [0]), weights),
+        lambda: play(nameless, start(nameless, [0]), "train", checkpoint=tmp_path / "state.pt"),
+    ):
+        with pytest.raises(TypeError, match="function of bridgekit/games that has @recorded on it"):
+            use()
+    assert play(nameless, start(nameless, [0]), "train").played == {"train": 1}, "without a file it is played"
 
 
 def test_devices():

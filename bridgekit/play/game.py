@@ -148,6 +148,11 @@ class Game:
 
     def fingerprint(self) -> str:
         """A hash of the builder's name and arguments, data included; TypeError for one without a name."""
+        if not self.name:
+            raise TypeError(
+                "a game without a name cannot be told from another: make it in a function of bridgekit/games "
+                "that has @recorded on it"
+            )
         return identity.digest(self.name, dict(self.settings))
 
 

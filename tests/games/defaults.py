@@ -28,6 +28,8 @@ DEFAULTS = {
     "bridge.fine_tuning": dict(sigma=0.3, ml_rounds=2000, rounds=20, d_steps=1, penalty=0.0),
     "bridge.fixed_combination": dict(weight=0.5, sigma=0.3, rounds=10000, d_steps=1, penalty=0.0),
     "classifying.classification": dict(batch=64, width=24, lr=0.001, shift=0),
+    "discriminators.against_normal": dict(hidden=64, batch=256, lr=0.001, rounds=300),
+    "discriminators.against_smaller_circle": dict(hidden=64, batch=128, lr=0.002, rounds=300),
     "fitting.gaussian_fit": dict(rounds=600, lr=0.05),
     "generalised.alpha_bridge_joints": dict(
         sigma=0.3,

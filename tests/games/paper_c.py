@@ -1,4 +1,4 @@
-"""Paper C's games, written out from Algorithm 1, eq 13 and section 4.2, with the networks of its Table 1."""
+"""Paper C's games, from Algorithm 1, eqs 1 and 13 and section 4.2, with the networks of its Table 1."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bridgekit.games import baselines, perceptual, setups
+from bridgekit.games import baselines, discriminators, perceptual, setups
 from bridgekit.games import method as games
 from bridgekit.theory import adversarial, method
+from bridgekit.theory.densities import Mixture
 from games import paper_a, tools
 from games.harness import Case, Move, Owner, Paper, Part
 from games.paper_a import drawn, image_case, noise_images, on_plane, plane_case, within
@@ -213,6 +214,34 @@ def perceptual_vae_gan(a: SimpleNamespace) -> Paper:
     return Paper(owners(a, "GED"), shapes(a, "GED"), train(a, turns))
 
 
+def alone(a: SimpleNamespace, d: int, depth: int, told_apart: Callable, draws: dict) -> Paper:
+    """Eq 1 for a perceptron D alone; ``told_apart(batch)`` gives the real samples and the others."""
+
+    def telling(nets, batch, now):
+        real, made = told_apart(batch)
+        return {"D": tools.tell(nets.D(real), nets.D(made)).mean(-1)}
+
+    owned, networks = Owner("D", a.lr, (0.5, 0.999)), {"D": tools.mlp(d, *[a.hidden] * depth, 1)}
+    return Paper({"D": owned}, networks, train(a, [Move(telling, draws)]))
+
+
+def against_normal(a: SimpleNamespace) -> Paper:
+    n, d = a.batch, a.data.means.shape[1]
+    draws = {"x": tools.mixture(a.data.means, a.data.sigma, n), "z": tools.normal(n, d)}
+    return alone(a, d, 2, lambda batch: (batch.x, a.mean + batch.z), draws)
+
+
+def against_smaller_circle(a: SimpleNamespace) -> Paper:
+    """Data at radius 1, reconstructions at 1 - distance, each at any angle."""
+
+    def told_apart(batch):
+        turns = [2 * torch.pi * share for share in (batch.u, batch.v)]
+        real, made = (torch.stack([torch.cos(turn), torch.sin(turn)], -1) for turn in turns)
+        return real, made - a.distance * made
+
+    return alone(a, 2, 3, told_apart, dict.fromkeys("uv", tools.uniform(a.batch)))
+
+
 # --- cases ----------------------------------------------------------------------------------------------
 
 PERCEPTUAL = {
@@ -248,7 +277,18 @@ CHANGES = SDKL | {"sigma": 0.6, "rounds": 3, "sampled": False}
 REVERSE_KL = {"objective": adversarial.reverse_kl, "d_steps": 2}
 VAE_CHANGES = {"sigma": 0.6, "rounds": 3, "d_steps": 1}
 TWO = {"rounds": 2, "d_steps": 2}
+ALONE = {"hidden": 5, "batch": 4, "lr": 1e-2, "rounds": 2}
+ALONE_CHANGES = {"hidden": 6, "batch": 5, "lr": 2e-2, "rounds": 3}
+NORMAL = {"data": paper_a.RING, "mean": 0.7} | ALONE
+NORMAL_CHANGES = {"data": Mixture(torch.tensor([[-2.0], [2.0]]), 0.3), "mean": [-0.4, 0.0]} | ALONE_CHANGES
+CIRCLE_CHANGES = {"distance": [0.1, 0.9]} | ALONE_CHANGES
 CASES = {
+    "against_normal": Case(Part(discriminators.against_normal, NORMAL), against_normal, NORMAL_CHANGES),
+    "against_smaller_circle": Case(
+        Part(discriminators.against_smaller_circle, {"distance": 0.4} | ALONE),
+        against_smaller_circle,
+        CIRCLE_CHANGES,
+    ),
     "minimise": plane_case(games.minimise, JSD, minimise, CHANGES),
     "minimise, SDKL": plane_case(games.minimise, SDKL, minimise, {"d_steps": 3}),
     "minimise, images": image_case(games.minimise, SDKL | {"sampled": False}, minimise),

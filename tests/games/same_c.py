@@ -1,8 +1,14 @@
 """Mutants of paper C's games that no composition can refuse, and why."""
 
-from games.same_b import NO_GRADIENT, SUM
+from games.same_b import AXIS, NO_GRADIENT, SUM
 
 SAME = {
+    "discriminators.against_normal": {
+        "return {'D': adversarial.discriminator(D(x), D(z + mean)).mean(1)}": AXIS,
+    },
+    "discriminators.against_smaller_circle": {
+        "return {'D': adversarial.discriminator(f_real, f_fake).mean(1)}": AXIS,
+    },
     "method.ratio_turns": {"if True:": NO_GRADIENT},
     "method.divergence_turn": {
         "if True:": "method.loss detaches what it gives",
