@@ -8,7 +8,17 @@ import torch
 from mutants import survivors
 
 from bridgekit.errors import BridgekitError
-from bridgekit.measure import codes, estimators, finite, on_images, on_plane, paired, training, worst_case
+from bridgekit.measure import (
+    codes,
+    estimators,
+    finite,
+    on_images,
+    on_plane,
+    paired,
+    slopes,
+    training,
+    worst_case,
+)
 
 NAN, INF = math.nan, math.inf
 AT = [0, 10, 20, 30, 40]
@@ -63,6 +73,11 @@ def stable(function):
     assert found.dtype == bool and found.tolist() == [True, False, True, False]
     assert function(modes, [5, 10, 15], 11, 21).tolist() == [True, True, False, False]
     assert refuses(function, modes, [5, 10, 15], 16, 20)  # of nothing all is true
+
+
+def after_a_fifth(function):
+    same(function(CURVE), CURVE[1:]), same(function(CURVE[:4]), CURVE[:4])
+    same(function(np.arange(19)), range(3, 19)), same(function(np.arange(20)), range(4, 20))
 
 
 def settled(function):
@@ -170,6 +185,46 @@ def typical(function):
     assert function([5.0, 1.0, 3.0]) == 2 and function([4.0, 1.0, 3.0, 2.0]) == 3
     assert function([NAN, 1.0, 3.0]) == 2 and function([2.0, 2.0]) == 0 and function([7.0]) == 0
     assert type(function([1.0])) is int
+
+
+# Two trials: the first is sure enough from the third evaluation on, the second once of each alone.
+LOGITS = {
+    "real": np.array([[1.0, 3], [2, 0], [2, 1], [3, 2.5]]),
+    "fake": np.array([[-3.0, 0], [-1, -2], [-2, -9], [-2, -1.5]]),
+}
+
+
+def sure(function):
+    found = function(LOGITS["real"], LOGITS["fake"], 2)
+    assert found.T.tolist() == [[False, False, True, True], [False] * 4]
+    assert function(np.array([NAN, 9.0]), np.array([-9.0, NAN]), 2).tolist() == [False, False]
+
+
+def first_sure(function):
+    curves = LOGITS | {"here": np.array([[1, 2], [3, 4], [5, 6], [7, 8]], np.float32)}
+    found = function(curves, 2)
+    same(found["here"], [5, NAN]), same(found["real"], [2, NAN]), same(found["fake"], [-2, NAN])
+    same(function(curves, odds=1.5)["here"], [5, 8]), same(function(curves, 2.5)["here"], [NAN, NAN])
+    assert found["here"].dtype == np.float32
+
+
+def power(function):
+    x = np.array([1.0, 2, 4])[:, None]
+    same(function(x, x ** [-1.0, 2] * 7), [-1, 2])
+    same(function(x, np.array([[8.0, NAN], [2, 1], [2, 1]])), [-1, NAN])
+    y = np.array([[1.0, 1], [8, 1], [16, 2]])  # by logarithms to base 2: 0, 3, 4 and 0, 0, 1
+    same(function(x, y), [2, 0.5]), same(function(np.array([[1.0], [1], [4]]), y[:, :1]), [1.25])
+    same(function(x * [1, 3], y * [5, 6]), [2, 0.5])
+
+
+def mean_over(function):
+    values, due = np.array([[2.0, 1, 3, 1], [9, 1, 1, 1]]), np.array([[1.0, 2, 0, -1], [3, 4, 1, 1]])
+    same(function(values, due), [2.5, 0.375, NAN, NAN])
+
+
+def geometric_over(function):
+    values, due = np.array([[2.0, 1, 3, 1], [24, 1, 1, 1]]), np.array([[1.0, 2, 0, -1], [3, 8, 1, 1]])
+    same(function(values, due), [4, 0.25, NAN, NAN])
 
 
 def directions(function):
@@ -351,6 +406,7 @@ ORACLES = {
     training.trend: trend,
     training.wobble: wobble,
     training.stable: stable,
+    training.after_a_fifth: after_a_fifth,
     training.settled: settled,
     training.lost: lost,
     training.deepest_fall: deepest_fall,
@@ -366,6 +422,11 @@ ORACLES = {
     training.halfway: halfway,
     training.quickest: quickest,
     training.typical: typical,
+    slopes.sure: sure,
+    slopes.first_sure: first_sure,
+    slopes.power: power,
+    slopes.mean_over: mean_over,
+    slopes.geometric_over: geometric_over,
     codes.directions: directions,
     codes.edited: edited,
     on_images.seen: seen,

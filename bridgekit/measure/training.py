@@ -40,6 +40,11 @@ def stable(modes: np.ndarray, at: ArrayLike, since: float, wanted: float) -> np.
     return (late >= wanted).all(0)
 
 
+def after_a_fifth(curve: np.ndarray) -> np.ndarray:
+    """The curve at the evaluations after the first fifth; of fewer than five evaluations the whole curve."""
+    return curve[len(curve) // 5 :]
+
+
 def settled(curve: np.ndarray, within: float = 0.1) -> np.ndarray:
     """The median over the last fifth of the evaluations, of a trial that has come to rest there; else NaN.
 
