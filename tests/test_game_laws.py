@@ -9,9 +9,11 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import typing
 import warnings
 from collections.abc import Callable
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,9 +24,10 @@ from games.harness import Part, check, close, killed_and_taken_up, of_trial, pha
 import bridgekit.games
 from bridgekit import data
 from bridgekit.data.binary import Pairs
+from bridgekit.games import setups
 from bridgekit.play import loop
 from bridgekit.play.draws import NormalByRound
-from bridgekit.play.game import Turn
+from bridgekit.play.game import Game, Turn
 from bridgekit.play.state import State, fresh_optimiser, start
 from bridgekit.random import stream
 
@@ -33,23 +36,43 @@ EXEMPT = {
     "one_turn": "autoencoder and semi_supervised are its cases",
 }
 APART = {"setup.labelled"}  # a game is for setups with labels or for those without, and refuses the others
-RETURNED = {"Game", "Setup"}
+
+
+def builds(function: Callable) -> bool:
+    """Whether a function says that it returns a game, or a setup for games; KeyError where it says nothing.
+
+    By the class itself, however its module writes its annotations.
+    """
+    function = inspect.unwrap(function)
+    said = SimpleNamespace(__annotations__={"return": function.__annotations__["return"]})
+    return typing.get_type_hints(said, function.__globals__)["return"] in (Game, setups.Setup)
 
 
 def builders() -> set[Callable]:
-    """The public functions of bridgekit.games that return a game, or a setup for games."""
+    """The public functions of bridgekit.games that are builders."""
     found = set()
     for module in pkgutil.iter_modules(bridgekit.games.__path__):
         module = importlib.import_module(f"bridgekit.games.{module.name}")
         for name, function in inspect.getmembers(module, inspect.isfunction):
             here = function.__module__ == module.__name__ and not name.startswith("_")
-            if here and function.__annotations__.get("return") in RETURNED and name not in EXEMPT:
+            if here and builds(function) and name not in EXEMPT:
                 found.add(function)
     return found
 
 
 CHANGES = [(name, label) for name, case in CASES.items() for label, _ in case.to_play()]
 every = pytest.mark.parametrize("name", CASES)
+
+
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
+def test_a_builder_is_found_however_its_module_writes_annotations(future):
+    """Without the import of the future an annotation is a class, with it a string."""
+    of, scope = "from bridgekit.play.game import Game, recorded\n", {}
+    text = "def one() -> Game: ...\n@recorded\ndef other(x: int) -> 'Game': ...\ndef none(x: int) -> int: ..."
+    exec(future + of + text + "\ndef nothing_said(): ...", scope)
+    assert [builds(scope[name]) for name in ("one", "other", "none")] == [True, True, False]
+    with pytest.raises(KeyError):
+        builds(scope["nothing_said"])
 
 
 def test_every_builder_has_a_case():
