@@ -93,6 +93,54 @@ def settled(function):
     assert function(short).dtype == np.float32
 
 
+def late(function):
+    at = np.arange(40.0)[:, None]
+    same(function(at, 0.2), at[32:]), same(function(at, share=0.5), at[20:])
+    same(function(at[:7], 0.2), [[6]]), same(function(at[:8], 0.2), at[6:8])  # 1.4 and 1.6 of them
+    same(function(at[:2], 0.2), [[1]])  # one at least
+
+
+def late_median(function):
+    same(function(CURVE, 0.6), [3, 3, NAN]), same(function(CURVE[:3], 0.7), [5.5, 2, 5.5])
+    assert function(CURVE, 0.2).dtype == np.float32
+
+
+# Two curves of three trials, above 0: where both have come to rest, ten times, a tenth and an unknown share.
+REST = np.array([[3.0, 1, 1], [7, 1, 1], [100, 3, 1], [100, 2, 1], [100, 1, 1]])
+OTHER = np.array([[1.0, 5, 1], [1, 9, 1], [1, 3, 1], [0.1, 20, 1], [10, 10, 2]])
+
+
+def orders(function):
+    middle, least = function(REST, OTHER, 0.6)
+    same(middle, [2, -1, 0]), same(least, [1, -1, -math.log10(2)])
+    middle, least = function(REST, OTHER, share=0.2)
+    same(middle, least), same(least, [1, -1, -math.log10(2)])
+    below = np.array([[1, 1, 1], [1, 1, NAN]])
+    same(function(REST[-2:], below, 1.0), [[2, math.log10(2) / 2, NAN], [2, 0, NAN]])
+
+
+AT_REST = np.array([[9.0, 9, 9], [1, 1, 9], [8, 8, 9], [1, 2, 1], [1, 2, 2]])
+
+
+def log_over(function):
+    same(function(8 * AT_REST, AT_REST), [math.log(8), math.log(8), NAN])
+    same(function(AT_REST, 4 * AT_REST[:, ::-1]), [NAN, -math.log(4), NAN])
+    same(function(AT_REST[:4], AT_REST[:4]), [NAN] * 3)
+
+
+OTHERS = [AT_REST[:, :2] * [4, 1 / 4], AT_REST[:, :2] * [1 / 2, 1 / 2]]
+
+
+def log_over_most(function):
+    same(function(AT_REST[:, :2], OTHERS), [-math.log(4), math.log(2)])
+    same(function(AT_REST, [AT_REST, 3 * AT_REST[:, ::-1]]), [NAN, -math.log(3), NAN])
+
+
+def log_over_least(function):
+    same(function(AT_REST[:, :2], OTHERS), [math.log(2), math.log(4)])
+    same(function(AT_REST, [AT_REST, AT_REST[:, ::-1] / 3]), [NAN, math.log(3), NAN])
+
+
 def lost(function):
     score = np.array([[NAN, 1, NAN, 1, 1], [NAN, NAN, NAN, NAN, 1], [1, 1, 1, NAN, 1]])
     other = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [1, 1, -INF, 1, 1]])
@@ -408,6 +456,12 @@ ORACLES = {
     training.stable: stable,
     training.after_a_fifth: after_a_fifth,
     training.settled: settled,
+    training.late: late,
+    training.late_median: late_median,
+    training.orders: orders,
+    training.log_over: log_over,
+    training.log_over_most: log_over_most,
+    training.log_over_least: log_over_least,
     training.lost: lost,
     training.deepest_fall: deepest_fall,
     training.share_kept: share_kept,

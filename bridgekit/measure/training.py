@@ -58,6 +58,44 @@ def settled(curve: np.ndarray, within: float = 0.1) -> np.ndarray:
     return np.where(np.abs(last - before) < within * np.abs(before), last, np.nan)
 
 
+def late(curve: np.ndarray, share: float) -> np.ndarray:
+    """The last ``share`` of the evaluations, one at least: (evaluations, trials)."""
+    return curve[-max(1, round(share * len(curve))) :]
+
+
+def late_median(curve: np.ndarray, share: float) -> np.ndarray:
+    """The median over the last ``share`` of the evaluations; NaN for a trial that is lost at one of them."""
+    return np.median(late(curve, share), 0)
+
+
+def orders(curve: np.ndarray, other: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """How many powers of ten ``curve`` is above ``other`` late: the median over evaluations, and the least.
+
+    Late is the last ``share`` of the evaluations. Both curves are above 0. NaN for a trial that is lost at
+    one of them.
+    """
+    gap = np.log10(late(curve, share)) - np.log10(late(other, share))
+    return np.median(gap, 0), gap.min(0)
+
+
+def log_over(curve: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The logarithm of ``curve`` over ``other``, each where it has come to rest (:func:`settled`); else NaN.
+
+    Both curves are above 0.
+    """
+    return np.log(settled(curve)) - np.log(settled(other))
+
+
+def log_over_most(curve: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
+    """:func:`log_over` the largest of the others; NaN where one of the curves has not come to rest."""
+    return np.min([log_over(curve, other) for other in others], 0)
+
+
+def log_over_least(curve: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
+    """:func:`log_over` the smallest of the others; NaN where one of the curves has not come to rest."""
+    return np.max([log_over(curve, other) for other in others], 0)
+
+
 def lost(curves: Sequence[np.ndarray], modes: np.ndarray, few: float = 2) -> np.ndarray:
     """1.0 for a trial that is lost at its last evaluation, else 0.0.
 
