@@ -1,9 +1,14 @@
-"""nbval compares what checked cells print: of a page that decides claims, the numbers that decide them."""
+"""The numbers that decide claims are compared wherever pages run: by nbval, and with the metrics kept.
+
+nbval compares what checked cells print; what tests/test_rendered.py compares has tolerances.
+"""
 
 import ast
+import json
 
 import pytest
 from conftest import REPOSITORY
+from test_rendered import REFERENCES, assert_measured
 
 from bridgekit.book import criteria, pages
 from bridgekit.book.pages import Page
@@ -68,3 +73,36 @@ TABLE = "scoreboard.claims_table(run)"
 def test_a_page_that_shows_nothing_of_it_is_told(tags: str, code: str, found: set[str]):
     page = Page("toy", CELL.replace("TAGS", tags).replace("CODE", code))
     assert checked(page, {"gain", "loss"}) == found
+
+
+# Metrics that decide, whose smoke values are too small for their sign to be held: what one item weighs, or
+# the last digits of single precision. Their functions are held by tests/test_deciding.py.
+SMALL = {
+    "aavae_gains accuracy_gain_10",  # one image of sixty, in one trial
+    "inference_arm features_kept_of_bridge",
+    "iwgan is_gain",  # after four rounds 1e-6 of a score of 1
+    "table1 rkl_quality",  # one sample of two hundred, in one trial
+    "transfer class_kept_of_fine_tuning",  # one or two codes of forty
+}
+
+
+def turned_over(page: str) -> set[str]:
+    """The deciding metrics of which the comparison with the kept values would take the negative, too.
+
+    Zero is its own, and so are rounding errors next to it.
+    """
+    found, kept = set(), json.loads((REFERENCES / page / "metrics.json").read_text())
+    for name in deciding(page) & kept.keys():  # a time is not kept
+        values = [value for value in kept[name]["values"] if value is not None]
+        negative = {"values": [None if v is None else -v for v in kept[name]["values"]]}
+        if max(map(abs, values), default=0) > 1e-11:
+            try:
+                assert_measured(kept[name] | negative, kept[name], f"{page}/metrics.json: {name}. ")
+                found.add(f"{page} {name}")
+            except AssertionError:
+                pass
+    return found
+
+
+def test_no_tolerance_lets_a_sign_be_turned_over():
+    assert set().union(*map(turned_over, DECIDING)) <= SMALL

@@ -25,9 +25,15 @@ REFERENCES = REPOSITORY / "tests" / "smoke"
 # Arrays that count samples or images, or hold their classes or grey levels. Processors round differently, and
 # an item on the fence tips: the mean difference that is allowed, about two items of those at `smoke`.
 COUNTED = {
+    # What decides a claim comes first, with less than would let its sign be turned over.
+    r"symmetric/metrics.json: log_kinds": 0.15,  # of sixty images' attributes
+    r"aavae_gains/metrics.json: held_gain": 3e-5,  # of bounds of 44 nats in single precision, averaged
+    r"activation/metrics.json: (judged|exchanged)_over": 1e-4,
+    r"forgetting/metrics.json: plane_modes_share": 0.3,  # of the two modes that a trial had
+    r"iwgan_photographs/metrics.json: .*fid_gain": 0.1,
     r"metrics.json: .*(modes|classes)": 0.5,
     r"metrics.json: .*quality": 0.01,
-    r"metrics.json: .*(accuracy|agreement|read|right_mode|told_apart)": 0.05,
+    r"metrics.json: .*(accuracy|agreement(?!_gradient)|read|right_mode|told_apart)": 0.05,
     r"metrics.json: temperature_": 4.0,  # at `smoke` one is as good as another
     # The evaluation classifier is trained at `smoke` for a hundred steps: other processors, other features.
     r"metrics.json: (log_)?fid_.*(gain|over)": 0.02,
@@ -119,13 +125,15 @@ def test_a_page_measures_what_it_measured(book: ToyBook, page: str):
 def assert_measured(made: dict, kept: dict, what: str):
     """Of one kind, and equal but for rounding, in units of the largest trial: gains are of larger numbers.
 
-    Of exact numbers and identities the small ones keep their order of magnitude, also where they are rounding
-    errors themselves: up to 1e-7, the central differences'.
+    Of exact numbers and identities the small ones keep their sign and their order of magnitude, the latter
+    also where they are rounding errors themselves: up to 1e-7, the central differences'.
     """
     assert made["kind"] == kept["kind"], what
     new, old = (np.array(metric["values"], dtype=float) for metric in (made, kept))  # null becomes NaN
     assert_same(new, old, what, np.nanmax(np.abs(old), initial=0.0))
     if kept["kind"] in criteria.CERTAIN:
+        turned = (new * old < 0) & (np.minimum(np.abs(new), np.abs(old)) > 1e-12)
+        assert not turned.any(), f"{new} for {old}: {what}"
         for one, other in ((new, old), (old, new)):
             one, other = np.abs(one), np.abs(other)
             assert not (one > np.where(one > 1e-7, 2, 100) * other + 1e-12).any(), f"{new} for {old}: {what}"
@@ -180,9 +188,12 @@ GAINS = {"kind": "median", "values": [-59.0, 1.5, None]}
         (EXACT, {"values": [9e-9]}, True),
         (EXACT, {"values": [2e-11]}, False),  # the least of some errors for the largest
         (EXACT, {"values": [6e-7]}, False),
+        (EXACT, {"values": [-4e-9]}, False),
+        ({"kind": "exact", "values": [2e-16]}, {"values": [-2e-16]}, True),
         ({"kind": "exact", "values": [4e-5]}, {"values": [1e-6]}, False),
         ({"kind": "exact", "values": [1e-6]}, {"values": [4e-5]}, False),
         ({"kind": "exact", "values": [0.0]}, {"values": [3e-16]}, True),
+        ({"kind": "exact", "values": [None]}, {"values": [None]}, True),
     ],
 )
 def test_a_metric_may_be_rounded_otherwise_and_no_more(kept: dict, made: dict, same: bool):
