@@ -31,6 +31,7 @@ COUNTED = {
     r"activation/metrics.json: (judged|exchanged)_over": 1e-4,
     r"forgetting/metrics.json: plane_modes_share": 0.3,  # of the two modes that a trial had
     r"iwgan_photographs/metrics.json: .*fid_gain": 0.1,
+    r"inference_arm/metrics.json: (any_)?(features|answers|gained|stayed).*of_bridge": 0.12,
     r"metrics.json: .*(modes|classes)": 0.5,
     r"metrics.json: .*quality": 0.01,
     r"metrics.json: .*(accuracy|agreement(?!_gradient)|read|right_mode|told_apart)": 0.05,
