@@ -244,7 +244,7 @@ def autoencoder(
 ) -> Game:
     """The adversarial autoencoder without its adversary, for comparison: D
     learns, but E does not hear it."""
-    game = adversarial_autoencoder(setup, z=z, sigma=sigma, rounds=rounds)
+    game = adversarial_autoencoder(setup, z=z)
     telling, making = game.phases[0].turns
 
     def losses(E, G, x, z):

@@ -29,34 +29,9 @@ SAME = {
         "log_p = -likelihood.gaussian_nll(reread, x, sigma, setup.event_dims)": SUM,
         "log_q = normal_log_prob(z, *E(made)).sum(-1)": NO_GRADIENT,
     },
-    "generalised.forward_turn": {
-        "return {'G': nll(drawn.log_p).mean(1), 'E': nll(drawn.log_q).mean(-1)}": AXIS,
-        "return {'G': nll(drawn.log_p).mean(-1), 'E': nll(drawn.log_q).mean(1)}": AXIS,
-    },
-    "generalised.marginals_turn": {
-        "if True:": NO_GRADIENT,
-        "return {'G': theta.mean(1), 'E': phi.mean(-1)}": AXIS,
-        "return {'G': theta.mean(-1), 'E': phi.mean(1)}": AXIS,
-    },
-    "generalised.joints_turn": {
-        "return {'G': theta.mean(1), 'E': phi.mean(-1)}": AXIS,
-        "return {'G': theta.mean(-1), 'E': phi.mean(1)}": AXIS,
-    },
-    "generalised.codes_turn": {"return {'E': adversarial.reverse_kl(g).mean(1)}": AXIS},
-    "generalised.pairs_turn": {
-        "return {'G': adversarial.reverse_kl(H(made, z)).mean(1), "
-        "'E': adversarial.reverse_kl(-h_data).mean(-1)}": AXIS,
-        "return {'G': adversarial.reverse_kl(H(made, z)).mean(-1), "
-        "'E': adversarial.reverse_kl(-h_data).mean(1)}": AXIS,
-    },
-    "generalised.code_critic_turns": {
-        "if True:": NO_GRADIENT,
-        "return {'C': adversarial.discriminator(C(z), C(codes)).mean(1)}": AXIS,
-    },
-    "generalised.pair_critic_turns": {
-        "if True:": NO_GRADIENT,
-        "return {'H': adversarial.discriminator(h_data, h_made).mean(1)}": AXIS,
-    },
+    "generalised.marginals_turn": {"if True:": NO_GRADIENT},
+    "generalised.code_critic_turns": {"if True:": NO_GRADIENT},
+    "generalised.pair_critic_turns": {"if True:": NO_GRADIENT},
     "generalised.code_critic": {
         "body = logits(setup, setup.z.shape[1], hidden, depth)": AXIS,
     },
