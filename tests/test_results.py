@@ -374,6 +374,21 @@ def test_a_text_that_names_what_the_run_has_not_is_refused(root):
     assert curve["alt"] == "2 fall" and curve["caption"] == r"**By 1.0.** $\frac{1}{2}$"
 
 
+def test_no_text_and_no_drawing_names_a_folder_of_this_machine(root):
+    run = make_run(root, dataset=f"folder:{root.parent}/elsewhere/pets", other=f"folder:{root}/data/cats")
+    drawn = []
+    run.figure(
+        lambda a, said: drawn.append(said) or drawing(),
+        "curve",
+        alt="{dataset}, {other}",
+        caption="**On {dataset}.**",
+        arrays={"x": np.arange(2)},
+    )
+    assert (drawn[0]["dataset"], drawn[0]["other"]) == ("folder:pets", "folder:data/cats")
+    curve = run.record()["figures"]["curve"]
+    assert curve["alt"] == "folder:pets, folder:data/cats" and curve["caption"] == "**On folder:pets.**"
+
+
 def test_a_figure_shows_itself_with_its_alternative_text(root):
     said = {"alt": 'Under "5" & <rising> at *$z$*', "caption": "**See `a < b`.** Then $x<1$ & <i>."}
     shown = make_run(root).figure(drawing(), "curve", **said)

@@ -69,7 +69,8 @@ class Figures:
         own = there = None
         if arrays:
             mine = {key: records.as_array(values) for key, values in arrays.items()}
-            made = drawings.drawn(draw, mine, prose.of(self._known()) | self.parameters)
+            known = self._known()
+            made = drawings.drawn(draw, mine, prose.of(known) | known["parameters"])
             self._keep(name, made.images, said, mine, made.layout | {"slider": slider})
             own = made.display
         if name in self.reference.record["figures"]:
@@ -140,5 +141,6 @@ class Figures:
         return bool(alike) and all(alike) and all(np.allclose(mine[k], there[k], **close) for k in mine)
 
     def _known(self) -> dict:
-        """What the record holds so far that a text may name."""
-        return {"parameters": self.parameters, "metrics": self._metrics, "glued": self._glued}
+        """What the record holds so far that a text may name; its paths are nobody's own."""
+        parameters = {key: records.portable(value, self.root) for key, value in self.parameters.items()}
+        return {"parameters": parameters, "metrics": dict(self._metrics), "glued": dict(self._glued)}

@@ -213,8 +213,7 @@ class Run(Figures):
         if "_store" in self.__dict__:
             made["cells"] = dict(self._store.made)
         facts = {"schema": records.SCHEMA, "page": self.page, "profile": self.profile, "role": self.role}
-        facts["parameters"] = {key: portable(value, self.root) for key, value in self.parameters.items()}
-        facts |= {"metrics": dict(self._metrics), "glued": dict(self._glued), "figures": dict(self._figures)}
+        facts |= self._known() | {"figures": dict(self._figures)}
         facts |= {"criteria": dict(self._criteria), "analysis": dict(self._analysis)}
         return facts | {"provenance": records.provenance(self.root, device) | made}
 
