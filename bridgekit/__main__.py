@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bridgekit import __version__, files
@@ -21,7 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's kill cleans up as Ctrl-C does
     try:
-        options.command(options)
+        for line in options.command(options):
+            print(line)
         sys.stdout.flush()
     except BridgekitError as error:
         say(error)
@@ -53,40 +55,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def show_pages(options: argparse.Namespace) -> None:
+def show_pages(options: argparse.Namespace) -> Iterator[str]:
     """`bridgekit list`."""
     shown = {options.page: pages.find(options.page)} if options.page else pages.executed()
-    values = {name: {profile: pages.resolve(name, profile) for profile in pages.profiles()} for name in shown}
     if not shown:
         raise BridgekitError(f"no page of {pages.root() / 'book' / '_toc.yml'} names a kernel in its header")
-    if options.json:
-        facts = [page.as_dict() | {"profiles": values[name]} for name, page in shown.items()]
-        return print(json.dumps(facts, indent=2))
     for name, page in shown.items():
-        print(f"{name}: {page.title}")
+        values = {profile: pages.resolve(name, profile) for profile in pages.profiles()}
+        yield f"{name}: {page.title}"
         for p in page.parameters.values():
-            own = {profile: given[p.name] for profile, given in values[name].items()}
+            own = {profile: given[p.name] for profile, given in values.items()}
             others = ", ".join(f"{profile} {value!r}" for profile, value in own.items() if value != p.default)
-            print(f"  {p.name}: {p.type} = {p.default!r}" + (f"  ({others})" if others else ""))
+            yield f"  {p.name}: {p.type} = {p.default!r}" + (f"  ({others})" if others else "")
             allowed = f"allowed: {p.range.text}" if p.range.text else ""
-            print(*(f"      {words}\n" for words in (p.help, allowed) if words), sep="", end="")
+            yield from (f"      {words}" for words in (p.help, allowed) if words)
 
 
-def show_citation(options: argparse.Namespace) -> None:
-    """`bridgekit cite PAGE`."""
-    print(*cite.lines(options.page), sep="\n")
-
-
-def show_item(options: argparse.Namespace) -> None:
-    """`bridgekit where ITEM`."""
-    print(*index.lines(" ".join(options.item)), sep="\n")
-
-
-def run_page(options: argparse.Namespace) -> None:
+def run_page(options: argparse.Namespace) -> Iterator[Path]:
     """`bridgekit run PAGE`."""
     values = _values(options)
     limit = pages.limit(options.profile, options.limit or None, bool(values))
-    print(make.run(options.page, options.profile, values, options.out, limit=limit))
+    yield make.run(options.page, options.profile, values, options.out, limit=limit)
 
 
 def _values(options: argparse.Namespace) -> dict[str, object]:
@@ -97,77 +86,66 @@ def _values(options: argparse.Namespace) -> dict[str, object]:
     return values
 
 
-def play_cells(options: argparse.Namespace) -> None:
+def play_cells(options: argparse.Namespace) -> Iterable[str]:
     """`bridgekit cell PAGE [N]`."""
     number, jobs = options.number, options.of
     if (number or 0) < 0 or (jobs and number not in range(jobs)):
         raise BridgekitError(f"cell {number} of {jobs}: both count from 0, and N is below JOBS")
     make.fill(options.page, options.profile, _values(options), (number, jobs))
+    return ()
 
 
-def explain(options: argparse.Namespace) -> None:
-    """`bridgekit why PAGE`."""
-    pages.find(options.page)
-    reasons = keys.why(options.page, options.profile)
-    print("\n".join(reasons) or "nothing has changed since it was executed")
-
-
-def build_html(options: argparse.Namespace) -> None:
-    """`bridgekit html`."""
-    print(f"book: {site.build(options.profile)}")
-
-
-def show_claims(options: argparse.Namespace) -> None:
+def show_claims(options: argparse.Namespace) -> Iterator[str]:
     """`bridgekit claims`."""
     audited = options.audit or options.write
     if options.json and audited:
         raise BridgekitError("the audit has no --json: leave one of the two out.")
     if audited:
-        return show_audit(pages.root(), options.write)
+        yield from show_audit(pages.root(), options.write)
+        return
     ledger = claims.ledger(pages.root())
     if options.json:
-        return print(json.dumps([verdict.as_dict() for verdict in ledger], indent=2))
+        yield json.dumps([verdict.as_dict() for verdict in ledger], indent=2)
+        return
     for each in ledger:
         said = "; ".join(filter(None, [each.mark, "superseded" if each.superseded else "", each.reason]))
-        print(f"{each.claim.id:4} {each.verdict:15} {each.claim.statement} ({said})")
+        yield f"{each.claim.id:4} {each.verdict:15} {each.claim.statement} ({said})"
 
 
-def show_audit(root: Path, write: bool = False) -> None:
+def show_audit(root: Path, write: bool = False) -> Iterator[str]:
     """`bridgekit claims --audit`: history's own account of every row; BridgekitError where they differ."""
     for path in audit.write(root) if write else ():
-        print(f"written: {path.relative_to(root)}")
+        yield f"written: {path.relative_to(root)}"
     findings, wrong = audit.audit(root), audit.changed(root) + audit.check(root)
     for found in findings:
-        print(f"{found.id:5}{found.mark or 'fault':17}{found.fault or found.detail}")
+        yield f"{found.id:5}{found.mark or 'fault':17}{found.fault or found.detail}"
     for mark in verdicts.MARKS:
-        print(f"{sum(found.mark == mark for found in findings)} rows {mark}")
+        yield f"{sum(found.mark == mark for found in findings)} rows {mark}"
     wrong += [f"{found.id}: {found.fault}" for found in findings if found.fault]
     if wrong:
         raise BridgekitError("the ledger and its history differ. " + "; ".join(wrong))
-    print("the earlier verdicts are what their commits say")
+    yield "the earlier verdicts are what their commits say"
 
 
-def show_doctor(options: argparse.Namespace) -> None:
+def show_doctor(options: argparse.Namespace) -> Iterator[str]:
     """`bridgekit doctor`."""
     from bridgekit.book import doctor
 
-    for what, finding in doctor.report():
-        print(f"{what:23} {finding}")
+    yield from (f"{what:23} {finding}" for what, finding in doctor.report())
 
 
-def download(options: argparse.Namespace) -> None:
+def download(options: argparse.Namespace) -> Iterator[str]:
     """`bridgekit download NAME`."""
     from bridgekit import data
 
-    print(data.download(options.name))
+    yield data.download(options.name)
 
 
-def classifier(options: argparse.Namespace) -> None:
+def classifier(options: argparse.Namespace) -> Iterator[str]:
     """`bridgekit classifier NAME`."""
     made = _made(options.name, options.size, options.channels, options.device)
-    print(f"{made.name}: accuracy {made.accuracy:.4f} on its test images, weights {made.fingerprint}")
-    for name, accuracy in made.attributes.items():
-        print(f"{accuracy:8.4f} {name}")
+    yield f"{made.name}: accuracy {made.accuracy:.4f} on its test images, weights {made.fingerprint}"
+    yield from (f"{accuracy:8.4f} {name}" for name, accuracy in made.attributes.items())
 
 
 def _made(name: str, size: int | None = None, channels: int | None = None, device: str = "cpu"):
@@ -180,13 +158,13 @@ def _made(name: str, size: int | None = None, channels: int | None = None, devic
 
 PROFILE = {"default": "quick", "help": "smoke, quick (the default), paper or full"}
 SET = {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "set one parameter; repeatable"}
-JSON = {"action": "store_true", "help": "for machines"}
+UNCHANGED = "nothing has changed since it was executed"
 PAGE = {"metavar": "PAGE", "help": "its name, as `bridgekit list` says it"}
-COMMANDS = {  # name: (function, help, arguments)
+COMMANDS = {  # name: (function of the options that returns what is printed, line by line; help; arguments)
     "list": (
         show_pages,
         "the pages; what their parameters mean and allow, and what each profile sets",
-        {"page": PAGE | {"nargs": "?"}, "--json": JSON},
+        {"page": PAGE | {"nargs": "?"}},
     ),
     "run": (
         run_page,
@@ -223,17 +201,17 @@ COMMANDS = {  # name: (function, help, arguments)
         },
     ),
     "why": (
-        explain,
+        lambda options: keys.why(options.page, options.profile) or [UNCHANGED],
         "what has changed since a page was executed",
         {"page": PAGE, "--profile": PROFILE},
     ),
     "cite": (
-        show_citation,
+        lambda options: cite.lines(options.page),
         "the papers' places that a page is about, the errata that touch them, and how to cite the papers",
         {"page": PAGE},
     ),
     "where": (
-        show_item,
+        lambda options: index.lines(" ".join(options.item)),
         "an equation, figure ... of a paper: its code, what checks it, its claims, chapters and errata",
         {"item": {"metavar": "ITEM", "nargs": "+", "help": "A.15, eq 15 A, A Figure 4, B Table 2 ..."}},
     ),
@@ -243,7 +221,7 @@ COMMANDS = {  # name: (function, help, arguments)
         {
             "--audit": {"action": "store_true", "help": "hold the ledger against git's history"},
             "--write": {"action": "store_true", "help": "audit, and write the earlier verdicts anew"},
-            "--json": JSON,
+            "--json": {"action": "store_true", "help": "for machines"},
         },
     ),
     "doctor": (show_doctor, "what this machine can do", {}),
@@ -266,7 +244,7 @@ COMMANDS = {  # name: (function, help, arguments)
         },
     ),
     "html": (
-        build_html,
+        lambda options: [f"book: {site.build(options.profile)}"],
         "build the book from the executed pages, as `make book` does",
         {"--profile": PROFILE},
     ),

@@ -27,25 +27,13 @@ def test_list_says_what_a_parameter_means_and_allows(toy_book, capsys):
     assert main(["list"]) == 0
     said = "  seed: int = 3  (paper 7)\n      of all randomness\n      allowed: from 0, below 9\n  scale"
     assert said in capsys.readouterr().out
-    assert main(["list", "--json"]) == 0
-    seed = json.loads(capsys.readouterr().out)[0]["parameters"]["seed"]
-    assert (seed["range"], seed["help"]) == ("from 0, below 9", "of all randomness")
-
-
-def test_list_for_machines(toy_book, capsys):
-    assert main(["list", "--json"]) == 0
-    alpha, beta = json.loads(capsys.readouterr().out)
-    assert alpha["page"] == "alpha"
-    assert alpha["parameters"]["seed"] == {"type": "int", "default": 3, "range": "", "help": ""}
-    assert beta["profiles"]["quick"] == {"text": "x"}
 
 
 def test_list_without_a_page_is_an_error(toy_book, capsys):
     for page in ("alpha", "beta"):
         toy_book.edit(f"book/{page}.md", "kernelspec", "kernel")
-    for options in ([], ["--json"]):
-        assert main(["list", *options]) == 2
-        assert "names a kernel in its header" in capsys.readouterr().err
+    assert main(["list"]) == 2
+    assert "names a kernel in its header" in capsys.readouterr().err
 
 
 def test_claims(toy_book, capsys):
@@ -103,7 +91,7 @@ def test_interrupt(toy_book, capsys, monkeypatch):
 
 
 def test_reader_that_stops_reading(toy_book):
-    command = " ".join(toy_book.command("bridgekit", "list", "--json"))
+    command = " ".join(toy_book.command("bridgekit", "list"))
     env = toy_book.environment()
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command} | true"], env=env, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -144,8 +132,8 @@ def test_doctor_and_the_gpu(toy_book, capsys, monkeypatch):
 
 def test_outside_a_repository_the_package_knows_its_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["list", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)
+    assert main(["list"]) == 0
+    assert capsys.readouterr().out
     monkeypatch.setattr(closure, "PACKAGE", tmp_path)
     assert main(["list"]) == 2
     assert "with profiles/ beside it in this folder or one above it: go to the" in capsys.readouterr().err

@@ -117,7 +117,7 @@ def test_user_without_an_entry(toy_book):
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
-@pytest.mark.parametrize("command", ["list", "claims", "doctor", "list --json", "claims --json"])
+@pytest.mark.parametrize("command", ["list", "claims", "doctor", "claims --json"])
 def test_terminal_of_few_letters(toy_book, monkeypatch, command, encoding):
     toy_book.edit("book/alpha.md", "# The first page", "# χ and 一")
     toy_book.write("claims.yml", CLAIM.replace("It holds", "α holds"))
@@ -127,9 +127,7 @@ def test_terminal_of_few_letters(toy_book, monkeypatch, command, encoding):
     terminal.flush()
     text = terminal.buffer.getvalue().decode(encoding)
     if "--json" in command:  # for machines: nothing is lost
-        assert {"χ and 一", "α holds."} & {
-            fact.get("title", fact.get("statement")) for fact in json.loads(text)
-        }
+        assert [claim["statement"] for claim in json.loads(text)] == ["α holds."]
     elif command != "doctor":
         assert "? and ?" in text or "? holds" in text
 

@@ -50,7 +50,7 @@ def test_a_page_is_read_once(toy_book, monkeypatch, capsys):
     """For one key, and for the list of all pages with all their profiles: anew only where it has changed."""
     opened, read = [], Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or read(path))
-    for act in (lambda: keys.key("alpha"), lambda: main(["list", "--json"]), lambda: keys.key("beta")):
+    for act in (lambda: keys.key("alpha"), lambda: main(["list"]), lambda: keys.key("beta")):
         act()
     assert sorted(name for name in opened if name.endswith(".md")) == ["alpha.md", "beta.md", "welcome.md"]
     toy_book.edit("book/alpha.md", "follows", "comes")

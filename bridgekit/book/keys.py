@@ -73,10 +73,10 @@ def key(page: str, profile: str = "quick", overrides: Mapping[str, object] | Non
 
 def why(page: str, profile: str = "quick") -> list[str]:
     """Why the page would run now at a profile, or that it would not, in lines for a person."""
-    known = made(pages.root(), profile, page)
+    mark, known = key(page, profile), made(pages.root(), profile, page)
     if known is None:
         return ["it has not been executed"]
-    if known.get("key") == key(page, profile):
+    if known.get("key") == mark:
         return []
     before, after = known.get("dependencies", {}), dependencies(page, profile)
     lines = [f"{name} is new" for name in after.keys() - before.keys()]

@@ -46,11 +46,6 @@ class Page:
         found = re.search(r"^# +(.+?) *$", self.source, re.MULTILINE)
         return found[1] if found else self.name
 
-    def as_dict(self) -> dict[str, object]:
-        """For machines: plain JSON types."""
-        parameters = {p.name: p.as_dict() for p in self.parameters.values()}
-        return {"page": self.name, "title": self.title, "parameters": parameters}
-
     @cached_property
     def cells(self) -> list[tuple[list[str], str]]:
         """Tags and code of its code cells."""

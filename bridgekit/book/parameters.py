@@ -109,10 +109,6 @@ class Parameter:
             raise BridgekitError(f"parameter '{self.name}' is {value!r}, out of its range: {allowed}")
         return fitted
 
-    def as_dict(self) -> dict[str, object]:
-        """For machines: plain JSON types."""
-        return {"type": self.type, "default": self.default, "range": self.range.text, "help": self.help}
-
     def parse(self, text: str) -> object:
         """The value that `--set name=text` means: for a str the text, else YAML (1e-3, true, [1, 2])."""
         return self.fit(text if self.type == "str" else read_yaml(text, f"the value of '{self.name}'"))
