@@ -293,7 +293,7 @@ def test_a_damaged_reference_is_an_error_and_not_a_verdict(tmp_path):
         ([entry({"metric": "fall", "within": 1})], r"within: must be \[low, high\]"),
         ([entry({"metric": "fall", "within": [1]})], r"within: must be \[low, high\]"),
         ([entry({"metric": "fall", "within": [2, 1]})], "upside down"),
-        ([entry({"metric": "fall", "above": 0, "kind": "medium"})], "unknown kind 'medium': did you mean"),
+        ([entry({"metric": "fall", "above": 0, "kind": "medium"})], "'medium' is no kind: did you mean"),
         ([entry({"metric": "fall", "above": 0, "kind": "mean", "exact": True})], "entry 1: must be {metric"),
         ([entry({"metric": "fall", "above": 0, "kind": "change"})], "is made of 4 metrics, not 1"),
         (

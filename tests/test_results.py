@@ -199,9 +199,6 @@ def test_damaged_arrays_are_one_error_with_the_way_out(root):
         (run.out / "curve.npz").write_bytes(body)
         with pytest.raises(BridgekitError, match=r"curve\.npz is damaged.*git checkout"):
             records.read_npz(run.out / "curve.npz")
-        (root / "curve.npz").write_bytes(body)  # where no sum says so
-        with pytest.raises(BridgekitError, match=r"curve\.npz cannot be read.*git checkout"):
-            records.read_npz(root / "curve.npz")
     with pytest.raises(BridgekitError, match="cannot be read"):
         records.read_npz(run.out / "none.npz")
 

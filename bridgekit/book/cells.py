@@ -7,7 +7,6 @@ fill one store.
 """
 
 import contextlib
-import io
 import json
 import os
 import re
@@ -94,8 +93,7 @@ class Store:
         body = files.read_checked(path)
         if body is None:
             return self._drop(path, "is damaged")
-        with np.load(io.BytesIO(body), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+        arrays = records.arrays(body)
         about = json.loads(arrays.pop(_ABOUT).item())
         if self._strict and about["dirty"] is not False:
             return self._drop(path, "was made with uncommitted changes")

@@ -58,14 +58,14 @@ def decided(root: Path, claim: Claim) -> Verdict:
 
 def _decided(root: Path, claim: Claim) -> Verdict:
     if not claim.parts:
-        return judge(claim, {})
+        return judge(claim)
     run, again = (committed(root, claim.page, kind) for kind in COMMITTED)
     if not run:
         return Verdict(claim, NOT_RUN, f"no reference run of {claim.page} is committed")
     if why_not := inadmissible(root, claim, run.record):
         return Verdict(claim, NOT_RUN, why_not)
     plays = [run.record, again.record] if again and same_seeds(run.record, again.record) else [run.record]
-    both = judge(claim, plays)
+    both = judge(claim, *plays)
     # A second run may have left out the methods that this claim is about.
     return judge(claim, run.record) if both.verdict == NOT_RUN else both
 

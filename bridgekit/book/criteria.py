@@ -184,14 +184,18 @@ def _part(entry: Mapping, where: str) -> Part:
     part = Part(bound=bound, target=tuple(target), kind=kind, of=tuple(given.pop("of", ())), **given)
     if part.target[0] > part.target[1]:
         raise BridgekitError(f"{where}, {part.metric}: within {ends} is upside down.")
-    _check_kind(part, f"{where}, {part.metric}")
+    _check_vectors(part, f"{where}, {part.metric}")
     return part
 
 
-def _check_kind(part: Part, where: str) -> None:
-    known = (*CERTAIN, *intervals.KINDS)
-    if part.kind not in known:
-        raise BridgekitError(f"{where}: unknown kind {part.kind!r}: {nearest(part.kind, known)}")
+def check_kind(kind: str, where: str) -> None:
+    """Raise BridgekitError unless a metric may have this ``kind``."""
+    if kind not in (known := (*CERTAIN, *intervals.KINDS)):
+        raise BridgekitError(f"{where}: {kind!r} is no kind: {nearest(kind, known)}")
+
+
+def _check_vectors(part: Part, where: str) -> None:
+    check_kind(part.kind, where)
     vectors = (1,) if part.certain else intervals.KINDS[part.kind].vectors
     if len(part.metrics) not in vectors or (part.certain and part.of):
         raise BridgekitError(

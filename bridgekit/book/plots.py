@@ -26,20 +26,13 @@ def style() -> None:
     matplotlib.rcParams.update(STYLE | {"axes.prop_cycle": cycler(color=list(PALETTE.values()))})
 
 
-def samples(ax, x, means=None, *, limit=None, size=4.0):
+def samples(ax, x, means, *, limit: float, size: float):
     """Scatter samples x (N, 2) over a mixture's means (K, 2), drawn as crosses; equal axes of ± ``limit``."""
-    x = as_array(x)
     style = {"color": PALETTE["blue"], "alpha": 0.5, "linewidths": 0}
-    ax.scatter(x[:, 0], x[:, 1], s=size, rasterized=True, **style)  # thousands of paths would swell an SVG
-    if means is not None:
-        means = as_array(means)
-        cross = {"marker": "x", "color": PALETTE["orange"], "linewidths": 1.1}
-        ax.scatter(means[:, 0], means[:, 1], s=6.5 * size, **cross)
-        limit = limit or 1.25 * float(np.abs(means).max())
-    if limit:
-        ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
-    ax.set_aspect("equal")
-    return ax
+    ax.scatter(*as_array(x).T, s=size, rasterized=True, **style)  # thousands of paths would swell an SVG
+    cross = {"marker": "x", "color": PALETTE["orange"], "linewidths": 1.1}
+    ax.scatter(*as_array(means).T, s=6.5 * size, **cross)
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
 
 
 def images(ax, x, columns: int = 8, interpolation: str = "nearest"):

@@ -42,12 +42,8 @@ def json_bytes(content: dict) -> bytes:
 
 
 def finite(value):
-    """The value with None for every number in it that JSON has none for."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """The value as JSON gives it back, with None for every number in it that JSON has none for."""
+    return json.loads(json.dumps(value), parse_constant=lambda infinite_or_nan: None)
 
 
 def npz_bytes(arrays: dict) -> bytes:
@@ -55,6 +51,12 @@ def npz_bytes(arrays: dict) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{name: as_array(arrays[name]) for name in sorted(arrays)})
     return buffer.getvalue()
+
+
+def arrays(body: bytes) -> dict[str, np.ndarray]:
+    """What such bytes hold."""
+    with np.load(io.BytesIO(body), allow_pickle=False) as archive:
+        return dict(archive)
 
 
 def as_array(values) -> np.ndarray:
@@ -92,16 +94,8 @@ def committed(root: Path, page: str, kind: str = "paper") -> Reference:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays at ``path``; BridgekitError if the archive is missing, damaged, or has not its sum."""
-    body = sums.read(path)
-    try:
-        with np.load(io.BytesIO(body), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except Exception as error:  # a damaged archive can raise anything
-        raise BridgekitError(
-            f"the arrays in {path} cannot be read: {error}. "
-            "Restore the file (git checkout), or run its page again."
-        ) from error
+    """The arrays at ``path``; BridgekitError where it is missing, or has not its sum."""
+    return arrays(sums.read(path))
 
 
 def metric_values(record: dict, name: str) -> np.ndarray:
@@ -188,15 +182,18 @@ def role(root: Path, page: str, profile: str, folder: Path) -> str:
 
 def code(root: Path, page: str) -> str:
     """A digest of the code that runs: the page, and the library modules that it imports, directly or not."""
-    own = pages.load(Path(root) / "book" / f"{page}.md") or pages.Page(page, "")
-    return closure.digest(own.source, closure.library(own.code or f"import {__name__}"))
+    own = pages.load(Path(root) / "book" / f"{page}.md")
+    return closure.digest(own.source if own else "", _library(root, page))
 
 
 def measuring_code(root: Path, page: str) -> list[list[str]]:
     """What of that code trains and measures, by name and digest: what stands below the book."""
+    return [entry for entry in _library(root, page) if not entry[0].startswith("book/")]
+
+
+def _library(root: Path, page: str) -> list[list[str]]:
     own = pages.load(Path(root) / "book" / f"{page}.md")
-    found = closure.library(own.code if own else f"import {__name__}")
-    return [entry for entry in found if not entry[0].startswith("book/")]
+    return closure.library(own.code if own else f"import {__name__}")
 
 
 def git_state(root: Path, package: Path = closure.PACKAGE) -> tuple[str | None, bool | None]:

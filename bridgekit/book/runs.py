@@ -24,8 +24,7 @@ from bridgekit.book.criteria import Claim
 from bridgekit.book.figures import Figures
 from bridgekit.book.parameters import injected
 from bridgekit.book.records import Reference, portable
-from bridgekit.errors import BridgekitError, nearest
-from bridgekit.measure import intervals
+from bridgekit.errors import BridgekitError
 from bridgekit.spec import told
 
 if TYPE_CHECKING:
@@ -125,9 +124,7 @@ class Run(Figures):
         if exact and array.size > 1:
             raise BridgekitError(f"metric {name}: an exact metric is one number, not {array.size}.")
         said = kind or (criteria.EXACT if exact else "mean")
-        known = (*criteria.CERTAIN, *intervals.KINDS)
-        if said not in known:
-            raise BridgekitError(f"metric {name}: {said!r} is no kind: {nearest(said, known)}")
+        criteria.check_kind(said, f"metric {name}")
         if (said == criteria.EXACT) != exact:
             raise BridgekitError(f"metric {name}: say exact=True alone, or a kind with seeds, not {said!r}.")
         self._metrics[name] = {"values": array.tolist(), "kind": said, "note": note} | about
@@ -210,7 +207,7 @@ class Run(Figures):
         device = str(self.parameters.get("device", "cpu"))
         made = {"started": self._started.isoformat(timespec="seconds"), "code": self._code}
         made |= {"wall_seconds": round(time.monotonic() - self._clock, 2), "data": dict(self._data)}
-        if "_store" in self.__dict__:
+        if self._store.made:
             made["cells"] = dict(self._store.made)
         facts = {"schema": records.SCHEMA, "page": self.page, "profile": self.profile, "role": self.role}
         facts |= self._known() | {"figures": dict(self._figures)}
@@ -227,9 +224,8 @@ class Run(Figures):
         new[sums.NAME] = sums.body(new)
         placement.Place(self.out, self.page, self.root).put(new)
         prose.glue(self.words())
-        if "_store" in self.__dict__ and self.checkpoints is None:
-            self._store.tidy(self._store.made)
         if self.checkpoints is None:
+            self._store.tidy(self._store.made)
             shutil.rmtree(self._checkpoints, ignore_errors=True)
 
     def words(self) -> dict[str, float | str]:

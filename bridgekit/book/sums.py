@@ -46,12 +46,9 @@ def read(path: Path) -> bytes:
 
 def check(folder: Path) -> None:
     """BridgekitError, which names them all, unless each listed file is there, with its sum."""
-    wrong = []
-    for name, mark in sorted(listed(folder).items()):
-        path = folder / name
-        if not path.is_file() or _sum(path.read_bytes()) != mark:
-            wrong.append(name)
-    if wrong:
+    said = listed(folder)
+    there = {path.name: _sum(path.read_bytes()) for path in folder.iterdir() if path.is_file()}
+    if wrong := [name for name, mark in sorted(said.items()) if there.get(name) != mark]:
         raise BridgekitError(f"{', '.join(wrong)} in {folder}: missing or damaged, or {NAME} is. {_WAY_OUT}")
 
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bridgekit.book.criteria import IDENTITY, Claim, Part
+from bridgekit.book.criteria import Claim, Part
 from bridgekit.book.records import EXACT, PER_SEED, finite, metric_values
-from bridgekit.errors import BridgekitError
 from bridgekit.measure import intervals, paired
 
 REPRODUCED, NOT, PARTLY, UNDECIDED, NOT_RUN = "reproduced", "not reproduced", "partly", "undecided", "not run"
@@ -92,19 +91,16 @@ class Verdict:
         return facts | {"earlier": list(self.earlier)}
 
 
-def judge(claim: Claim, records: Sequence[dict] | dict) -> Verdict:
+def judge(claim: Claim, *records: dict) -> Verdict:
     """What a record says about ``claim``; of two plays of the same seeds, what both say together.
 
     A seed counts once, with the mean of its plays. Where the plays contradict each other, the claim is
     undecided.
     """
-    records = [records] if isinstance(records, dict) else list(records)
     if not claim.parts:
         return Verdict(claim, NOT_RUN, "no page decides it yet")
-    for record in records:
-        why_not = _unusable(claim, record)
-        if why_not:
-            return Verdict(claim, NOT_RUN, why_not)
+    if why_not := next(filter(None, (_unusable(claim, record) for record in records)), None):
+        return Verdict(claim, NOT_RUN, why_not)
     plays = [
         [[metric_values(record, name) for name in part.metrics] for part in claim.parts] for record in records
     ]
@@ -193,8 +189,6 @@ def measure(part: Part, vectors: Sequence[np.ndarray]) -> Measured:
 
 def _certain(part: Part, values: np.ndarray) -> tuple[float, float, float, str]:
     """Value, ends and word of an exact number, or of an identity's errors, of which the worst counts."""
-    if part.kind != IDENTITY and values.size > 1:
-        raise BridgekitError(f"{part.metric} is exact and has {values.size} values.")
     words = {REPRODUCED if part.holds(v, v) else NOT for v in values[~np.isnan(values)]}
     low, high = (float(np.nanmin(values)), float(np.nanmax(values))) if words else (math.nan, math.nan)
     worst = low if part.bound == "above" else high
