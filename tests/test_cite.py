@@ -1,46 +1,9 @@
-"""How the software and the papers are cited: one version and licence everywhere, no erratum unseen."""
-
-import json
-import re
-import tomllib
+"""What `bridgekit cite` says of a page: its places in the papers, and no erratum unseen."""
 
 import pytest
-import yaml
 from conftest import REPOSITORY
 
-from bridgekit import __version__
 from bridgekit.book import cite, criteria, pages
-
-CITATION = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
-LIBRARY = (REPOSITORY / "book" / "references.bib").read_text()
-
-
-def test_every_description_says_the_same():
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    codemeta = json.loads((REPOSITORY / "codemeta.json").read_text())
-    facts = {
-        "CITATION.cff": [CITATION[key] for key in ("title", "version", "license", "abstract", "authors")],
-        "codemeta.json": [codemeta[key] for key in ("name", "version", "license", "description", "author")],
-    }
-    for name, version, licence, words, authors in facts.values():
-        assert (name, version, words) == (project["name"], __version__, project["description"])
-        assert licence.removeprefix("https://spdx.org/licenses/") == project["license"]
-        assert [author["name"] for author in authors] == [author["name"] for author in project["authors"]]
-    assert codemeta["runtimePlatform"] == f"Python {project['requires-python']}"
-
-
-PAPERS = list(zip(cite.PAPERS.values(), CITATION["references"], strict=True))
-
-
-@pytest.mark.parametrize(("key", "paper"), PAPERS, ids=cite.PAPERS)
-def test_the_papers_are_those_of_the_book(key, paper):
-    (entry,) = re.findall(rf"^@\w+{{{key},.*?^}}", LIBRARY, re.MULTILINE | re.DOTALL)
-    entry = entry.replace(r"$\alpha$", "α").replace(r"{\`e}", "è")
-    for author in paper["authors"]:
-        assert f"{author['family-names']}, {author['given-names']}" in entry
-    assert entry.count(" and ") - paper["title"].count(" and ") == len(paper["authors"]) - 1
-    for fact in (paper["title"], str(paper["year"]), paper["identifiers"][0]["value"]):
-        assert f"{{{fact}}}" in entry
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The files that say the same thing in two places are held together here."""
+"""What stands in two places by nature is held together here: what is pinned, pages and their profiles."""
 
 import os
 import re
@@ -11,53 +11,17 @@ from conftest import REPOSITORY, group_of
 
 from bridgekit.book import pages
 
-CONDA_NAMES = {"matplotlib": "matplotlib-base", "torch": "pytorch-cpu"}
-CONDA_ONLY = {"python", "make", "pip"}  # conda brings what a machine brings otherwise
 
-
-def split(requirement: str) -> tuple[str, str]:
-    """`name>=1,<2` as (name, bounds)."""
-    name = re.match(r"[A-Za-z0-9._-]+", requirement).group()
-    return name, requirement.removeprefix(name)
-
-
-@pytest.fixture(scope="module")
-def project() -> dict:
-    """The project table of pyproject.toml."""
-    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-
-
-@pytest.fixture(scope="module")
-def required(project) -> dict[str, str]:
-    """What a reader installs: name -> bounds."""
+def test_constraints_pin_exactly_what_is_required():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    return dict(map(split, project["dependencies"] + extras["book"] + extras["test"]))
-
-
-@pytest.fixture(scope="module")
-def cluster(project) -> set[str]:
-    """The executor plugins."""
-    return {split(plugin)[0] for plugin in project["optional-dependencies"]["cluster"]}
-
-
-def test_environment_yml_is_in_step_with_pyproject(required, project):
-    given = yaml.safe_load((REPOSITORY / "environment.yml").read_text())["dependencies"]
-    (pip,) = (entry["pip"] for entry in given if isinstance(entry, dict))
-    conda = dict(split(entry) for entry in given if isinstance(entry, str))
-    assert conda.pop("python") == project["requires-python"]
-    assert "-e ." in pip
-    brought = {name: bounds for name, bounds in conda.items() if name not in CONDA_ONLY}
-    brought |= dict(split(entry) for entry in pip if entry != "-e .")
-    assert brought == {CONDA_NAMES.get(name, name): bounds for name, bounds in required.items()}
-
-
-def test_constraints_pin_exactly_what_is_required(required, cluster):
+    required = [*project["dependencies"], *extras["book"], *extras["test"], *extras["cluster"]]
+    wanted = {re.match(r"[A-Za-z0-9._-]+", requirement).group().lower() for requirement in required}
     lines = [x for x in (REPOSITORY / "constraints.txt").read_text().splitlines() if not x.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+", line) for line in lines)
     pinned = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines}
     # A plugin of Slurm's brings another one of its own, which runs the jobs.
-    wanted = {*required, *cluster, "snakemake-executor-plugin-slurm-jobstep"}
-    assert {name.lower() for name in wanted} <= pinned and len(pinned) == len(lines)
+    assert {*wanted, "snakemake-executor-plugin-slurm-jobstep"} <= pinned and len(pinned) == len(lines)
 
 
 def test_snakemake_knows_every_option_of_our_profiles():
