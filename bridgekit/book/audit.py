@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,11 +87,9 @@ def _finding(root: Path, verdict: Verdict) -> Finding:
 
 def _record_at(root: Path, commit: str, path: Path) -> dict | None:
     """The record of an earlier run; None where that commit removed it, or it is of another schema."""
-    with suppress(ValueError):
-        record = json.loads(git(root, "show", f"{commit}:{path}") or "null")
-        if isinstance(record, dict) and {"criteria", "metrics", "parameters", "provenance"} <= record.keys():
-            return renamed(record)
-    return None
+    record = json.loads(git(root, "show", f"{commit}:{path}") or "{}")
+    known = {"criteria", "metrics", "parameters", "provenance"} <= record.keys()
+    return renamed(record) if known else None
 
 
 def _check_untouched(record: dict, older: list[dict | None]) -> None:

@@ -35,11 +35,8 @@ class Walk:
     @property
     def start(self) -> tuple[int, int]:
         """Where it opens, as indices."""
-        axes = self.fits["separation"], self.fits["alpha"]
-        s, a = (
-            int(np.abs(np.asarray(axis) - at).argmin()) for axis, at in zip(axes, self.OPENS, strict=True)
-        )
-        return s, a
+        axes = zip((self.fits["separation"], self.fits["alpha"]), self.OPENS, strict=True)
+        return tuple(int(np.abs(np.asarray(axis) - at).argmin()) for axis, at in axes)
 
     def data(self) -> str:
         """What the script reads, as JSON."""
