@@ -149,16 +149,21 @@ def sprite(frames: Iterable) -> tuple[bytes, dict]:
     pictures, size = [], [0, 0]
     for fig in frames:
         size = css_size(fig)
-        pictures.append(_pixels(picture(fig)))
-    if len({each.size for each in pictures}) != 1:
-        raise BridgekitError(f"a film needs frames of one size, not {[each.size for each in pictures]}.")
+        pictures.append(Image.open(io.BytesIO(render(fig, "png", FILM_DPI))).convert("RGB"))
+        close(fig)
+    if len({picture.size for picture in pictures}) != 1:
+        raise BridgekitError(
+            f"a film needs frames of one size, not {[picture.size for picture in pictures]}."
+        )
     width, height = pictures[0].size
     columns = math.ceil(len(pictures) * height / _WEBP_SIDE)
     rows = math.ceil(len(pictures) / columns)
     sheet = Image.new("RGB", (columns * width, rows * height), "white")
-    for k, each in enumerate(pictures):
-        sheet.paste(each, (k % columns * width, k // columns * height))
-    return _webp(sheet), {"size": size, "frames": len(pictures), "columns": columns, "rows": rows}
+    for k, picture in enumerate(pictures):
+        sheet.paste(picture, (k % columns * width, k // columns * height))
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="WEBP", lossless=True, quality=80, method=4)
+    return buffer.getvalue(), {"size": size, "frames": len(pictures), "columns": columns, "rows": rows}
 
 
 def figure(images: dict[str, bytes], entry: dict, mark: str = "", run: str = "") -> Html:
@@ -166,7 +171,7 @@ def figure(images: dict[str, bytes], entry: dict, mark: str = "", run: str = "")
 
     ``mark`` is its place in the page, the id; ``run`` says whose it is, where a page has two of it.
     """
-    pictures = {".svg": images[".svg"], ".webp": _webp(_pixels(images[".png"]))}
+    pictures = {".svg": images[".svg"], ".webp": _webp(images[".png"])}
     suffix = ".svg" if len(pictures[".svg"]) <= max(SVG_LIMIT, len(pictures[".webp"])) else ".webp"
     width, height = entry["size"]
     alt = plain(entry["alt"])
@@ -177,17 +182,14 @@ def figure(images: dict[str, bytes], entry: dict, mark: str = "", run: str = "")
     return Html(framed(image, entry, mark, run), f"[figure] {alt}")
 
 
-def _pixels(png: bytes):
-    """A picture for PIL."""
+def _webp(png: bytes) -> bytes:
+    """The same pixels in fewer bytes."""
     from PIL import Image
 
-    return Image.open(io.BytesIO(png)).convert("RGB")
-
-
-def _webp(picture) -> bytes:
-    """The same pixels in fewer bytes."""
     buffer = io.BytesIO()
-    picture.save(buffer, format="WEBP", lossless=True, quality=80, method=4)
+    Image.open(io.BytesIO(png)).convert("RGB").save(
+        buffer, format="WEBP", lossless=True, quality=80, method=4
+    )
     return buffer.getvalue()
 
 
