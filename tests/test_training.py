@@ -2,10 +2,6 @@
 
 import functools
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -105,58 +101,6 @@ def test_a_branch_plays_on_without_touching_its_trunk():
     again = play(game, trunk, "warm")
     assert same(weights(again), weights(warm))
     assert not same(weights(cold), weights(warm))
-
-
-SCRIPT = """
-import sys, time
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-sys.path.insert(0, {tests!r})
-import test_training as t
-from bridgekit.play.loop import fit, start
-game = t.small_bridge((120, 120, 40))
-state = start(game, [0, 1])
-path = Path(sys.argv[1])
-for phase in "I", "II", "III":
-    for s in fit(game, state, phase, at=range(0, 121, 20), checkpoint=path, save_every=0.0):
-        s.keep(trace=state.nets["G"].weights[0].detach().sum((1, 2)))
-        print(phase, s.played[phase], flush=True)
-        time.sleep(float(sys.argv[2]))
-torch.save({{"weights": t.weights(state), "trace": state.kept("trace")}}, sys.argv[3])
-"""
-
-
-@pytest.mark.pipeline  # three interpreters; without them, test_game_laws kills every game in every phase
-def test_a_killed_run_resumes_and_ends_with_the_same_weights(tmp_path):
-    script = tmp_path / "run.py"
-    script.write_text(SCRIPT.format(tests=os.path.dirname(__file__)))
-    env = dict(os.environ)
-
-    def command(checkpoint, pause, result):
-        python = [sys.executable, "-W", "error::UserWarning"]
-        return [*python, script, tmp_path / checkpoint, pause, tmp_path / result]
-
-    def finish(*arguments):
-        done = subprocess.run(command(*arguments), env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done
-
-    straight = finish("a", "0", "a.pt")
-    with subprocess.Popen(command("b", "0.05", "b.pt"), env=env, stdout=subprocess.PIPE, text=True) as killed:
-        for line in killed.stdout:
-            if line.split() == ["II", "60"]:
-                killed.send_signal(signal.SIGKILL)
-                break
-        killed.wait()
-    assert killed.returncode == -signal.SIGKILL and not (tmp_path / "b.pt").exists()
-    resumed = finish("b", "0", "b.pt")
-    seen, again = straight.stdout.splitlines(), resumed.stdout.splitlines()
-    assert seen[0] == "I 0" and seen[-1] == "III 40"
-    assert again == seen[seen.index(again[0]) :] and again[0] in ("II 40", "II 60")
-    a, b = (torch.load(tmp_path / name) for name in ("a.pt", "b.pt"))
-    assert same(a["weights"], b["weights"])
-    assert torch.equal(a["trace"], b["trace"])
 
 
 def test_a_checkpoint_of_another_game_or_seed_is_not_resumed(tmp_path):
