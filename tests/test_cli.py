@@ -58,7 +58,6 @@ def test_run_with_a_value_set_by_hand_leaves_the_profile_alone(toy_book, capsys)
     ("arguments", "said"),
     [
         (["cite", "alhpa"], "there is no page 'alhpa': did you mean 'alpha'?"),
-        (["cite", "alpha"], "cannot read "),
         (["run", "alhpa"], "there is no page 'alhpa': did you mean 'alpha'?"),
         (["run", "alpha", "--profile", "papr"], "there is no profile 'papr': did you mean 'paper'?"),
         (["run", "alpha", "--set", "sed=1"], "page 'alpha': there is no parameter 'sed': did you mean"),

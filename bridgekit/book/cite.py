@@ -11,7 +11,6 @@ from functools import cache
 
 from bridgekit import closure
 from bridgekit.book import criteria, pages
-from bridgekit.errors import BridgekitError
 
 PAPERS = {"A": "zhao2020bridging", "B": "hu2018unifying", "C": "berger2018losses"}  # in references.bib
 NAMED = re.compile(
@@ -43,26 +42,19 @@ def errata(paper: str) -> list[tuple[str, ...]]:
 
 
 def lines(page: str) -> Iterator[str]:
-    """What `bridgekit cite PAGE` prints; BridgekitError where the page or a file of the book is not there."""
-    found, book = pages.find(page), pages.root() / "book"
-    try:
-        library, known = closure.text(book / "references.bib"), {paper: errata(paper) for paper in PAPERS}
-    except OSError as error:
-        raise BridgekitError(f"cannot read {error.filename}: restore it (git checkout)") from error
-    cited = [paper for paper, key in PAPERS.items() if key in found.source]
+    """What `bridgekit cite PAGE` prints; BridgekitError where there is no such page."""
+    found, home = pages.find(page), pages.root()
+    library = closure.text(home / "book" / "references.bib")
     told = named(found.source) if paper_of(found.source) else set()
     yield f"{page}: {found.title}"
-    for paper in cited:
-        own = [claim for claim in criteria.of_page(book.parent, page) if claim.paper == paper]
+    for paper in (paper for paper, key in PAPERS.items() if key in found.source):
+        own = [claim for claim in criteria.of_page(home, page) if claim.paper == paper]
         about = told | named("; ".join(claim.place for claim in own))
         yield f"\nPaper {paper}"
         yield from (f"  {claim.place} (claim {claim.id})" for claim in own)
-        yield from (
-            ["  in its text: " + ", ".join(f"{kind} {number}" for kind, number in sorted(told))]
-            if told
-            else ()
-        )
-        for place, printed, right, how in known[paper]:
+        if told:
+            yield "  in its text: " + ", ".join(f"{kind} {number}" for kind, number in sorted(told))
+        for place, printed, right, how in errata(paper):
             if f"({page}.md)" in how or named(place) & about:
                 yield f"  erratum, {place}\n    printed: {printed}\n    should be: {right}"
         yield from re.findall(rf"^@\w+{{{PAPERS[paper]},.*?^}}", library, re.MULTILINE | re.DOTALL)
