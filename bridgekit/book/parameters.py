@@ -40,6 +40,7 @@ from bridgekit.data.folders import printable
 from bridgekit.errors import BridgekitError
 
 FENCE = re.compile(r"^(`{3,}|~{3,})\{code-cell\}[^\n]*\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
+OPTIONS = re.compile(r"(?:---[ \t]*\n(.*?)^---[ \t]*\n|((?::[^\n]*\n)*))(.*)", re.MULTILINE | re.DOTALL)
 SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
 LARGEST = 2**1023  # what float() takes of whole numbers
 
@@ -134,15 +135,10 @@ def cells(source: str) -> list[tuple[list[str], str]]:
 
 def _split(body: str) -> tuple[list[str], str]:
     """A code cell's tags and its code; options stand first, as `:tags: [a]` lines or between `---` lines."""
-    lines = body.splitlines()
-    if lines and lines[0].strip() == "---":
-        end = lines.index("---", 1)
-        head, code = "\n".join(lines[1:end]), lines[end + 1 :]
-    else:
-        count = next((i for i, line in enumerate(lines) if not line.startswith(":")), len(lines))
-        head, code = "\n".join(line[1:] for line in lines[:count]), lines[count:]
+    block, lines, code = OPTIONS.fullmatch(body).groups()
+    head = re.sub("^:", "", lines, flags=re.MULTILINE) if block is None else block
     options = read_yaml(head, "the options of a code cell") or {}
-    return list(options.get("tags", [])), "\n".join(code).strip("\n")
+    return list(options.get("tags", [])), code.strip("\n")
 
 
 def declared_in(source: str, page: str) -> dict[str, Parameter]:
