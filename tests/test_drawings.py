@@ -215,3 +215,25 @@ def test_another_pages_figure_is_drawn_from_its_reference_run(root):
     assert here.record()["figures"] == {}
     assert show.borrowed(here, "demo", "rise", falling, **TEXTS, slider="").html == ""
     assert show.borrowed(here, "nowhere", "fall", falling, **TEXTS, slider="").html == ""
+
+
+NO_FINDING = "", "It falls.", "It **falls.**", "**It falls** to {end:.1f}."
+WAYS = {  # by which a reference run's figure reaches a page where this run makes none
+    "not drawn": lambda here, **texts: here.figure(None, "fall", **texts),
+    "no arrays": lambda here, **texts: here.figure(falling, "fall", **texts),
+    "no frames": lambda here, **texts: here.film(None, "fall", labels=[], **texts),
+    "borrowed": lambda here, **texts: show.borrowed(here, "demo", "fall", falling, **texts, slider=""),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_whatever_shows_a_figure_its_caption_says_what_to_see(root, way):
+    run, _ = run_that_falls_to(1.0, root, "paper")
+    run.finish()
+    here = make_run(root)
+    assert "<strong>It falls.</strong>" in way(here, **TEXTS).html
+    for caption in NO_FINDING:
+        with pytest.raises(BridgekitError, match="fall: its caption must begin with what to see"):
+            way(here, **TEXTS | {"caption": caption})
+    with pytest.raises(BridgekitError, match="fall: alt is empty"):
+        way(here, **TEXTS | {"alt": " "})

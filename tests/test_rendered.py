@@ -285,6 +285,12 @@ def test_a_page_in_a_browser(browser, book: ToyBook, page: str, size: str, schem
     tab.context.close()
 
 
+SAYS_WHAT_TO_SEE = """f => {
+    const caption = f.querySelector("figcaption"), first = caption && caption.firstChild
+    return first && first.nodeName === "STRONG" && /[.?!]$/.test(first.textContent)
+}"""
+
+
 def is_whole(tab) -> None:
     """Every picture is there and named, every figure and formula has its place, nothing is left as source."""
     broken = "[...document.images].filter(i => !i.alt.trim() || !i.complete || !i.naturalWidth)"
@@ -292,6 +298,8 @@ def is_whole(tab) -> None:
     assert twice(tab.evaluate(NAMES)) == [] and twice(tab.evaluate(SAID)) == []
     figures = "[...document.querySelectorAll('main figure')]"
     assert tab.evaluate(f"{figures}.filter(f => !f.id).length") == 0
+    assert tab.evaluate(f"{figures}.filter(f => !({SAYS_WHAT_TO_SEE})(f)).map(f => f.id)") == []
+    assert tab.evaluate("document.querySelectorAll('main :is(img, canvas):not(figure *)').length") == 0
     assert tab.evaluate(f"{figures}.filter(f => /[$]/.test(f.innerText)).map(f => f.id)") == []
     assert tab.evaluate("document.querySelectorAll('main div.math:not([id])').length") == 0
     assert tab.evaluate("document.querySelectorAll('mjx-merror, .problematic, .system-message').length") == 0

@@ -17,7 +17,6 @@ from bridgekit.errors import BridgekitError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SAYS_WHAT_TO_SEE = re.compile(r"\*\*[^*]+[.?!]\*\*(\s|$)")  # how a caption begins
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -109,15 +108,15 @@ class Figures:
     def _keep(self, name, images, said, arrays, layout) -> None:
         if not _FILE_NAME.fullmatch(name):
             raise BridgekitError(f"the figure's name {name!r} must be letters, digits, - and _.")
-        if not said["alt"].strip():
-            raise BridgekitError(f"figure {name}: alt is empty. Say in words what the figure shows.")
-        if not _SAYS_WHAT_TO_SEE.match(said["caption"]):
-            raise BridgekitError(f"figure {name}: its caption must begin with what to see: **One sentence.**")
         files = {f"{name}{suffix}": content for suffix, content in images.items()}
         self._arrays[name] = {key: records.as_array(values) for key, values in (arrays or {}).items()}
         self._files[name] = files | {f"{name}.npz": records.npz_bytes(self._arrays[name])}
-        said = prose.texts(self._known(), name, **said)
-        self._figures[name] = {"files": sorted(self._files[name]), "arrays": f"{name}.npz", **said, **layout}
+        self._figures[name] = {
+            "files": sorted(self._files[name]),
+            "arrays": f"{name}.npz",
+            **prose.texts(self._known(), name, **said),
+            **layout,
+        }
 
     def _shown(
         self, name: str, said: dict, own: Display | None = None, there: Display | None = None, **more

@@ -1,9 +1,12 @@
 """What the prose of a page may name, from run records, and how it gets there: MyST-NB's glue."""
 
+import re
 from collections.abc import Mapping
 
 from bridgekit.book import records
 from bridgekit.errors import BridgekitError, nearest
+
+_SAYS_WHAT_TO_SEE = re.compile(r"\*\*[^*]+[.?!]\*\*(\s|$)")  # how a caption begins
 
 
 def words(here: dict, there: dict) -> dict[str, float | str]:
@@ -23,10 +26,15 @@ def glue(known: Mapping[str, float | str]) -> None:
 
 
 def texts(record: dict, figure: str, **said: str) -> dict[str, str]:
-    """A figure's texts with what that record has for each ``{name}``, as in Python's format strings.
+    """A figure's ``alt`` and ``caption`` with what that record has for each ``{name}``, as Python formats it.
 
-    Raises BridgekitError for a name that the record has not.
+    Every figure of a page gets its texts here, whatever made it. Raises BridgekitError for an alt that is
+    empty, for a caption that does not begin with what to see, and for a name that the record has not.
     """
+    if not said["alt"].strip():
+        raise BridgekitError(f"figure {figure}: alt is empty. Say in words what the figure shows.")
+    if not _SAYS_WHAT_TO_SEE.match(said["caption"]):
+        raise BridgekitError(f"figure {figure}: its caption must begin with what to see: **One sentence.**")
     known = of(record)
     try:
         return {kind: text.strip().format_map(known) for kind, text in said.items()}
