@@ -89,7 +89,7 @@ WELCOME = """# Welcome
 
 Mathematics, $\\E x = \\R$, and {cite:t}`somebody`; then [](beta.md).
 
-![A dot](../figures/paper/dot.svg)
+![A dot](dot.svg)
 
 ```{bibliography}
 ```
@@ -101,7 +101,7 @@ FILES = {
     "book/beta.md": HEADER + BETA,
     "book/welcome.md": WELCOME,
     "book/references.bib": "@article{somebody, author={A. Body}, title={T}, journal={J}, year={2020}}\n",
-    "figures/paper/dot.svg": '<svg xmlns="http://www.w3.org/2000/svg"><circle r="4"/></svg>',
+    "book/dot.svg": '<svg xmlns="http://www.w3.org/2000/svg"><circle r="4"/></svg>',
     "profiles/quick.yaml": "# the pages' own values\n",
     "profiles/smoke.yaml": "alpha:\n  scale: 1e-3\n",
     "profiles/paper.yaml": "alpha:\n  seed: 7\n  names: [a, b]\n",

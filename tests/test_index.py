@@ -11,6 +11,7 @@ from conftest import REPOSITORY, ToyBook, opened
 from games import CASES
 from oracles import ORACLES
 from test_divergences import ORACLES as OF_DIVERGENCES
+from test_game_laws import builders
 
 from bridgekit.__main__ import main
 from bridgekit.book import cards, index, pages, site
@@ -187,15 +188,75 @@ def test_the_page_is_made_anew_when_a_function_or_a_test_moves(toy_book, monkeyp
         assert site.key("quick") != before
 
 
-def test_what_notation_names_is_there():
-    text = (REPOSITORY / "book" / "notation.md").read_text()
-    named = set(re.findall(r"`((?:theory|models|data|games|measure)\.[\w.]+)`", text))
-    assert len(named) > 40
-    for name in named:
-        there = importlib.import_module(f"bridgekit.{name.partition('.')[0]}")
-        for part in name.split(".")[1:]:
-            known = not inspect.ismodule(there) or hasattr(there, part)
-            there = getattr(there, part) if known else importlib.import_module(f"{there.__name__}.{part}")
+ROWS = [(title, row) for title, table in index.notation()["tables"].items() for row in table]
+SYMBOLS = [row for _, row in ROWS if "symbol" in row]
+NAMED = re.compile(r"`([\w.]+)[(`]")
+
+
+def there(name: str):
+    """What a dotted name is, ours or torch's; ImportError or AttributeError where it is nothing."""
+    library, *parts = (name if name.partition(".")[0] == "torch" else f"bridgekit.{name}").split(".")
+    found = importlib.import_module(library)
+    for part in parts:
+        known = not inspect.ismodule(found) or hasattr(found, part)
+        found = getattr(found, part) if known else importlib.import_module(f"{found.__name__}.{part}")
+    return found
+
+
+def code_of(row) -> list[str]:
+    """The names in a row's last column, an undotted one as what it belongs to has it; without networks."""
+    named = [name for name in NAMED.findall(row[[*row][-1]]) if len(name) > 1]
+    dotted = [name for name in named if "." in name]
+    homes = [name if inspect.ismodule(there(name)) else name.rpartition(".")[0] for name in dotted]
+    return dotted + [
+        next((f"{home}.{name}" for home in homes if hasattr(there(home), name)), name)
+        for name in named
+        if "." not in name
+    ]
+
+
+@pytest.mark.parametrize("row", [row for _, row in ROWS], ids=lambda row: next(iter(row.values())))
+def test_what_notation_names_is_there(row):
+    found = {name: there(name) for name in code_of(row) if "." in name}
+    ours = [each for name, each in found.items() if callable(each) and not name.startswith("torch.")]
+    known = {parameter for each in ours for parameter in inspect.signature(each).parameters}
+    assert {name for name in code_of(row) if "." not in name} <= known
+    places = [place for place in row["paper"] if re.fullmatch(index.ITEM, place)]
+    assert set(places) <= index.items().keys()
+    tags = {tag for tag, own in index.code().items() for each in own if each.name in found}
+    assert not tags or tags & set(places), f"its code is of {tags}"
+
+
+def test_every_symbol_leads_to_its_card():
+    known = index.items().keys()
+    assert len(SYMBOLS) > 30
+    without = [row["symbol"] for row in SYMBOLS if not known & set(row["paper"])]
+    assert without == [r"$\chi^2[q\Vert p]$, $H^2$"], (
+        "the f-GAN's, which no item of the three papers is about"
+    )
+    for row in SYMBOLS:
+        for name in known & set(row["paper"]):
+            (said,) = index.entry(name)["Symbols"]
+            assert f"{row['symbol']}, {row['meaning']}" in said
+
+
+def test_every_game_stands_in_notation():
+    named = {name for _, row in ROWS for name in code_of(row)}
+    games = {of_library(builder).name for builder in builders() if builder.__name__ != "affine"}
+    assert len(games) > 25 and {name for name in games if "setups" not in name} - named == set()
+
+
+def test_the_tables_of_notation_are_those_of_the_page():
+    page = (REPOSITORY / "book" / "notation.md").read_text()
+    holes = cards.HOLE.findall(page)
+    assert [title for kind, title in holes if kind == "table"] == [*index.notation()["tables"]]
+    assert ("words", "") in holes and not re.search(r"^\||glossary", page, re.MULTILINE)
+    made = cards._table("Divergences and ratios").splitlines()
+    assert made[0] == "| symbol | paper | meaning | code |"
+    assert (
+        made[2].startswith(r"| $f_{\beta^*}(x)=") and 'href="equations.html#eq-6-a">eq 6 (A)</a>' in made[2]
+    )
+    assert "\nlog-ratio\n  $f(x)=" in cards._glossary("")
 
 
 # --- in a browser -----------------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bridgekit import closure
-from bridgekit.book import cite, index, pages
+from bridgekit.book import cite, index, pages, plots
 from bridgekit.errors import BridgekitError
 
 NOTATION = "notation"  # where the glossary is
-HOLE = re.compile(r"<!-- items ([ABC]) -->")
+HOLE = re.compile(r"<!-- (items|table|words) ?(.*?) -->")
 # A page is made of what stays as it is, other tags, and words.
 PIECE = re.compile(
     r"<(a|code|pre|script|style|h\d|dt|button|summary|svg|label)\b.*?</\1>"
@@ -33,7 +33,6 @@ WORDS = (  # whose the next item is, the end of a sentence, items, and terms of 
     r"|\b(?P<term>(?i:TERMS))s?\b"
 )
 PRINTED = re.compile(rf'(<span class="eqno">)\(({index.ITEM})\)')
-GLOSSARY = re.compile(r"```\{glossary\}.*?```", re.DOTALL)
 TERM = re.compile(r'<dt id="(term-[\w-]+)">(.*?)</dt><dd>(.*?)</dd>', re.DOTALL)
 SECTION = re.compile(r'<section id="([\w-]+-[abc])">(.*?)</section>', re.DOTALL)
 PLAIN = (  # a card has no marks of its own, no colours, one body, and links from any page
@@ -91,19 +90,32 @@ def _link(name: str, text: str) -> str:
     return f'<a class="bk-ref" href="{place}">{text}</a>' if name in index.items() else text
 
 
+def _table(title: str) -> str:
+    """A table of notation, each row with links to the items that define it."""
+    known = {name: _link(name, index.short(name)) for name in index.items()}
+    rows = index.notation()["tables"][title]
+    return plots.table(row | {"paper": ", ".join(known.get(p, p) for p in row["paper"])} for row in rows).html
+
+
+def _glossary(_) -> str:
+    told = "\n\n".join(f"{word}\n  {meaning}" for word, meaning in index.notation()["words"].items())
+    return f"```{{glossary}}\n{told}\n```"
+
+
+FILLED = {"items": index.markdown, "table": _table, "words": _glossary}  # a page's holes, and what is there
+
+
 def _fill(app, page: str, source: list[str]) -> None:
-    """Put the items into their page; BridgekitError where the index has a gap."""
-    if page == index.PAGE:
-        if gaps := index.gaps():
-            raise BridgekitError("; ".join(gaps))
-        source[0] = HOLE.sub(lambda hole: index.markdown(hole[1]), source[0])
+    """Put items, tables and words into their pages; BridgekitError where the index has a gap."""
+    if page == index.PAGE and (gaps := index.gaps()):
+        raise BridgekitError("; ".join(gaps))
+    source[0] = HOLE.sub(lambda hole: FILLED[hole[1]](hole[2]), source[0])
 
 
 def _mark(app, page: str, template: str, context: dict, doctree) -> None:
     if doctree is not None and page != index.PAGE:
-        source, words = (closure.text(pages.root() / "book" / f"{name}.md") for name in (page, NOTATION))
-        terms = re.findall(r"^(\w.*)$", GLOSSARY.search(words)[0], re.MULTILINE)
-        context["body"] = linked(context["body"], cite.paper_of(source), terms)
+        source = closure.text(pages.root() / "book" / f"{page}.md")
+        context["body"] = linked(context["body"], cite.paper_of(source), [*index.notation()["words"]])
 
 
 def _cards(app, error: Exception | None) -> None:
@@ -111,8 +123,8 @@ def _cards(app, error: Exception | None) -> None:
     if error is None:
         items, words = (closure.text(Path(app.outdir) / f"{page}.html") for page in (index.PAGE, NOTATION))
         cards = {mark: _card(f"{index.PAGE}.html#{mark}", html) for mark, html in SECTION.findall(items)}
-        for mark, term, html in TERM.findall(words):
-            cards[mark] = _card(f"{NOTATION}.html#{mark}", f"<h3>{term}</h3>{html}")
+        terms = TERM.findall(words)
+        cards |= {at: _card(f"{NOTATION}.html#{at}", f"<h3>{word}</h3>{html}") for at, word, html in terms}
         file = Path(app.outdir) / "_static" / "cards-data.js"
         file.write_text(f"window.bkCards = {json.dumps(cards, ensure_ascii=False)}\n", encoding="utf-8")
 

@@ -24,7 +24,7 @@ ITEM = r"[ABC](?:\.\d+[a-z]?| (?:Algorithm|Figure|Table|Lemma|Proposition|footno
 TAGS = re.compile(rf"((?:{ITEM}(?:, )?)+): ")
 LINK = re.compile(r'<a href="(\w+)[^>]*>(.*?)</a>')
 ROOMS = ("theory", "games", "measure")
-FIRST = ("Claim", "Erratum")  # of what is known, what a reader should see before the code
+FIRST = ("Symbols", "Claim", "Erratum")  # of what is known, what a reader should see before the code
 LEDGER = cache(claims.ledger)
 ORACLE = "an oracle of value and gradient ({}, line {}); a changed function must fail it"
 CHECKS = (  # the files of tests/ that check the function {1} of a module {0}, the line there, and how
@@ -47,6 +47,11 @@ class Code:
 def items() -> Mapping[str, Mapping]:
     """What the papers number, by name, in their order: `A.15`, `A Figure 4`."""
     return read_yaml(closure.text(pages.root() / "book" / "papers.yml"), "book/papers.yml")
+
+
+def notation() -> Mapping[str, Mapping]:
+    """The rows of its `tables`, by title, and its `words`, each with its meaning."""
+    return read_yaml(closure.text(pages.root() / "book" / "notation.yml"), "book/notation.yml")
 
 
 def short(name: str) -> str:
@@ -168,7 +173,10 @@ def entry(name: str) -> dict[str, list[str]]:
     shown, told = chapters(name)
     near = {_key(name), _key(name.rstrip("abc"))}  # the erratum of a display names the equation above it
     rows = [row for row in cite.errata(name[0]) if cite.named(row[0]) & near]
+    defined = (row for table in notation()["tables"].values() for row in table if name in row["paper"])
+    letters = [f"{row['symbol']}, {row['meaning']}" for row in defined if "symbol" in row]
     found = {
+        "Symbols": ["; ".join(letters)] if letters else [],
         "Note" if own else "Why no function": [why] if why else [],
         "Checked": [_checked(each) for each in own],
         "Claim": list(_claims(name)),

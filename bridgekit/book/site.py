@@ -1,7 +1,7 @@
 """The book from its executed pages: Jupyter Book's source tree, the HTML, and the guard against shortcuts.
 
-Jupyter Book executes nothing here: `assemble` puts executed notebooks, plain pages and the figures they name
-into one folder of this process alone, and `build` makes every warning an error. The module is also a
+Jupyter Book executes nothing here: `assemble` puts executed notebooks, which hold their figures, and plain
+pages into one folder of this process alone, and `build` makes every warning an error. The module is also a
 Sphinx extension, named in _config.yml, which stops a build of the bare sources with one message.
 """
 
@@ -18,7 +18,6 @@ from bridgekit.book import cards, keys, pages, placement, records, roles, sums
 from bridgekit.errors import BridgekitError
 
 MARK = ".assembled"
-FIGURE = re.compile(r"\.\./figures/[\w./-]*\w")  # as a page in book/ names a file of figures/
 LINK = re.compile(r"\]\((?P<page>[\w/-]+)\.md(?P<end>[#)])")
 PRINTED = re.compile(r"([ABC]\.\d+[a-z]?)(?:-to-(\d+))?")  # a paper's number, or two, as a label begins
 FOLDED = ("Details: ", "Run it yourself", "Notes for the careful")  # how the heading of such a section begins
@@ -33,19 +32,10 @@ def _sources(home: Path) -> Iterator[Path]:
             yield path
 
 
-def _figures(home: Path) -> list[Path]:
-    """The files of figures/ that pages, executed or not, name."""
-    texts = map(closure.text, (home / "book").rglob("*.md"))
-    named = sorted({name for text in texts for name in FIGURE.findall(text)})
-    if missing := [name for name in named if not (home / "book" / name).is_file()]:
-        raise BridgekitError(f"a page shows {missing[0]}, which is not there (relative to book/)")
-    return [(home / "book" / name).resolve() for name in named]
-
-
 def key(profile: str) -> str:
     """What the HTML depends on, beside the executed pages' own keys: all of it by content."""
     home = pages.root()
-    own = [Path(__file__), *_sources(home), *_figures(home), home / "_config.yml"]
+    own = [Path(__file__), *_sources(home), home / "_config.yml"]
     own += sorted(
         file for room in ("bridgekit", "tests") for file in (closure.PACKAGE.parent / room).rglob("*.py")
     )
@@ -53,13 +43,12 @@ def key(profile: str) -> str:
 
 
 def assemble(profile: str, work: Path) -> Path:
-    """Make `work`/source anew from the pages executed at `profile`, with figures beside it; returns it.
+    """Make `work`/source anew from the pages executed at `profile`; returns it.
 
     A notebook that is damaged, or was executed from something else than what stands here now, is removed,
     with an error. A damaged file of a reference run is an error.
     """
-    home = pages.root()
-    source, drawn = work / "source", work / "figures"
+    home, source = pages.root(), work / "source"
     for kind in records.COMMITTED:  # pages show these runs
         for path in sorted((home / "figures" / kind).glob(f"*/{sums.NAME}")):
             sums.check(path.parent)
@@ -72,8 +61,6 @@ def assemble(profile: str, work: Path) -> Path:
         path.write_text(LINK.sub(_to_notebook, text), encoding="utf-8")
     (source / "_static").mkdir(exist_ok=True)
     (source / "_static" / "roles.css").write_text(roles.css(), encoding="utf-8")
-    for path in _figures(home):
-        _copy(path, drawn / path.relative_to(home / "figures"))
     (source / MARK).touch()
     return source
 
