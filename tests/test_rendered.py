@@ -421,19 +421,22 @@ def test_points_move_with_the_slider_and_by_themselves(browser, book: ToyBook):
     tab.context.close()
 
 
-def test_a_question_says_whether_the_answer_is_right(browser, book: ToyBook):
-    tab, _, _ = opened(browser, book, "twin_gradients")
-    box = tab.locator(".bk-check").first
-    answer = float(box.get_attribute("data-answer"))
-    for given, said in (
-        (2 * answer, "Too large"),
-        (answer / 2, "Too small"),
-        ("x", "A number"),
-        (answer, "Yes"),
-    ):
-        box.locator("input").fill(str(given))
-        box.get_by_role("button", name="Check").click()
-        assert box.locator("output").inner_text().startswith(said)
+@pytest.mark.parametrize("page", ["twin_gradients", "divergences", "table1", "trials"])
+def test_a_question_says_whether_the_answer_is_right(browser, book: ToyBook, page: str):
+    tab, _, _ = opened(browser, book, page)
+    boxes = tab.locator(".bk-check").all()
+    assert len(boxes) >= (2 if page == "twin_gradients" else 3)
+    for box in boxes:
+        answer = float(box.get_attribute("data-answer"))
+        for given, said in (
+            (2 * answer, "Too large"),
+            (answer / 2, "Too small"),
+            ("x", "A number"),
+            (answer, "Yes"),
+        ):
+            box.locator("input").fill(str(given))
+            box.get_by_role("button", name="Check").click()
+            assert box.locator("output").inner_text().startswith(said)
     tab.context.close()
 
 
