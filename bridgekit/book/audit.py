@@ -53,8 +53,9 @@ def whole(root: Path) -> None:
 
 def changed(root: Path) -> list[str]:
     """What the ledger reads and the last commit does not have: history says nothing of it."""
-    read = ("figures", "claims.yml", "bridgekit", "profiles", "book")
-    said = _text(root, "status", "--porcelain", "--", *read)
+    said = _text(
+        root, "status", "--porcelain", "--", "figures", "claims.yml", "bridgekit", "profiles", "book"
+    )
     # The first line may have lost a blank before its letters: split, and not cut.
     return [f"{line.split(maxsplit=1)[1]} is not as committed" for line in said.splitlines()]
 
@@ -94,15 +95,13 @@ def _record_at(root: Path, commit: str, path: Path) -> dict | None:
 
 def _check_untouched(record: dict, older: list[dict | None]) -> None:
     """Two records of one run have the same numbers."""
-    began = record["provenance"].get("started")
-    for each in older:
-        if each and each["provenance"].get("started") == began:
-            both = record["metrics"].keys() & each["metrics"].keys()
-            moved = [n for n in both if each["metrics"][n]["values"] != record["metrics"][n]["values"]]
-            if moved:
-                raise BridgekitError(
-                    f"the record of the run of {began} was changed afterwards: {', '.join(sorted(moved))}"
-                )
+    began, now = record["provenance"].get("started"), record["metrics"]
+    runs = [each["metrics"] for each in older if each and each["provenance"].get("started") == began]
+    moved = {n for then in runs for n in then.keys() & now.keys() if then[n]["values"] != now[n]["values"]}
+    if moved:
+        raise BridgekitError(
+            f"the record of the run of {began} was changed afterwards: {', '.join(sorted(moved))}"
+        )
 
 
 def _another(claim: Claim, record: dict, older: dict | None) -> bool:
@@ -210,8 +209,11 @@ def ledger_of(root: Path, commit: str) -> list[dict]:
 
 def check(root: Path) -> list[str]:
     """What is wrong with the committed earlier verdicts; nothing where they are what those commits say."""
-    wrong = [path.name for path, body in snapshots(root) if not path.exists() or path.read_bytes() != body]
-    return [f"{name} is not what the ledger of that commit says" for name in wrong]
+    return [
+        f"{path.name} is not what the ledger of that commit says"
+        for path, body in snapshots(root)
+        if not path.exists() or path.read_bytes() != body
+    ]
 
 
 def write(root: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from bridgekit.book import cite, index, pages, plots
 from bridgekit.errors import BridgekitError
 
 NOTATION = "notation"  # where the glossary is
-HOLE = re.compile(r"<!-- (items|table|words) ?(.*?) -->")
+HOLE, PLACES = re.compile(r"<!-- (items|table|words) ?(.*?) -->"), "<!-- places -->"  # the latter in a head
 # A page is made of what stays as it is, other tags, and words.
 PIECE = re.compile(
     r"<(a|code|pre|script|style|h\d|dt|button|summary|svg|label)\b.*?</\1>"
@@ -27,7 +27,8 @@ BLOCK = re.compile(r"<(?:p|li|t[dh]|dt|dd|div|figcaption|blockquote)\b")
 CITED = re.compile(r'<a class="reference internal" href="[^"]*#id\d+"[^>]*>(\w+)')
 AUTHORS = {re.match("[a-z]+", key)[0].title(): paper for paper, key in cite.PAPERS.items()}
 WORDS = (  # whose the next item is, the end of a sentence, items, and terms of the glossary
-    r"\b[Pp]aper (?P<of>[ABC])\b|\b(?P<by>[ABC])(?=,? (?:§|section|appendix|below|eqs?\b|Fig|Tab|Alg|foot))"
+    r"\b[Pp]aper (?P<of>[ABC])\b"
+    r"|\b(?P<by>[ABC])(?=,? (?:§|section|appendix|below|eqs?\b|Fig|Tab|Alg|Lem|Prop|foot))"
     r"|(?P<foreign>\bet al\b|\btheir (?=[eFTA]))|(?P<end>[.!?]\s+(?=[A-Z]|$))"
     rf"|{cite.NAMED.pattern}(?: of paper (?P<whose>[ABC]))?"
     r"|\b(?P<term>(?i:TERMS))s?\b"
@@ -115,7 +116,8 @@ def _fill(app, page: str, source: list[str]) -> None:
 def _mark(app, page: str, template: str, context: dict, doctree) -> None:
     if doctree is not None and page != index.PAGE:
         source = closure.text(pages.root() / "book" / f"{page}.md")
-        context["body"] = linked(context["body"], cite.paper_of(source), [*index.notation()["words"]])
+        body = re.sub(PLACES, lambda _: index.places(page) or "nothing with a number", context["body"])
+        context["body"] = linked(body, cite.paper_of(source), [*index.notation()["words"]])
 
 
 def _cards(app, error: Exception | None) -> None:

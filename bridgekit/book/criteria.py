@@ -98,6 +98,7 @@ class Claim:
     superseded: "Claim | None" = None  # the criterion before, which speaks until this one's run is there
     made_under: tuple[str, str] | None = None  # (id, hash) of the run's criterion, if parts were regrouped
     earlier: tuple[tuple[str, str, bool], ...] = ()  # (commit, why no longer, other seeds): said before
+    figure: str = ""  # of its page, where one shows the numbers that decide
 
     @property
     def hash(self) -> str:
@@ -122,9 +123,11 @@ def of_page(root: Path, page: str) -> list[Claim]:
     A criterion that another page's has superseded is among them: it speaks until that one's run is there.
     """
     claims = load(root) if (Path(root) / "claims.yml").exists() else []
-    either = ((claim, claim.superseded) for claim in claims)
-    found = ([each for each in both if each and each.page == page and each.parts] for both in either)
-    return [own[0] for own in found if own]
+    found = (
+        next((each for each in (claim, claim.superseded) if each and each.page == page and each.parts), None)
+        for claim in claims
+    )
+    return [*filter(None, found)]
 
 
 def load(root: Path) -> list[Claim]:
@@ -160,7 +163,8 @@ def _claim(entry: Mapping, where: str) -> Claim:
     earlier = (
         (then["commit"], _folded(then["why"]), then.get("fresh", False)) for then in entry.get("earlier", ())
     )
-    return replace(claim, superseded=before, made_under=under, earlier=tuple(earlier))
+    added = {"made_under": under, "earlier": tuple(earlier), "figure": entry.get("figure", "")}
+    return replace(claim, superseded=before, **added)
 
 
 def _folded(text: str) -> str:

@@ -11,20 +11,28 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import count, groupby
 from pathlib import Path
 
 from bridgekit import closure
-from bridgekit.book import cite, claims, dots, pages
-from bridgekit.book.verdicts import Measured
+from bridgekit.book import cite, claims, dots, pages, prose, records
+from bridgekit.book.displays import number
+from bridgekit.book.verdicts import Measured, Verdict
 from bridgekit.book.yaml_reader import read_yaml
 from bridgekit.errors import BridgekitError, nearest
 
 PAGE = "equations"  # it shows all of this
 ITEM = r"[ABC](?:\.\d+[a-z]?| (?:Algorithm|Figure|Table|Lemma|Proposition|footnote) \d+)"
 TAGS = re.compile(rf"((?:{ITEM}(?:, )?)+): ")
+LABEL = re.compile(r"\$\$ ?\((([ABC])\.(\d+)([a-z]?)(?:-to-(\d+))?(?:-[\w-]+)?)\)")  # a chapter's equation
 LINK = re.compile(r'<a href="(\w+)[^>]*>(.*?)</a>')
 ROOMS = ("theory", "games", "measure")
-FIRST = ("Symbols", "Claim", "Erratum")  # of what is known, what a reader should see before the code
+# Of what is known, what a reader should see before the code.
+FIRST = ("Symbols", "Claim", "Measured", "Not measured", "Erratum")
+WANTED = {  # of each item one of these
+    "a function": {"Checked", "Why no function"},
+    "a claim or a measured value": {"Claim", "Measured", "Not measured"},
+}
 LEDGER = cache(claims.ledger)
 ORACLE = "an oracle of value and gradient ({}, line {}); a changed function must fail it"
 CHECKS = (  # the files of tests/ that check the function {1} of a module {0}, the line there, and how
@@ -92,13 +100,12 @@ def code() -> dict[str, list[Code]]:
 
 def _function(node: ast.FunctionDef | ast.ClassDef, path: Path) -> Code:
     lines, first = closure.text(path).splitlines(), min(n.lineno for n in (node, *node.decorator_list))
-    begin, end = node.body[0].lineno - 1, node.body[0].end_lineno
-    if ast.get_docstring(node) is None:
-        begin = end
-    body = lines[first - 1 : begin] + lines[end : node.end_lineno]
+    end = node.body[0].end_lineno
+    begin = end if ast.get_docstring(node) is None else node.body[0].lineno - 1
     file = path.relative_to(closure.PACKAGE.parent)
     name = ".".join([*file.with_suffix("").parts[1:], node.name])
-    return Code(name, f"{file.as_posix()}, line {node.lineno}", "\n".join(body))
+    body = "\n".join(lines[first - 1 : begin] + lines[end : node.end_lineno])
+    return Code(name, f"{file.as_posix()}, line {node.lineno}", body)
 
 
 def of(function: Callable) -> Code:
@@ -134,17 +141,37 @@ def _checked(function: Code) -> str:
 
 def chapters(name: str) -> tuple[list[str], list[str]]:
     """Links to the pages that show an item, where they do, or redo it, and to those that only name it."""
-    label = re.compile(rf"\$\$ ?\(({re.escape(name)}(?:-[\w-]+)?)\)")
-    shown, told = [], []
-    for page in pages.executed().values():
-        found = label.search(page.source)
-        place = f"#equation-{re.sub('[^a-z0-9]+', '-', found[1].lower())}" if found else ""
-        link = f'<a href="{page.name}.html{place}">{page.title}</a>'
-        if found or page.name in items()[name].get("pages", ()):
-            shown.append(link)
-        elif cite.paper_of(page.source) == name[0] and _key(name) in cite.named(page.source):
-            told.append(link)
-    return shown, told
+    known = {page: _shown(page.name, page.source).get(name) for page in pages.executed().values()}
+    shown = [_page(page, place) for page, place in known.items() if place is not None]
+    of_paper = [page for page in known if known[page] is None and cite.paper_of(page.source) == name[0]]
+    return shown, [_page(page) for page in of_paper if _key(name) in cite.named(page.source)]
+
+
+def _page(page: pages.Page, place: str = "") -> str:
+    return f'<a href="{page.name}.html{place}">{page.title}</a>'
+
+
+@cache
+def _shown(page: str, source: str) -> dict[str, str]:
+    """The items that a page shows or redoes, and where: one label may be of several equations."""
+    found = {name: "" for name, item in items().items() if page in item.get("pages", ())}
+    for label, paper, first, letter, last in reversed(LABEL.findall(source)):
+        place = f"#equation-{re.sub('[^a-z0-9]+', '-', label.lower())}"
+        found |= {f"{paper}.{n}{letter}": place for n in range(int(first), int(last or first) + 1)}
+    return found
+
+
+def places(page: str) -> str:
+    """What a page shows of the papers and decides, in a line: `A eqs 8, 10 to 12, Figure 2`."""
+    claimed = {name for name in items() for found in _about(name) if found.claim.page == page}
+    shown, found = _shown(page, pages.find(page).source), {}
+    named = [(name[0], *short(name).split()[:2]) for name in items() if name in claimed | shown.keys()]
+    for (paper, kind), own in groupby(named, lambda each: each[:2]):
+        numbers = [n for *_, n in own]  # those of a run are as far from 0, 1, 2, ...
+        runs = groupby(numbers, lambda n, k=count(): int(n) - next(k) if n.isdigit() else n)  # noqa: B008
+        spans = (f"{r[0]} to {r[-1]}" if len(r) > 2 else ", ".join(r) for _, (*r,) in runs)
+        found.setdefault(paper, []).append(f"{kind}{'s' * (len(numbers) > 1)} {', '.join(spans)}")
+    return "; ".join(f"{paper} {', '.join(spans)}" for paper, spans in found.items())
 
 
 def _key(name: str) -> tuple[str, int]:
@@ -153,13 +180,29 @@ def _key(name: str) -> tuple[str, int]:
     return kind, int(number) if number.isdigit() else 0
 
 
-def _claims(name: str) -> Iterator[str]:
-    for verdict in LEDGER(pages.root()):
-        claim = verdict.claim
-        if claim.paper == name[0] and _key(name) in cite.named(claim.place):
-            link = f'<a href="scoreboard.html#{claim.id}">{claim.id}</a>'
-            first = dots.ordered(verdict.measured)[:1]
-            yield " ".join([f"{link} **{verdict.verdict}**: {claim.statement}", *map(_measured, first)])
+def _about(name: str) -> list[Verdict]:
+    """The claims whose place names the item, and the others that are about it."""
+    key, others = _key(name), items()[name].get("claims", ())
+    return [
+        each
+        for each in LEDGER(pages.root())
+        if each.claim.id in others or (each.claim.paper == name[0] and key in cite.named(each.claim.place))
+    ]
+
+
+def _claim(found: Verdict) -> str:
+    link = f'<a href="scoreboard.html#{found.claim.id}">{found.claim.id}</a>'
+    said = f"{link} **{found.verdict}**: {found.claim.statement}"
+    return " ".join([said, *map(_measured, dots.ordered(found.measured)[:1])])
+
+
+def _recorded(page: str, metric: str, words: str) -> str:
+    """A metric of a page's reference run that no claim is about."""
+    record, link = records.committed(pages.root(), page).record, _page(pages.find(page))
+    if metric not in record["metrics"]:
+        return f"{words}: the reference run is to come; {link}"
+    n = len(record["metrics"][metric]["values"])
+    return f"{words}: {number(prose.of(record)[metric])}{f' (mean of {n} trials)' * (n > 1)}; {link}"
 
 
 def _measured(item: Measured) -> str:
@@ -169,7 +212,7 @@ def _measured(item: Measured) -> str:
 
 def entry(name: str) -> dict[str, list[str]]:
     """What is known of an item beside its code, in Markdown, by what it is."""
-    own, why = code().get(name, []), items()[name].get("why")
+    item, own = items()[name], code().get(name, [])
     shown, told = chapters(name)
     near = {_key(name), _key(name.rstrip("abc"))}  # the erratum of a display names the equation above it
     rows = [row for row in cite.errata(name[0]) if cite.named(row[0]) & near]
@@ -177,9 +220,15 @@ def entry(name: str) -> dict[str, list[str]]:
     letters = [f"{row['symbol']}, {row['meaning']}" for row in defined if "symbol" in row]
     found = {
         "Symbols": ["; ".join(letters)] if letters else [],
-        "Note" if own else "Why no function": [why] if why else [],
+        "Note" if own else "Why no function": [item["why"]] if "why" in item else [],
         "Checked": [_checked(each) for each in own],
-        "Claim": list(_claims(name)),
+        "Claim": [_claim(each) for each in _about(name)],
+        "Measured": [
+            _recorded(page, metric, words)
+            for page, told in item.get("measured", {}).items()
+            for metric, words in told.items()
+        ],
+        "Not measured": [item["unmeasured"]] if "unmeasured" in item else [],
         "Chapter": shown,
         "Named in": [", ".join(told)] if told else [],
         "Erratum": [f"{row[0]}. Printed: {row[1]}. Should be: {row[2]}." for row in rows],
@@ -197,14 +246,17 @@ def lines(said: str) -> Iterator[str]:
 
 
 def gaps() -> list[str]:
-    """What is wrong: an item without function, page and reason; a tag that no paper has."""
-    tags, known = code(), items()
+    """What is wrong: an item without function, or without value, and no reason; a tag that no paper has."""
+    known = {name: entry(name).keys() for name in items()}
     lost = [
-        f"{name} has neither a function nor a page nor a stated reason"
-        for name, item in known.items()
-        if not (name in tags or "why" in item or chapters(name)[0])
+        f"{name} has neither {what} nor a stated reason"
+        for name, kinds in known.items()
+        for what, wanted in WANTED.items()
+        if not kinds & wanted
     ]
-    return lost + [f"{tags[tag][0].place}: {tag} is no item of a paper" for tag in tags if tag not in known]
+    return lost + [
+        f"{own[0].place}: {tag} is no item of a paper" for tag, own in code().items() if tag not in known
+    ]
 
 
 def markdown(paper: str) -> str:

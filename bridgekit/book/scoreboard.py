@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape, unescape
 from pathlib import Path
 
-from bridgekit.book import claims, criteria, verdicts
+from bridgekit.book import cards, claims, criteria, verdicts
 from bridgekit.book.criteria import Claim
 from bridgekit.book.displays import Html, markdown, number, rich
 from bridgekit.book.dots import dots, ordered, value
@@ -21,7 +21,6 @@ from bridgekit.book.verdicts import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED,
 
 SIGNS = {REPRODUCED: "✓", PARTLY: "◐", UNDECIDED: "?", NOT: "✗", NOT_RUN: "○"}
 FIRST = (NOT, PARTLY, UNDECIDED, REPRODUCED, NOT_RUN)  # what failed stands first
-_ITEM = re.compile(r"\b(eq|figure|table|lemma|footnote|algorithm)s? (\d+)(?:[-–](\d+))?", re.IGNORECASE)
 
 
 def _html(source: str) -> Html:
@@ -38,19 +37,23 @@ def _sign(verdict: str) -> str:
     return f'<i aria-hidden="true">{SIGNS[verdict]}</i>'
 
 
-def counts(ledger: Sequence[Verdict]) -> dict[str, float | str]:
-    """For the prose: of each paper how many claims have which verdict, as ``a_not_run``, and ``a_all``."""
-    named = {}
-    for paper in sorted({each.claim.paper for each in ledger}):
-        found = Counter(each.verdict for each in claims.of_paper(ledger, paper))
-        found["all"] = found.total()
-        named |= {f"{paper}_{word}".lower().replace(" ", "_"): found[word] for word in (*VERDICTS, "all")}
-    return named
-
-
 def chips(found: Iterable[Verdict], page: str = "scoreboard.html") -> dict[str, Html]:
-    """For the prose: each claim's symbol and name, a link to its row, by ``chip_<id>``."""
-    return {f"chip_{each.claim.id.lower()}": _html(_chip(each, page)) for each in found}
+    """For the prose: each claim's symbol and name, a link to its row, by the verdict: ``partly_2_of_3_a12``.
+
+    So each sentence says what it takes the verdict to be, and no book is built where the ledger says another.
+    """
+    return {_said_of(each): _html(_chip(each, page)) for each in found}
+
+
+def _said_of(found: Verdict) -> str:
+    words = [item.verdict for item in found.measured] * (found.verdict == PARTLY)
+    held = f"_{words.count(REPRODUCED)}_of_{len(words)}" * bool(words)
+    return f"{found.verdict}{held}_{found.claim.id}".lower().replace(" ", "_")
+
+
+def listed(found: Iterable[Verdict], page: str = "scoreboard.html") -> Html:
+    """Chips in a row; nothing where there are none."""
+    return _html(_one_stop([_chip(each, page) for each in found]))
 
 
 def _chip(found: Verdict, page: str) -> str:
@@ -64,16 +67,10 @@ def _chip(found: Verdict, page: str) -> str:
 
 def tiles(ledger: Sequence[Verdict]) -> Html:
     """Every claim as a chip, by verdict, and how many there are of each."""
-    ordered = sorted(ledger, key=lambda each: VERDICTS.index(each.verdict))
+    chips = listed(sorted(ledger, key=lambda each: VERDICTS.index(each.verdict))).html
     found = Counter(each.verdict for each in ledger)
     words = " · ".join(f"{_said(verdict)} {found[verdict]}" for verdict in VERDICTS)
-    chips = _one_stop([_chip(each, "scoreboard.html") for each in ordered])
     return _html(f'<p class="bk-tiles">{chips}</p><p class="bk-legend">{words}</p>')
-
-
-def claim_chips(run: Run) -> Html:
-    """The claims that this page decides, as chips for its head; nothing where there are none."""
-    return _html(_one_stop([_chip(_decided(run, claim), "scoreboard.html") for claim in run.claims]))
 
 
 def _one_stop(chips: list[str]) -> str:
@@ -81,9 +78,12 @@ def _one_stop(chips: list[str]) -> str:
     return " ".join(chips[:1] + [each.replace("<a ", '<a tabindex="-1" ') for each in chips[1:]])
 
 
-def _decided(run: Run, claim: Claim) -> Verdict:
-    """What the page's reference run says; a run that is to be it does not look at the one before."""
-    return claims.decided(run.root, claim) if run.reference else Verdict(claim, NOT_RUN, "no reference run")
+def decided(run: Run) -> list[Verdict]:
+    """What the page's reference run says of its claims; one that is to be it looks at none before."""
+    return [
+        claims.decided(run.root, claim) if run.reference else Verdict(claim, NOT_RUN, "no reference run")
+        for claim in run.claims
+    ]
 
 
 def bars(ledger: Sequence[Verdict], papers: dict[str, str]) -> Html:
@@ -101,16 +101,13 @@ def bars(ledger: Sequence[Verdict], papers: dict[str, str]) -> Html:
         rows.append(
             f"<b>{paper} <span>{escape(name)}</span></b><div>{parts}</div><span>{found.total()}</span>"
         )
-    words = f'<p class="bk-legend">{" ".join(map(_said, VERDICTS))}</p>'
-    return _html(f'<div class="bk-bars">{"".join(rows)}</div>{words}')
+    words = " ".join(map(_said, VERDICTS))
+    return _html(f'<div class="bk-bars">{"".join(rows)}</div><p class="bk-legend">{words}</p>')
 
 
 def table(ledger: Sequence[Verdict], root: Path) -> Html:
     """Every claim in a row to unfold, what failed first, under buttons that choose among them."""
-    inside = "".join(
-        _row(each, root, _see(each.claim, Path(root)), each.claim.id)
-        for each in sorted(ledger, key=lambda each: FIRST.index(each.verdict))
-    )
+    rows = (_row(each, root) for each in sorted(ledger, key=lambda each: FIRST.index(each.verdict)))
     found = Counter(each.verdict for each in ledger)
     choices = {
         "paper": {each.claim.paper: f"paper {each.claim.paper}" for each in ledger},
@@ -128,7 +125,7 @@ def table(ledger: Sequence[Verdict], root: Path) -> Html:
     )
     return _html(
         f'<div class="bk-filters" hidden>{buttons}<output aria-live="polite"></output></div>'
-        f'<ul class="bk-claims" id="claims">{inside}</ul>'
+        f'<ul class="bk-claims" id="claims">{"".join(rows)}</ul>'
     )
 
 
@@ -136,55 +133,37 @@ def claims_table(run: Run) -> Html:
     """The claims that this page decides: the reference run's dots, and hollow beneath them this run's."""
     if not run.claims:
         return markdown("*This page decides no claim.*\n")
-    record, rows = run.record(), []
-    for claim in run.claims:
-        link = f'<a href="scoreboard.html#{claim.id}">on the scoreboard</a>'
-        found, own = _decided(run, claim), verdicts.judge(claim, record)
-        rows.append(_row(found, run.root, link, f"claim-{claim.id}", own, run))
-    key = "Filled: the reference run, which decides. Hollow: this run. Right of the line: for the claim."
-    return _html(f'<p><small>{key}</small></p><ul class="bk-claims">{"".join(rows)}</ul>')
-
-
-def _row(
-    found: Verdict, root: Path, see: str, mark: str, own: Verdict | None = None, run: Run | None = None
-) -> str:
-    claim = found.claim
-    marks = ", ".join(filter(None, [found.mark, "superseded" if found.superseded else ""]))
-    return (
-        f'<li class="bk-claim" id="{mark}" data-paper="{claim.paper}" data-verdict="{found.verdict}" '
-        f'data-mark="{found.mark}">'
-        f"<details><summary><b>{claim.id}</b><span>{_said(found.verdict)} <small>{marks}</small></span>"
-        f"<span>{_text(claim.statement)}</span>{dots(found, own)}</summary>"
-        f"<div>{_evidence(found, root, own, run)}</div></details>"
-        f"<p>{escape(claim.place)}<br>{see}</p></li>"
+    own = (verdicts.judge(claim, run.record()) for claim in run.claims)
+    rows = (_row(found, run.root, ours, run) for found, ours in zip(decided(run), own, strict=True))
+    return _html(
+        "<p><small>Filled: the reference run, which decides. Hollow: this run. "
+        f'Right of the line: for the claim.</small></p><ul class="bk-claims">{"".join(rows)}</ul>'
     )
 
 
-def _see(claim: Claim, root: Path) -> str:
-    """A link to the figure of the deciding page that decides most, or to the claim's row there.
-
-    That figure names the place in the paper that the claim has (or the claim's metric begins with its name).
-    """
-    source = root / "book" / f"{claim.page}.md"
-    if not claim.parts or not source.exists():
-        return f"{claim.page} (to come)"
-    text, figures = source.read_text(encoding="utf-8"), committed(root, claim.page).record["figures"]
-    metric = min(claim.parts, key=lambda part: not part.primary).metric
-
-    def fits(name: str) -> tuple[int, int]:
-        same = _items(figures[name]["alt"] + figures[name]["caption"]) & _items(claim.place)
-        shared = set(name.split("_")) & set(metric.split("_"))
-        return len(same) or metric.startswith(name.rstrip("s")), len(shared)
-
-    there = [name for name in sorted(figures) if f'"{name}"' in text and fits(name)[0]]
-    anchor = f"fig-{max(there, key=fits)}" if there else f"claim-{claim.id}"
-    return f'<a href="{claim.page}.html#{anchor}">{claim.page}{", figure" * bool(there)}</a>'
+def _row(found: Verdict, root: Path, own: Verdict | None = None, run: Run | None = None) -> str:
+    claim, link = found.claim, f'<a href="scoreboard.html#{found.claim.id}">on the scoreboard</a>'
+    mark, see = (f"claim-{claim.id}", link) if run else (claim.id, _see(found, Path(root)))
+    marks = ", ".join(filter(None, [found.mark, "superseded" if found.superseded else ""]))
+    row = (  # what is in a summary has cards only where it is asked for
+        f'<li class="bk-claim" id="{mark}" data-paper="{claim.paper}" data-verdict="{found.verdict}" '
+        f'data-mark="{found.mark}">'
+        f"<details><summary><b>{claim.id}</b><span>{_said(found.verdict)} <small>{marks}</small></span>"
+        f"<span>{cards.linked(_text(claim.statement), claim.paper)}</span>{dots(found, own)}</summary>"
+        f"<div>{_evidence(found, root, own, run)}</div></details>"
+        f"<p>{escape(claim.place)}<br>{see}</p></li>"
+    )
+    return cards.linked(row, claim.paper)
 
 
-def _items(text: str) -> set[tuple[str, int]]:
-    """The numbered items of a paper that a text names: ("figure", 4) where it says Figure 4a."""
-    found = _ITEM.findall(text)
-    return {(kind.lower(), n) for kind, a, b in found for n in range(int(a), int(b or a) + 1)}
+def _see(found: Verdict, root: Path) -> str:
+    """A link to the figure of the deciding page that shows the numbers, else to the claim's row there."""
+    claim, waits = found.claim, "not run yet: " * (found.verdict == NOT_RUN)
+    if not claim.parts or not (root / "book" / f"{claim.page}.md").exists():
+        return f"{waits}{claim.page} (to come)"
+    place = f"fig-{claim.figure}" if claim.figure else f"claim-{claim.id}"
+    what = "figure" if claim.figure else "row of its table"
+    return f'{waits}<a href="{claim.page}.html#{place}">{claim.page}, {what}</a>'
 
 
 def _evidence(found: Verdict, root: Path, own: Verdict | None, run: Run | None) -> str:
@@ -197,8 +176,10 @@ def _evidence(found: Verdict, root: Path, own: Verdict | None, run: Run | None) 
     about = committed(root, claim.page).record["metrics"]
     about = about | {name: about.get(name, {}) | said for name, said in words.items()}
     lines = [_found(found, about)]
-    for play, which in zip(found.plays, (REFERENCE, REPEATED), strict=False):
-        lines.append(f"By the {which} run alone {_said(play.verdict)}: {_text(play.reason)}.")
+    lines += [
+        f"By the {which} run alone {_said(play.verdict)}: {_text(play.reason)}."
+        for play, which in zip(found.plays, (REFERENCE, REPEATED), strict=False)
+    ]
     if own:
         lines.append(f"This run (profile {escape(run.profile)}), which decides nothing: {_found(own, about)}")
     lines.append(f"<i>Criterion:</i> {_criterion(claim)}")
@@ -236,9 +217,13 @@ def _parts(found: Verdict, about: Mapping[str, dict]) -> str:
     lines = []
     for item in ordered(found.measured):
         units = (about[name].get("unit") for name in (item.part.metric, *item.part.metrics) if name in about)
-        said = [_measured(item, next(filter(None, units), ""))]
-        for play, which in zip(found.plays, (REFERENCE, REPEATED), strict=False):
-            said += [f"{which} run {value(each)}" for each in play.measured if each.part == item.part]
+        alone = [
+            f"{which} run {value(each)}"
+            for play, which in zip(found.plays, (REFERENCE, REPEATED), strict=False)
+            for each in play.measured
+            if each.part == item.part
+        ]
+        said = [_measured(item, next(filter(None, units), "")), *alone]
         part = _condition(str(item.part), about) + " (says most)" * item.part.primary
         lines.append(f"<li>{_said(item.verdict)} {part}: {'; '.join(said)}</li>")
     return f"<ul>{''.join(lines)}</ul>" * bool(lines)

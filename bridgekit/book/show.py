@@ -10,7 +10,7 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING
 
-from bridgekit.book import displays, drawings, index, pages, prose, records, scoreboard
+from bridgekit.book import cards, displays, drawings, index, pages, prose, records, scoreboard
 from bridgekit.book.displays import Html, markdown
 
 if TYPE_CHECKING:
@@ -27,14 +27,15 @@ def code(*functions: Callable) -> Html:
 
 
 def head(run: Run, needs: str) -> Html:
-    """The line under a chapter's title: minutes, what a reader should know, its claims and their verdicts.
+    """The line under a chapter's title: minutes, what a reader should know, places, claims and verdicts.
 
-    The minutes are those that its text outside folded sections takes, at 200 words a minute.
+    The minutes are those that its text outside folded sections takes, at 200 words a minute. The places
+    are put in where the book is built, with the index.
     """
     text = re.split(r"(?m)^## Details: ", pages.find(run.page).source)[0]
     words = len(re.sub(r"(?s)```.*?```|^---.*?---", "", text).split())
-    chips = f" · claims {scoreboard.claim_chips(run).html}" if run.claims else ""
-    line = f"{math.ceil(words / 200)} min to read · you need: {escape(needs)}{chips}"
+    chips = f" · claims {scoreboard.listed(scoreboard.decided(run)).html}" if run.claims else ""
+    line = f"{math.ceil(words / 200)} min to read · you need: {escape(needs)} · papers: {cards.PLACES}{chips}"
     if not run.reference:
         line += f"<br><strong>Not the last word.</strong> {_ALONE.format(escape(run.profile))}"
     return Html(f'<p class="bk-head">{line}</p>', f"[{needs}]")
