@@ -14,7 +14,7 @@ from test_divergences import ORACLES as OF_DIVERGENCES
 from test_game_laws import builders
 
 from bridgekit.__main__ import main
-from bridgekit.book import cards, index, pages, site
+from bridgekit.book import cards, cite, criteria, displays, index, pages, records, site
 
 LAST = {
     "A": ["16", "Algorithm 1", "Figure 6", "Table 1", "footnote 5"],
@@ -46,17 +46,87 @@ def test_every_item_of_the_papers_leads_somewhere(here):
     assert wanted <= index.items().keys()
     known = {page for item in index.items().values() for page in item.get("pages", ())}
     assert known <= pages.executed().keys()
-    assert {key for item in index.items().values() for key in item} == {"is", "tex", "pages", "why"}
+    keys = {"is", "tex", "pages", "why", "claims", "measured", "unmeasured"}
+    assert {key for item in index.items().values() for key in item} == keys
 
 
 def test_a_gap_and_a_tag_of_nothing_are_seen(monkeypatch):
     known, tags = index.items(), index.code()
-    monkeypatch.setattr(index, "items", lambda: known | {"A.99": {"is": "Nothing."}})
-    monkeypatch.setattr(index, "code", lambda: tags | {"B.77": tags["A.15"]})
-    lost, stray = index.gaps()
-    assert lost == "A.99 has neither a function nor a page nor a stated reason"
+    new = {"A.99": {"is": "Nothing."}, "A.98": {"is": "Something.", "why": "It is short.", "claims": ["A1"]}}
+    named = {"A.97": {"is": "What a page shows.", "pages": ["plane"], "unmeasured": "A definition."}}
+    monkeypatch.setattr(index, "items", lambda: {"A.15": known["A.15"]} | new | named)
+    monkeypatch.setattr(index, "code", lambda: {"A.15": tags["A.15"], "B.77": tags["A.15"]})
+    *lost, stray = index.gaps()
+    assert lost == [
+        "A.99 has neither a function nor a stated reason",
+        "A.99 has neither a claim or a measured value nor a stated reason",
+        "A.97 has neither a function nor a stated reason",
+    ]
     assert stray.startswith("bridgekit/theory/alpha.py, line ")
     assert stray.endswith("B.77 is no item of a paper")
+
+
+def test_what_is_measured_of_an_item_is_in_its_pages_record_and_a_reason_stands_alone():
+    """A page's reference run may be to come; then the names are those of its smoke reference."""
+    known = {each.id for each in criteria.load(REPOSITORY)}
+    for name, item in index.items().items():
+        assert set(item.get("claims", ())) <= known
+        for page, told in item.get("measured", {}).items():
+            run = records.committed(REPOSITORY, page)
+            smoke = REPOSITORY / "tests" / "smoke" / page / "metrics.json"
+            there = run.record["metrics"] if run else json.loads(smoke.read_text())
+            assert set(told) <= there.keys(), f"{name}: {page} measures no {set(told) - there.keys()}"
+        kinds = index.entry(name).keys()
+        assert ("Not measured" in kinds) != bool(kinds & {"Claim", "Measured"}), name
+        assert item.get("claims", ["one"]) and set(item.get("claims", ())).isdisjoint(placed(name)), name
+
+
+def placed(name: str) -> set[str]:
+    """The claims whose places name the item anyway."""
+    own = [each for each in criteria.load(REPOSITORY) if each.paper == name[0]]
+    return {each.id for each in own if index._key(name) in cite.named(each.place)}
+
+
+def test_a_measured_value_is_the_records():
+    told = index.entry("B.39")["Measured"]
+    value = float(records.committed(REPOSITORY, "iwgan_bound").metric("bound_gap_k1").mean())
+    assert told == [
+        f"distance of the bound from log q(y), one sample, in nats: {displays.number(value)}; "
+        '<a href="iwgan_bound.html">Does a tighter bound teach more?</a>'
+    ]
+    assert "(mean of 5 trials)" in index.entry("A.4")["Measured"][0]
+    assert "is to come" in index._recorded("plane", "unheard_of", "words")
+
+
+@pytest.mark.parametrize(
+    ("page", "places"),
+    [
+        ("stop_gradients", "A eqs 9 to 12, 15, 16"),
+        ("unified", "B eqs 4 to 14, 25 to 29, Lemma 1, Figures 1, 2"),
+        ("generalised", "A eqs 16a, 16b"),
+        ("table1", "A Table 1"),
+        ("new_losses", "A eq 7; C eqs 4, 11 to 22, footnote 3"),
+        ("settings", ""),
+    ],
+)
+def test_the_places_of_a_page_stand_in_a_line_whose_ends_are_cards(page, places):
+    assert index.places(page) == places
+    linked = cards.linked(f"<p>you need: a · papers: {places} · claims</p>", None)
+    ends = {
+        f"{paper}{n}"
+        for paper, own in re.findall(r"([ABC]) ([^;]*)", places)
+        for n in re.findall(r"\d+", own)
+    }
+    found = re.findall(r'href="equations.html#[\w-]*?-(\d+)[a-z]?-([abc])"', linked)
+    assert {f"{paper.upper()}{n}" for n, paper in found} == ends
+
+
+def test_every_chapter_says_its_places():
+    """But for those that show nothing with a number."""
+    heads = [name for name, page in pages.executed().items() if "show.head(" in page.code]
+    none = {"settings", "cycle_gan", "symmetric_photographs"}
+    assert {name for name in heads if not index.places(name)} == none and len(heads) > 30
+    assert max(len(index.places(name)) for name in heads) < 80
 
 
 @pytest.mark.parametrize("each", CODE, ids=lambda each: each.name)
@@ -151,6 +221,7 @@ CITED = '<a class="reference internal" href="notation.html#id4" title="x">{} <em
         ("<p>Eqs 33–36, equations 1, 2</p>", "B", ["eq-33-b", "eq-36-b", "eq-1-b", "eq-2-b"]),
         ("<p>eq 15</p>", None, []),
         ("<p>eq 99 and Table 9</p>", "A", []),
+        ("<p>appendix C, eq 1; A, eq 3 or C Lemma 9, B Lemma 1</p>", "B", ["eq-1-b", "eq-3-a", "lemma-1-b"]),
         ("<p>Paper A's eq 7. The next, eq 8.</p>", "B", ["eq-7-a", "eq-8-b"]),
         ("<p>Figure 2 of paper A, and eq 8</p>", "B", ["figure-2-a", "eq-8-b"]),
         ("<td>A §5.1, Algorithm 1, eq 15</td><td>eq 1</td>", None, ["algorithm-1-a", "eq-15-a"]),
@@ -264,6 +335,7 @@ def test_the_tables_of_notation_are_those_of_the_page():
 rendered = pytest.mark.book
 IN_SIGHT = "place => { const top = place.getBoundingClientRect().top; return 0 <= top && top < innerHeight }"
 STOPS = "[...document.querySelectorAll('a.bk-ref')].filter(a => a.tabIndex === 0)"
+GROUP = "'.bk-claim summary, .bk-claim details, .bk-claim, section'"
 UNFOLD = "document.querySelectorAll('details').forEach(each => (each.open = true))"
 
 
@@ -350,17 +422,58 @@ def test_a_card_opens_under_a_finger(browser, book: ToyBook):
 
 
 @rendered
-@pytest.mark.parametrize("page", ["plane", "twin_gradients", "welcome"])
+@pytest.mark.parametrize("page", ["plane", "twin_gradients", "welcome", "scoreboard"])
 def test_the_mentions_of_a_section_are_one_stop(browser, book: ToyBook, page: str):
     tab, _, _ = opened(browser, book, page)
     tab.evaluate(UNFOLD)
-    sections = tab.evaluate(f"{STOPS}.map(a => a.closest('section').id)")
-    assert sections and len(sections) == len(set(sections))
+    stops, groups = tab.evaluate(f"[{STOPS}.length, new Set({STOPS}.map(a => a.closest({GROUP}))).size]")
+    assert stops == groups > 0
     links = tab.locator("a.bk-ref")
     links.first.focus()
     tab.keyboard.press("ArrowRight")
     assert links.nth(1).evaluate("link => link === document.activeElement")
     tab.context.close()
+
+
+@rendered
+def test_a_place_on_the_scoreboard_opens_its_card(browser, book: ToyBook):
+    tab, outside, complaints = opened(browser, book, "scoreboard")
+    card = tab.locator(".bk-card")
+    link = tab.locator("#C7 > p a.bk-ref")
+    link.focus()
+    card.wait_for()
+    assert card.inner_text().removeprefix("×").strip().startswith("Proposition 1 (C)")
+    tab.keyboard.press("Escape")
+    card.wait_for(state="detached")
+    tab.keyboard.press("ArrowRight")  # past what is folded, to the next in sight
+    here = "document.activeElement"
+    assert tab.evaluate(
+        f"{here}.matches('a.bk-ref') && {here}.checkVisibility() && {here}.closest('#C7') === null"
+    )
+    tab.locator("#C5 summary a.bk-ref").hover()
+    card.wait_for()
+    assert card.inner_text().removeprefix("×").strip().startswith("eq 20 (C)")
+    assert (outside, complaints) == ([], [])
+    tab.context.close()
+
+
+@rendered
+def test_what_the_scoreboard_links_to_is_there(book: ToyBook):
+    html = book.root / "_build" / "html"
+    texts = {page: (html / f"{page}.html").read_text() for page in pages.contents()}
+    targets = set(re.findall(r'href="(\w+)\.html#([\w-]+)"', texts["scoreboard"]))
+    assert [place for place in targets if f'id="{place[1]}"' not in texts[place[0]]] == []
+    assert len({place for place in targets if place[1].startswith("fig-")}) > 25
+
+
+@rendered
+@pytest.mark.parametrize("page", ["unified", "generalised", "settings"])
+def test_a_head_names_the_places_of_its_chapter(book: ToyBook, page: str):
+    (head,) = re.findall(
+        r'<p class="bk-head">.*?</p>', (book.root / "_build" / "html" / f"{page}.html").read_text()
+    )
+    assert f"· papers: {index.places(page) or 'nothing with a number'}" in re.sub(r"<[^>]*>", "", head)
+    assert head.count('class="bk-ref"') == len(re.findall(r"\d+[ab]?\b", index.places(page)))
 
 
 @rendered

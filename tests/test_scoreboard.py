@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from conftest import REPOSITORY, rewrite
 
-from bridgekit.book import claims, criteria, dots, records, runs, scoreboard
+from bridgekit.book import cite, claims, criteria, dots, index, records, runs, scoreboard
 from bridgekit.book.criteria import Part
 from bridgekit.book.verdicts import NOT, REPRODUCED, UNDECIDED, Measured, Verdict
 
@@ -91,20 +91,12 @@ def test_the_evidence_says_superseded_both_runs_what_the_papers_effect_needs_and
 def test_a_page_without_claims_says_so(root):
     run = runs.Run("other", "quick", {}, root / "figures" / "quick" / "other", root)
     assert scoreboard.claims_table(run).text == "*This page decides no claim.*\n"
-    assert scoreboard.claim_chips(run).html == ""
+    assert scoreboard.listed(scoreboard.decided(run)).html == ""
 
 
 def test_the_ledger_is_counted_by_paper(root):
     finished(root, "paper", [math.nan, math.nan], 0.01)
     ledger = claims.ledger(root)
-    counted = scoreboard.counts(ledger)
-    assert {name: n for name, n in counted.items() if n} == {
-        "x_partly": 1,
-        "x_all": 1,
-        "y_not_run": 1,
-        "y_all": 1,
-    }
-    assert counted["x_not_reproduced"] == 0
     shown = scoreboard.bars(ledger, {"X": "falls", "Y": "rises"})
     assert shown.text.startswith("X falls ◐ 1 partly 1 Y rises ○ 1 not run 1 ")
     listed = scoreboard.table(ledger, root).text
@@ -117,7 +109,7 @@ def test_the_ledger_is_counted_by_paper(root):
 
 def test_a_chip_has_symbol_name_word_and_link(root):
     finished(root, "paper", [5.0, 5.5], 0.2)
-    chips = scoreboard.claim_chips(finished(root, "quick", [0.5], 0.01))
+    chips = scoreboard.listed(scoreboard.decided(finished(root, "quick", [0.5], 0.01)))
     assert chips.text == "◐ X1 partly" and 'href="scoreboard.html#X1" title="partly: It falls."' in chips.html
 
 
@@ -181,7 +173,9 @@ def test_a_row_has_all_that_the_ledger_says():
     rows = {row.split('"')[0]: row for row in TABLE.split('<li class="bk-claim" id="')[1:]}
     for each in LEDGER:
         row = rows[each.claim.id]
-        assert each.claim.place in row and row.count('class="bk-dot"') <= len(each.measured)
+        assert each.claim.place in re.sub("<[^>]*>", "", row) and row.count('class="bk-dot"') <= len(
+            each.measured
+        )
         hashes = [each.claim.hash] * bool(each.claim.parts) + [then["commit"] for then in each.earlier]
         assert all(f"<code>{said}</code>" in row for said in hashes)
         assert all(f"<code>{item.part.metric}</code>" in row for item in each.measured)
@@ -203,23 +197,93 @@ def test_a_part_is_said_in_the_pages_words_or_the_ledgers_and_named_as_in_the_le
             assert bool(recorded.get(part.metric, {}).get("label")) != bool(part.label), part
 
 
-def test_a_link_leads_to_a_figure_of_the_deciding_page_that_is_about_the_claims_place():
-    for page, anchor in re.findall(r'href="(\w+)\.html#(\S+)"', TABLE):
+def seen(row: str) -> tuple[str, str]:
+    """What the last line of a claim's row links to, and what it says."""
+    last = row.rpartition("<br>")[2].partition("</li>")[0]
+    return "".join(re.findall(r'href="(.*?)"', last)), scoreboard._html(last).text
+
+
+def test_a_row_links_to_the_figure_that_shows_what_decides_or_says_where_it_is_or_that_it_is_not_run():
+    rows = {row.split('"')[0]: row for row in TABLE.split('<li class="bk-claim" id="')[1:]}
+    decided = [each.claim for each in LEDGER if each.verdict != scoreboard.NOT_RUN]
+    for claim in decided:
+        place = f"fig-{claim.figure}" if claim.figure else f"claim-{claim.id}"
+        words = f"{claim.page}, {'figure' if claim.figure else 'row of its table'}"
+        assert seen(rows[claim.id]) == (f"{claim.page}.html#{place}", words)
+    assert sum(bool(claim.figure) for claim in decided) >= 37
+    for each in (each for each in LEDGER if each.claim not in decided):
+        assert seen(rows[each.claim.id])[1].startswith(f"not run yet: {each.claim.page}")
+
+
+def test_what_a_row_links_to_is_on_its_page():
+    for page, anchor in re.findall(r'href="(?!equations)(\w+)\.html#([^"]+)"', TABLE):
         source = (REPOSITORY / "book" / f"{page}.md").read_text()
         if anchor.startswith("fig-"):
             name = anchor.removeprefix("fig-")
             assert f'"{name}"' in source and name in records.committed(REPOSITORY, page).record["figures"]
         else:
             assert "claims_table(run)" in source, f"{page} has no row {anchor}"
-    assert scoreboard._items("Figures 4a and 4c; eqs 42-44") == {
-        ("figure", 4),
-        *(("eq", n) for n in (42, 43, 44)),
-    }
 
 
-def test_tiles_have_every_claim_by_verdict_and_one_stop_for_the_keyboard(root):
-    finished(root, "paper", [5.0, 5.5], 0.01)
-    tiles = scoreboard.tiles(claims.ledger(root))
-    assert re.findall(r"#(\w+)\"", tiles.html) == ["X1", "Y2"]
-    assert tiles.html.count("<a ") == 2 and tiles.html.count('tabindex="-1"') == 1
-    assert re.sub(r"\s+", " ", tiles.text).endswith("undecided 0 · ✗ not reproduced 0 · ○ not run 1")
+def test_the_places_in_the_papers_are_cards():
+    rows = {row.split('"')[0]: row for row in TABLE.split('<li class="bk-claim" id="')[1:]}
+
+    def cards(text: str) -> list[str]:
+        return re.findall(r'<a class="bk-ref" href="equations\.html#([\w-]+)">', text)
+
+    assert cards(rows["A9"].rpartition("</details>")[2]) == ["footnote-1-a"]
+    assert cards(rows["B7"].rpartition("</details>")[2]) == ["eq-42-b", "eq-44-b"]
+    assert cards(rows["B18"].rpartition("</details>")[2]) == ["eq-33-b", "eq-36-b"]  # of appendix C
+    assert cards(rows["C7"].rpartition("</details>")[2]) == ["proposition-1-c"]
+    assert cards(rows["C5"].partition("</summary>")[0])[0] == "eq-20-c"
+    marks = {index.mark(name) for name in index.items()}
+    for each in LEDGER:
+        found, place = cards(rows[each.claim.id]), rows[each.claim.id].rpartition("</details>")[2]
+        assert {mark[-1] for mark in found} <= {each.claim.paper.lower()} and set(found) <= marks
+        known = {name for name in index.items() if name[0] == each.claim.paper}
+        named = {f"{kind} {n}" for kind, n in cite.named(each.claim.place)}
+        assert not named & {index.short(name)[:-4] for name in known} or cards(place)
+        assert "<a" not in re.sub(r"<a .*?</a>", "", rows[each.claim.id]), "a link in a link"
+
+
+SOURCE = (REPOSITORY / "book" / "scoreboard.md").read_text()
+
+
+def asserted() -> list[str]:
+    """The chips that the reports name: by the verdicts that their sentences assert."""
+    return [name for name in re.findall(r"\{glue:\}`(\w+)`", SOURCE) if not name.startswith("waiting_")]
+
+
+def test_the_reports_say_what_the_ledger_says():
+    said = set(asserted())
+    assert said - set(scoreboard.chips(LEDGER)) == set(), "a sentence asserts another verdict"
+    decided = {each for each in LEDGER if each.verdict != scoreboard.NOT_RUN}
+    lacking = [each.claim.id for each in decided if scoreboard._said_of(each) not in said]
+    assert lacking == [], "claims that no report tells of"
+    for each in LEDGER:  # in the report of its paper
+        report = (
+            SOURCE.partition(f"### Paper {each.claim.paper}:")[2].partition("\n###")[0].partition("\n## ")[0]
+        )
+        assert each not in decided or f"`{scoreboard._said_of(each)}`" in report
+
+
+@pytest.mark.parametrize("moved", [NOT, REPRODUCED, UNDECIDED, "partly"])
+def test_a_verdict_that_moves_takes_the_chip_from_the_sentence(moved):
+    for each in (each for each in LEDGER if each.verdict not in (moved, scoreboard.NOT_RUN)):
+        parts = tuple(replace(item, verdict=UNDECIDED) for item in each.measured)
+        after = scoreboard._said_of(replace(each, verdict=moved, measured=parts))
+        assert after not in asserted() and after.startswith(moved.replace(" ", "_"))
+    partly = next(each for each in LEDGER if each.verdict == "partly")
+    fewer = replace(partly, measured=partly.measured[:-1])
+    assert scoreboard._said_of(fewer) != scoreboard._said_of(partly)
+
+
+PAPERS_OWN = (  # numbers that are names
+    r"\{(?:glue:\w*|cite)\}`.*?`|\]\(.*?\)|α = [01]|25 Gaussians"
+    r"|(?i:eqs?|table|lemma|proposition|sections?) [\d.]+(?: and \d)?"
+)
+
+
+def test_the_reports_type_no_count():
+    reports = SOURCE.partition("## Three reports")[2].partition("(every-claim)=")[0]
+    assert re.findall(r"\d+", re.sub(PAPERS_OWN, "", reports)) == []

@@ -1,6 +1,7 @@
 // A card wherever a page names an equation, a figure or a table of a paper: what the index says of it. The links lead
-// there without this script, too. Of the links of a section one is a stop on the way through the page by Tab; the left
-// and right arrows go to the others, the arrow down goes into the card, and Escape closes it.
+// there without this script, too. Of the links of a section, or of a claim's row, one is a stop on the way through the
+// page by Tab; the left and right arrows go to the others in sight, the arrow down goes into the card, and Escape
+// closes it.
 (() => {
   const store = new URL("cards-data.js", document.currentScript.src)
   const script = (src) =>
@@ -89,7 +90,7 @@
       close()
     } else if (step && event.target.matches("a.bk-ref") && !inside) {
       event.preventDefault()
-      const all = links()
+      const all = links().filter((link) => link.checkVisibility())
       all[all.indexOf(event.target) + step]?.focus()
     } else if (event.key === "ArrowDown" && card && event.target === owner) {
       event.preventDefault()
@@ -100,7 +101,7 @@
   function start() {
     const sections = new Set()
     for (const link of links()) {
-      const section = link.closest("section")
+      const section = link.closest(".bk-claim summary, .bk-claim details, .bk-claim, section")
       if (sections.has(section)) link.tabIndex = -1
       sections.add(section)
       wire(link)

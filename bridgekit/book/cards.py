@@ -1,8 +1,8 @@
 """The index inside the book: its page, and a link to it, with a card, wherever a page names an item.
 
 This is Sphinx's side of `index`; book/_static/cards.js opens the cards. A page names an item where it says
-whose it is: it cites one paper alone, or its heading or its sentence says *paper A*. The words of the
-glossary have cards as well, each where a page first uses it.
+whose it is: it cites one paper alone, or its heading or its sentence says *paper A*, or it is a row about a
+claim. The words of the glossary have cards as well, each where a page first uses it.
 """
 
 import json
@@ -22,13 +22,13 @@ PIECE = re.compile(
     r'|<(span|div) class="math[ "].*?</\2>|<!--.*?-->|<[^>]*>|[^<]+',
     re.DOTALL,
 )
-HEADING = re.compile(r"<h[12]>(?:Paper ([ABC])\b)?")
+HEADING = re.compile(r"<h[12]>(?!Paper [ABC]\b)|<h[123]>Paper ([ABC])\b")
 BLOCK = re.compile(r"<(?:p|li|t[dh]|dt|dd|div|figcaption|blockquote)\b")
 CITED = re.compile(r'<a class="reference internal" href="[^"]*#id\d+"[^>]*>(\w+)')
 AUTHORS = {re.match("[a-z]+", key)[0].title(): paper for paper, key in cite.PAPERS.items()}
 WORDS = (  # whose the next item is, the end of a sentence, items, and terms of the glossary
     r"\b[Pp]aper (?P<of>[ABC])\b"
-    r"|\b(?P<by>[ABC])(?=,? (?:§|section|appendix|below|eqs?\b|Fig|Tab|Alg|Lem|Prop|foot))"
+    r"|(?<!ppendix )\b(?P<by>[ABC])(?=,? (?:§|section|appendix|below|eqs?\b|Fig|Tab|Alg|Lem|Prop|foot))"
     r"|(?P<foreign>\bet al\b|\btheir (?=[eFTA]))|(?P<end>[.!?]\s+(?=[A-Z]|$))"
     rf"|{cite.NAMED.pattern}(?: of paper (?P<whose>[ABC]))?"
     r"|\b(?P<term>(?i:TERMS))s?\b"
