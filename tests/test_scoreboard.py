@@ -249,22 +249,21 @@ def test_the_places_in_the_papers_are_cards():
 SOURCE = (REPOSITORY / "book" / "scoreboard.md").read_text()
 
 
-def asserted() -> list[str]:
+def asserted(text: str = SOURCE) -> list[str]:
     """The chips that the reports name: by the verdicts that their sentences assert."""
-    return [name for name in re.findall(r"\{glue:\}`(\w+)`", SOURCE) if not name.startswith("waiting_")]
+    return [name for name in re.findall(r"\{glue:\}`(\w+)`", text) if not name.startswith("waiting_")]
 
 
 def test_the_reports_say_what_the_ledger_says():
     said = set(asserted())
     assert said - set(scoreboard.chips(LEDGER)) == set(), "a sentence asserts another verdict"
-    decided = {each for each in LEDGER if each.verdict != scoreboard.NOT_RUN}
-    lacking = [each.claim.id for each in decided if scoreboard._said_of(each) not in said]
-    assert lacking == [], "claims that no report tells of"
-    for each in LEDGER:  # in the report of its paper
-        report = (
-            SOURCE.partition(f"### Paper {each.claim.paper}:")[2].partition("\n###")[0].partition("\n## ")[0]
-        )
-        assert each not in decided or f"`{scoreboard._said_of(each)}`" in report
+    decided = [each for each in LEDGER if each.verdict != scoreboard.NOT_RUN]
+    assert [each.claim.id for each in decided if scoreboard._said_of(each) not in said] == [], (
+        "no report tells"
+    )
+    _, *reports = re.split(r"\*\*Paper ([ABC])", SOURCE)
+    for paper, told in zip(reports[::2], reports[1::2], strict=True):
+        assert {name.rpartition("_")[2][0] for name in asserted(told)} == {paper.lower()}
 
 
 @pytest.mark.parametrize("moved", [NOT, REPRODUCED, UNDECIDED, "partly"])

@@ -22,7 +22,7 @@ PIECE = re.compile(
     r'|<(span|div) class="math[ "].*?</\2>|<!--.*?-->|<[^>]*>|[^<]+',
     re.DOTALL,
 )
-HEADING = re.compile(r"<h[12]>(?!Paper [ABC]\b)|<h[123]>Paper ([ABC])\b")
+HEADING = re.compile(r"<h[12]>(?:Paper ([ABC])\b)?")
 BLOCK = re.compile(r"<(?:p|li|t[dh]|dt|dd|div|figcaption|blockquote)\b")
 CITED = re.compile(r'<a class="reference internal" href="[^"]*#id\d+"[^>]*>(\w+)')
 AUTHORS = {re.match("[a-z]+", key)[0].title(): paper for paper, key in cite.PAPERS.items()}

@@ -151,7 +151,7 @@ def _row(found: Verdict, root: Path, own: Verdict | None = None, run: Run | None
         f"<details><summary><b>{claim.id}</b><span>{_said(found.verdict)} <small>{marks}</small></span>"
         f"<span>{cards.linked(_text(claim.statement), claim.paper)}</span>{dots(found, own)}</summary>"
         f"<div>{_evidence(found, root, own, run)}</div></details>"
-        f"<p>{escape(claim.place)}<br>{see}</p></li>"
+        f"<p>{escape(claim.place)}<br><span>{see}</span></p></li>"
     )
     return cards.linked(row, claim.paper)
 
