@@ -450,7 +450,9 @@ def test_a_place_on_the_scoreboard_opens_its_card(browser, book: ToyBook):
     assert tab.evaluate(
         f"{here}.matches('a.bk-ref') && {here}.checkVisibility() && {here}.closest('#C7') === null"
     )
-    tab.locator("#C5 summary a.bk-ref").hover()
+    tab.keyboard.press("Escape")
+    card.wait_for(state="detached")
+    tab.locator("#C5 summary a.bk-ref").first.hover()
     card.wait_for()
     assert card.inner_text().removeprefix("×").strip().startswith("eq 20 (C)")
     assert (outside, complaints) == ([], [])
@@ -463,7 +465,7 @@ def test_what_the_scoreboard_links_to_is_there(book: ToyBook):
     texts = {page: (html / f"{page}.html").read_text() for page in pages.contents()}
     targets = set(re.findall(r'href="(\w+)\.html#([\w-]+)"', texts["scoreboard"]))
     assert [place for place in targets if f'id="{place[1]}"' not in texts[place[0]]] == []
-    assert len({place for place in targets if place[1].startswith("fig-")}) > 25
+    assert len({place for place in targets if place[1].startswith("fig-")}) > 20
 
 
 @rendered
@@ -473,7 +475,7 @@ def test_a_head_names_the_places_of_its_chapter(book: ToyBook, page: str):
         r'<p class="bk-head">.*?</p>', (book.root / "_build" / "html" / f"{page}.html").read_text()
     )
     assert f"· papers: {index.places(page) or 'nothing with a number'}" in re.sub(r"<[^>]*>", "", head)
-    assert head.count('class="bk-ref"') == len(re.findall(r"\d+[ab]?\b", index.places(page)))
+    assert head.count('class="bk-ref" href="equations') == len(re.findall(r"\d+[ab]?\b", index.places(page)))
 
 
 @rendered
