@@ -235,7 +235,7 @@ def test_the_places_in_the_papers_are_cards():
     assert cards(rows["B7"].rpartition("</details>")[2]) == ["eq-42-b", "eq-44-b"]
     assert cards(rows["B18"].rpartition("</details>")[2]) == ["eq-33-b", "eq-36-b"]  # of appendix C
     assert cards(rows["C7"].rpartition("</details>")[2]) == ["proposition-1-c"]
-    assert cards(rows["C5"].partition("</summary>")[0])[0] == "eq-20-c"
+    assert "eq-20-c" in cards(rows["C5"]) and cards(rows["C5"].partition("</summary>")[0]) == []  # one handle
     marks = {index.mark(name) for name in index.items()}
     for each in LEDGER:
         found, place = cards(rows[each.claim.id]), rows[each.claim.id].rpartition("</details>")[2]

@@ -101,7 +101,7 @@
   function start() {
     const sections = new Set()
     for (const link of links()) {
-      const section = link.closest(".bk-claim summary, .bk-claim details, .bk-claim, section")
+      const section = link.closest(".bk-claim details, .bk-claim, section")
       if (sections.has(section)) link.tabIndex = -1
       sections.add(section)
       wire(link)

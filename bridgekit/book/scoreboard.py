@@ -145,11 +145,11 @@ def _row(found: Verdict, root: Path, own: Verdict | None = None, run: Run | None
     claim, link = found.claim, f'<a href="scoreboard.html#{found.claim.id}">on the scoreboard</a>'
     mark, see = (f"claim-{claim.id}", link) if run else (claim.id, _see(found, Path(root)))
     marks = ", ".join(filter(None, [found.mark, "superseded" if found.superseded else ""]))
-    row = (  # what is in a summary has cards only where it is asked for
+    row = (
         f'<li class="bk-claim" id="{mark}" data-paper="{claim.paper}" data-verdict="{found.verdict}" '
         f'data-mark="{found.mark}">'
         f"<details><summary><b>{claim.id}</b><span>{_said(found.verdict)} <small>{marks}</small></span>"
-        f"<span>{cards.linked(_text(claim.statement), claim.paper)}</span>{dots(found, own)}</summary>"
+        f"<span>{_text(claim.statement)}</span>{dots(found, own)}</summary>"
         f"<div>{_evidence(found, root, own, run)}</div></details>"
         f"<p>{escape(claim.place)}<br><span>{see}</span></p></li>"
     )
