@@ -5,6 +5,7 @@ function reachable() {
 }
 addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(reachable))
 addEventListener("toggle", reachable, true)
+addEventListener("resize", reachable)
 
 // A link to something in a folded section unfolds it.
 function unfold() {

@@ -230,7 +230,7 @@ document.querySelectorAll("figure.bk-player:not([data-ready])").forEach(function
     button.setAttribute("aria-pressed", "true");
     told.textContent = "";
     playing = requestAnimationFrame(function step(now) {
-      at = from + (now - began) / (calm.matches ? 900 : 320);
+      at = from + Math.max(0, now - began) / (calm.matches ? 900 : 320);  // a frame begins before its click
       if (calm.matches) at = Math.floor(at);
       if (at >= data.frames - 1) { at = data.frames - 1; return stop(); }
       show(false);
