@@ -326,19 +326,47 @@ def browser():
 
 
 SIZES = {"laptop": (1280, 800), "phone": (390, 844)}
+# How the book is read, in the order in which least changes from one to the next.
+VIEWS = [("laptop", "light"), ("laptop", "dark"), ("phone", "dark"), ("phone", "light")]
+# Until a page has heard of another window, and its colours have stopped changing.
+STILL = """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))
+    .then(() => document.getAnimations().forEach(each => each instanceof CSSTransition && each.finish()))"""
+SETTLED = "() => window.MathJax && MathJax.startup && MathJax.startup.promise"
 
 
-def opened(browser, book: ToyBook, page: str, size: str = "laptop", scheme: str = "light"):
-    """The page in a window of that size, what it asked for outside, and what it complained of."""
+def seen_as(tab, size: str, scheme: str, **media: str) -> None:
+    """The tab in a window of that size, by day or by night; an open page is not loaded again.
+
+    Nothing is left of what an earlier reader chose, paper or less motion, unless told.
+    """
     width, height = SIZES[size]
-    view = {"width": width, "height": height}
-    tab = browser.new_context(viewport=view, color_scheme=scheme).new_page()
+    tab.set_viewport_size({"width": width, "height": height})
+    tab.emulate_media(**{"media": "null", "reduced_motion": "null"} | media, color_scheme=scheme)
+    tab.evaluate(STILL)
+
+
+@pytest.fixture(scope="session")
+def opened(browser, book: ToyBook):
+    """Opens a page: the tab, what it asked for outside since, and what it complained of.
+
+    All in one tab: scripts that pages share are compiled once, which is most of what opening takes.
+    """
+    tab = browser.new_context().new_page()
+    tab.set_default_timeout(120_000)  # a machine may have other work, too
     outside, complaints, inside = [], [], ("file:", "data:", "blob:")
     tab.on("request", lambda asked: outside.append(asked.url) if not asked.url.startswith(inside) else None)
     tab.on(
         "console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None
     )
     tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.goto(f"file://{book.root}/_build/html/{page}.html")
-    tab.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise")
-    return tab, outside, complaints
+
+    def open_page(page: str, size: str = "laptop", scheme: str = "light", **media: str):
+        seen_as(tab, size, scheme, **media)
+        tab.mouse.move(0, 0)
+        outside.clear()
+        complaints.clear()
+        tab.goto(f"file://{book.root}/_build/html/{page}.html")
+        tab.evaluate(SETTLED)
+        return tab, outside, complaints
+
+    return open_page

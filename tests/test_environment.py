@@ -62,7 +62,7 @@ def test_book_holds_every_page_that_it_names():
 
 def test_the_tests_of_a_page_go_to_one_worker_and_all_others_by_file():
     rendered = "tests/test_rendered.py::test_a_page"
-    browser, warns = f"{rendered}_in_a_browser[laptop-light-plane]", f"{rendered}_warns_of_nothing[plane]"
+    browser, warns = f"{rendered}_in_a_browser[plane]", f"{rendered}_warns_of_nothing[plane]"
     groups = [group_of(test) for test in (browser, warns, browser.replace("plane", "trials"))]
     assert groups[0] == groups[1] != groups[2]
     assert group_of("tests/test_cli.py::test_list[plane]") == "tests/test_cli.py"

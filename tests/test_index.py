@@ -7,7 +7,7 @@ import json
 import re
 
 import pytest
-from conftest import REPOSITORY, ToyBook, opened
+from conftest import REPOSITORY, ToyBook
 from games import CASES
 from oracles import ORACLES
 from test_divergences import ORACLES as OF_DIVERGENCES
@@ -340,8 +340,8 @@ UNFOLD = "document.querySelectorAll('details').forEach(each => (each.open = true
 
 
 @rendered
-def test_an_item_is_two_clicks_from_the_front_page(browser, book: ToyBook):
-    tab, _, complaints = opened(browser, book, pages.contents()[0])
+def test_an_item_is_two_clicks_from_the_front_page(opened):
+    tab, _, complaints = opened(pages.contents()[0])
     tab.locator(f'a[href="{index.PAGE}.html"]').first.click()
     for name in NAMES:
         tab.locator(f'.bk-jump a[href="#{index.mark(name)}"]').click()
@@ -350,12 +350,11 @@ def test_an_item_is_two_clicks_from_the_front_page(browser, book: ToyBook):
         assert section.evaluate(IN_SIGHT) and text.startswith(index.short(name))
         assert "Code: " in text or "Why no function: " in text or "Chapter: " in text
     assert complaints == []
-    tab.context.close()
 
 
 @rendered
-def test_the_search_box_leads_to_an_item_first(browser, book: ToyBook):
-    tab, _, _ = opened(browser, book, index.PAGE)
+def test_the_search_box_leads_to_an_item_first(opened, book: ToyBook):
+    tab, _, _ = opened(index.PAGE)
     marks = {name: index.mark(name) for name in NAMES}
     inside = "mark => document.querySelector(`section#${mark} [id^=index-]`).id"  # where a term of it leads
     terms = {name: tab.evaluate(inside, mark) for name, mark in marks.items()}
@@ -365,7 +364,6 @@ def test_the_search_box_leads_to_an_item_first(browser, book: ToyBook):
         first = tab.locator("ul.search li a").first
         first.wait_for()
         assert first.get_attribute("href").partition("#")[2] in (marks[name], terms[name]), words
-    tab.context.close()
 
 
 def mention(tab):
@@ -377,8 +375,8 @@ def mention(tab):
 
 
 @rendered
-def test_a_card_opens_on_hover_and_on_focus(browser, book: ToyBook):
-    tab, outside, complaints = opened(browser, book, "plane")
+def test_a_card_opens_on_hover_and_on_focus(opened):
+    tab, outside, complaints = opened("plane")
     link, card = mention(tab), tab.locator(".bk-card")
     link.hover()
     card.locator("mjx-container").first.wait_for()
@@ -402,20 +400,27 @@ def test_a_card_opens_on_hover_and_on_focus(browser, book: ToyBook):
     card.wait_for(state="detached")
     assert link.evaluate("link => link === document.activeElement")
     assert (outside, complaints) == ([], [])
-    tab.context.close()
 
 
 @rendered
-def test_a_card_opens_under_a_finger(browser, book: ToyBook):
+def test_a_finger_moves_a_film_and_opens_a_card(opened):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, color_scheme="dark")
     tab = context.new_page()
     tab.goto(f"file://{book.root}/_build/html/plane.html")
     tab.evaluate("() => MathJax.startup.promise")
-    mention(tab).tap()
-    card = tab.locator(".bk-card")
+    film = tab.locator("figure.bk-player").first
+    film.get_by_role("button", name="Play").tap()
+    film.get_by_role("button", name="Pause").tap()
+    film.locator("input").tap(position={"x": 2, "y": 8})
+    assert "iteration 0" in film.locator("output").inner_text()
+    link, card = mention(tab), tab.locator(".bk-card")
+    link.tap()
     card.locator("mjx-container").first.wait_for()
     box = card.bounding_box()
     assert tab.url.endswith("plane.html") and box["x"] >= 0 and box["width"] <= 390 and box["height"] < 600
+    tab.touchscreen.tap(5, box["y"] - 5)
+    card.wait_for(state="detached")
+    link.tap()
     card.locator(".bk-title a").tap()
     tab.wait_for_url("**/equations.html#eq-15-a")
     context.close()
@@ -423,8 +428,8 @@ def test_a_card_opens_under_a_finger(browser, book: ToyBook):
 
 @rendered
 @pytest.mark.parametrize("page", ["plane", "twin_gradients", "welcome", "scoreboard"])
-def test_the_mentions_of_a_section_are_one_stop(browser, book: ToyBook, page: str):
-    tab, _, _ = opened(browser, book, page)
+def test_the_mentions_of_a_section_are_one_stop(opened, page: str):
+    tab, _, _ = opened(page)
     tab.evaluate(UNFOLD)
     stops, groups = tab.evaluate(f"[{STOPS}.length, new Set({STOPS}.map(a => a.closest({GROUP}))).size]")
     assert stops == groups > 0
@@ -432,12 +437,11 @@ def test_the_mentions_of_a_section_are_one_stop(browser, book: ToyBook, page: st
     links.first.focus()
     tab.keyboard.press("ArrowRight")
     assert links.nth(1).evaluate("link => link === document.activeElement")
-    tab.context.close()
 
 
 @rendered
-def test_a_place_on_the_scoreboard_opens_its_card(browser, book: ToyBook):
-    tab, outside, complaints = opened(browser, book, "scoreboard")
+def test_a_place_on_the_scoreboard_opens_its_card(opened):
+    tab, outside, complaints = opened("scoreboard")
     card = tab.locator(".bk-card")
     link = tab.locator("#C7 > p a.bk-ref")
     link.focus()
@@ -457,7 +461,6 @@ def test_a_place_on_the_scoreboard_opens_its_card(browser, book: ToyBook):
     card.wait_for()
     assert card.inner_text().removeprefix("×").strip().startswith("eq")
     assert (outside, complaints) == ([], [])
-    tab.context.close()
 
 
 @rendered
