@@ -266,8 +266,6 @@ def calling(function: str) -> list[str]:
 
 WITH_HEAD = calling("show.head")  # chapters made of the book's parts
 FRONT = "welcome"
-
-
 NAMED = (FRONT, "scoreboard", "plane", "twin_gradients")  # the front door, and the models for all others
 LONG_ON_A_PHONE = [  # more than twelve screens there: no page is added
     *("divergences", "exploding_gradients", "forgetting", "generalised", "iwgan", "iwgan_bound"),
