@@ -403,7 +403,7 @@ def test_a_card_opens_on_hover_and_on_focus(opened):
 
 
 @rendered
-def test_a_finger_moves_a_film_and_opens_a_card(opened):
+def test_a_finger_moves_a_film_and_opens_a_card(browser, book: ToyBook):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, color_scheme="dark")
     tab = context.new_page()
     tab.set_default_timeout(60_000)

@@ -620,7 +620,7 @@ def test_the_scoreboards_buttons_choose_and_an_address_unfolds(opened):
     assert tab.locator(".bk-claim:visible").count() == rows.count()
 
 
-def test_the_scoreboard_without_javascript_has_every_row(opened):
+def test_the_scoreboard_without_javascript_has_every_row(browser, book: ToyBook):
     tab = browser.new_context(java_script_enabled=False).new_page()
     tab.goto(f"file://{book.root}/_build/html/scoreboard.html")
     assert tab.locator(".bk-claim:visible").count() == tab.locator(".bk-claim").count() > 50
