@@ -1,17 +1,19 @@
 """Figures that are functions of arrays: the reference run's drawn anew, two sheets, roles, moving points."""
 
 import base64
+import io
 import json
 import re
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 from matplotlib import pyplot
 from PIL import Image
 from test_results import CLAIMS, make_run
 
-from bridgekit.book import drawings, roles, runs, show
-from bridgekit.book.players import MOST, Points, over_modes, walk_over_modes
+from bridgekit.book import displays, drawings, pages, roles, runs, show
+from bridgekit.book.players import ALL, MOST, Points, over_modes, walk_over_modes
 from bridgekit.errors import BridgekitError
 
 
@@ -148,6 +150,11 @@ def test_a_point_film_keeps_to_its_window_and_to_its_size():
     sent = [np.frombuffer(base64.b64decode(each["xy"]), np.int8) for each in data["clouds"]]
     assert sent[0].reshape(3, 2, 2)[0].tolist() == [[127, -127], [127, 0]]
     assert sent[1].size == 3 * MOST * 2
+    many = {name: np.zeros((3, 2 * MOST, 2)) for name in "abcdefgh"}
+    texts = {name: ["all"] * 3 for name in many}
+    data = json.loads(points(clouds=many, told=texts).data())
+    sent = [np.frombuffer(base64.b64decode(each["xy"]), np.int8) for each in data["clouds"]]
+    assert [each.size for each in sent] == 8 * [3 * (ALL // 8) * 2] and ALL // 8 < MOST
 
 
 def test_points_of_a_film_may_have_weights_and_each_cloud_its_own_circles():
@@ -183,6 +190,75 @@ def test_a_film_of_points_stays_a_picture_without_a_script(root):
     assert 'class="bk-player-control" hidden' in shown.html and not re.search(r"https?:|@import", shown.html)
     assert run.record()["figures"]["film"]["files"] == ["film.npz", "film.png"]
     assert repr(shown) == "[film] They move"
+
+
+def test_a_film_of_the_reference_run_is_drawn_of_its_arrays(root):
+    def draw(a, said):
+        def frames():
+            for height in a["heights"]:
+                fig, ax = pyplot.subplots(figsize=(1, 1))
+                ax.set_axis_off()
+                ax.set_title(f"{height:g}")
+                yield fig
+
+        return displays.Film(frames(), [f"height {height:g}" for height in a["heights"]], start=0.0)
+
+    texts = {"alt": "It grows", "caption": "**It grows.**", "slider": "Height"}
+    run = make_run(root, "paper")
+    run.figure(draw, "film", **texts, arrays={"heights": [1.0, 2.0, 3.0]})
+    run.finish()
+    kept = run.record()["figures"]["film"]
+    assert kept["files"] == ["film.npz", "film.webp"] and kept["frames"] == 3
+    stored = (run.out / "film.webp").read_bytes()
+    shown = make_run(root).figure(draw, "film", **texts, arrays={"heights": [4.0, 5.0]})
+    there, own = shown.html.split("<details")
+    assert base64.b64encode(stored).decode() in there and "Reference run." in there
+    assert 'max="2" value="0"' in there and "height 1<" in there
+    assert 'max="1" value="0"' in own and "height 4<" in own
+    sheet = Image.open(io.BytesIO(stored))
+    assert sheet.mode == "RGB" and sheet.getpixel((1, 1)) == (255, 255, 255), "on white, whatever the sheet"
+    alone = make_run(root).figure(draw, "film", **texts)
+    assert alone.html.count("bk-film-window") == 1 and not pyplot.get_fignums()
+
+
+def smallest_words(code: str) -> float:
+    """CSS pixels on a phone of the smallest words of the pictures that a cell makes: points, and inches wide.
+
+    Of a picture as wide as there are data sets (``on``) two are taken.
+    """
+    widths = re.findall(r"figsize\W+([\d.]+)(?: \* (len\(on\)))?", code)
+    sizes = [
+        float(size)
+        for size in re.findall(r"fontsize=([\d.]+)|\), ([\d.]+)\)$", code, re.M)
+        for size in size
+        if size
+    ]
+    wide = max(float(width) * (2 if many else 1) for width, many in widths)
+    return min(sizes, default=drawings.STYLE["font.size"]) * 96 / 72 * min(1, drawings.NARROW / (96 * wide))
+
+
+CELLS = {path.stem: pages.load(path).cells for path in sorted((REPOSITORY / "book").glob("*.md"))}
+FILMED = [
+    pytest.param(code, id=page)
+    for page, cells in CELLS.items()
+    for _, code in cells
+    if re.search(r"run\.film\(|displays\.Film\(", code)
+]
+
+
+@pytest.mark.parametrize("code", FILMED)
+def test_words_in_a_film_are_large_enough_on_a_phone(code):
+    """A film is an image: no browser sees how small its words are. Their sizes are in its cell."""
+    assert smallest_words(code) >= 11
+
+
+def test_small_words_are_found():
+    assert len(FILMED) >= 7
+    cell = "fig, axes = plt.subplots(2, 1, figsize=(4.9, 4.2))\nax.set_title(name, fontsize=13, loc='left')"
+    assert smallest_words(cell) == pytest.approx(13 * 96 / 72 * 340 / (4.9 * 96))
+    assert smallest_words(cell.replace("4.9", "7.29")) < 11 and smallest_words(cell.replace("13", "9")) < 11
+    assert smallest_words("fig, ax = plt.subplots(figsize=(7.29, 2.5))\nax.set_title(name)") < 11
+    assert smallest_words('{"figsize": (3.3 * len(on), 4.9)}\nax.set_title(name, fontsize=10)') < 11
 
 
 def test_what_is_told_of_a_cloud_over_modes():

@@ -20,7 +20,6 @@ from pathlib import Path
 from bridgekit.book import roles, sums
 from bridgekit.errors import BridgekitError
 
-SVG_LIMIT = 60_000  # bytes; a larger SVG is shown as its pixels, if they are fewer bytes
 PNG_DPI, FILM_DPI = 150, 100
 _WEBP_SIDE = 16_383  # pixels, the format's own limit
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp"}
@@ -97,6 +96,7 @@ def render(fig, kind: str, dpi: int = PNG_DPI) -> bytes:
     # matplotlib draws twice for every file, and drawing is most of a small page's time.
     settings = {"figure.autolayout": False, "figure.constrained_layout.use": False}
     settings |= {"svg.hashsalt": "bridgekit", "savefig.bbox": None}
+    settings |= {"savefig.facecolor": "white"} if kind == "png" else {}  # a sheet has no ground of its own
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     with matplotlib.rc_context(settings):
@@ -137,6 +137,23 @@ def close(fig) -> None:
     pyplot.close(fig)
 
 
+@dataclass(frozen=True)
+class Film:
+    """Figures of one size, a label for each (``"α = 0.35"``). A generator of new figures, or of one that it
+    changes, will do. It opens on the frame that tells most: ``start``, from 0 (the first one) to 1."""
+
+    frames: Iterable
+    labels: list[str]
+    start: float = 1.0
+
+    def drawn(self) -> tuple[bytes, dict]:
+        """Its sprite, and what an entry says of it."""
+        sheet, layout = sprite(self.frames)
+        if len(self.labels) != layout["frames"]:
+            raise BridgekitError(f"a film has {len(self.labels)} labels for {layout['frames']} frames.")
+        return sheet, layout | {"labels": [str(label) for label in self.labels], "start": self.start}
+
+
 def sprite(frames: Iterable) -> tuple[bytes, dict]:
     """Draw and close each figure; all of them row by row in one lossless WebP, and the layout of it.
 
@@ -167,30 +184,17 @@ def sprite(frames: Iterable) -> tuple[bytes, dict]:
 
 
 def figure(images: dict[str, bytes], entry: dict, mark: str = "", run: str = "") -> Html:
-    """A still figure. ``images``: ``.svg`` and ``.png`` -> bytes; ``entry``: its entry in the record.
+    """A still figure. ``images``: ``.svg`` -> bytes; ``entry``: its entry in the record.
 
     ``mark`` is its place in the page, the id; ``run`` says whose it is, where a page has two of it.
     """
-    pictures = {".svg": images[".svg"], ".webp": _webp(images[".png"])}
-    suffix = ".svg" if len(pictures[".svg"]) <= max(SVG_LIMIT, len(pictures[".webp"])) else ".webp"
     width, height = entry["size"]
-    alt = plain(entry["alt"])
+    alt, svg = plain(entry["alt"]), _data_uri(images[".svg"], ".svg")
     image = (
-        f'<img alt="{escape(alt)}" src="{_data_uri(pictures[suffix], suffix)}" width="{width}" '
+        f'<img alt="{escape(alt)}" src="{svg}" width="{width}" '
         f'height="{height}" style="max-width: 100%; height: auto; background: #fff">'
     )
     return Html(framed(image, entry, mark, run), f"[figure] {alt}")
-
-
-def _webp(png: bytes) -> bytes:
-    """The same pixels in fewer bytes."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").save(
-        buffer, format="WEBP", lossless=True, quality=80, method=4
-    )
-    return buffer.getvalue()
 
 
 def film(sprite: bytes, entry: dict, mark: str = "", run: str = "") -> Html:

@@ -75,12 +75,12 @@ def sheet(width: int) -> Iterator[None]:
 
 
 def panels(count: int = 1, height: float = 3.4, columns: int = 0, **options):
-    """A figure and its axes in a list: ``columns`` side by side, all of them unless said, or one under the
-    other on a narrow sheet; each ``height`` inches."""
+    """A figure and its axes in a list: ``columns`` side by side, all of them unless said, each ``height``
+    inches; on a narrow sheet one under the other, none higher than a phone's width asks for."""
     from matplotlib import pyplot, rcParams
 
     width = rcParams["figure.figsize"][0]
-    columns = 1 if 96 * width < 500 else columns or count
+    columns, height = (1, min(height, 2.8)) if 96 * width < 500 else (columns or count, height)
     rows = -(-count // columns)
     size = width, height * rows
     fig, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, **options)
@@ -133,6 +133,11 @@ def drawn(draw: Callable, arrays: Mapping, said: Mapping, *, keep: bool = True) 
         made = draw(arrays, said)
         if isinstance(made, Points | Walk):
             return Drawn({".png": made.still()} if keep else {}, {}, partial(_moving, made))
+        if isinstance(made, displays.Film):
+            sprite, layout = made.drawn()
+            return Drawn(
+                {".webp": sprite}, layout, lambda entry, *to: displays.film(sprite, layout | entry, *to)
+            )
         size, wide = displays.css_size(made), displays.render(made, "svg")
         images = _on_white(made, wide) if keep else {}
         displays.close(made)
@@ -145,12 +150,9 @@ def drawn(draw: Callable, arrays: Mapping, said: Mapping, *, keep: bool = True) 
 
 def _on_white(fig, svg: bytes) -> dict[str, bytes]:
     """A figure's files: either may be opened in the dark, by a program that knows nothing of roles."""
-    import matplotlib
-
     ground = b'<rect width="100%" height="100%" style="fill: white"/>'
-    with matplotlib.rc_context({"savefig.facecolor": "white"}):
-        png = displays.render(fig, "png")
-    return {".svg": re.sub(rb"<svg [^>]*>", rb"\g<0>" + ground, svg, count=1), ".png": png}
+    white = re.sub(rb"<svg [^>]*>", rb"\g<0>" + ground, svg, count=1)
+    return {".svg": white, ".png": displays.render(fig, "png")}
 
 
 def _figure(sheets: dict[str, bytes], entry: dict, mark: str, run: str = "") -> Html:

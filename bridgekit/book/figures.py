@@ -30,7 +30,7 @@ class Figures:
 
     def figure(
         self,
-        drawn: Figure | Callable | None,
+        drawn: Figure | Callable,
         name: str,
         *,
         alt: str,
@@ -41,10 +41,9 @@ class Figures:
         """A figure for the page and the record; returns the displayable, the reference run's in front of it.
 
         ``drawn`` is a function of a run's ``arrays`` and of what it said (its parameters, means of metrics
-        and glued values, by name) that returns a matplotlib figure, or :class:`.Points` that move, under a
-        ``slider``: the reference run's is drawn by the same function from its own arrays, and stands alone
-        where this run has none. Or it is a matplotlib figure, which is closed; or None: not drawn in this
-        run, and the reference run's picture stands alone.
+        and glued values, by name) that returns a matplotlib figure, or :class:`.Points` or a :class:`.Film`
+        that move, under a ``slider``: the reference run's is drawn by the same function from its own arrays,
+        and stands alone where this run has none. Or it is a matplotlib figure, which is closed.
 
         ``caption`` and ``alt`` are Markdown. The caption begins with a bold sentence that says what to see.
         Either may name what a run has, as ``{seeds}`` or ``{fall:.2f}``: each figure says its own run's.
@@ -55,8 +54,6 @@ class Figures:
         said = {"alt": alt, "caption": caption}
         if callable(drawn):
             return self._drawn(drawn, name, said, arrays, slider)
-        if drawn is None:
-            return self._shown(name, said)
         size = displays.css_size(drawn)
         images = {".svg": displays.render(drawn, "svg"), ".png": displays.render(drawn, "png")}
         displays.close(drawn)
@@ -79,7 +76,7 @@ class Figures:
 
     def film(
         self,
-        frames: Iterable | None,
+        frames: Iterable,
         name: str,
         *,
         labels: list[str],
@@ -89,20 +86,13 @@ class Figures:
         slider: str = "Frame",
         start: float = 1.0,
     ) -> Html:
-        """Take matplotlib figures of one size as a film under a slider; texts and all else as for a figure.
+        """A :class:`.Film` of this run alone, under a ``slider``: the reference run's stands as it was kept.
 
-        ``frames`` may be a generator, of new figures or of one that it changes; each is closed as soon as it
-        is drawn. ``labels`` has one text per frame (``"α = 0.35"``); ``slider`` is the visible label of the
-        range input (``"α"``). It opens on the frame that tells most: ``start``, from 0 (the first one) to 1.
+        Texts and all else are as for a figure; each of ``frames`` is closed as soon as it is drawn.
         """
         said = {"alt": alt, "caption": caption}
-        if frames is None:
-            return self._shown(name, said, start=start)
-        sprite, layout = displays.sprite(frames)
-        if len(labels) != layout["frames"]:
-            raise BridgekitError(f"film {name}: {len(labels)} labels for {layout['frames']} frames.")
-        layout |= {"labels": [str(label) for label in labels], "slider": slider, "start": start}
-        self._keep(name, {".webp": sprite}, said, arrays, layout)
+        sprite, layout = displays.Film(frames, labels, start).drawn()
+        self._keep(name, {".webp": sprite}, said, arrays, layout | {"slider": slider})
         return self._shown(name, said, partial(displays.film, sprite), start=start)
 
     def _keep(self, name, images, said, arrays, layout) -> None:

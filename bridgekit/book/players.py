@@ -15,7 +15,7 @@ import numpy as np
 from bridgekit.book import displays, roles
 from bridgekit.errors import BridgekitError
 
-MOST = 500  # points of a cloud that are shown
+MOST, ALL = 500, 1600  # points that are shown of one cloud, and of all together: 150 kB are enough for a film
 _STEPS = 127  # from the middle to the edge: what a signed byte tells apart
 
 
@@ -54,13 +54,17 @@ class Points:
         }
         return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
+    def _some(self, values) -> np.ndarray:
+        """Of (T, N, ...) those that are shown: fewer of each cloud where there are many, and small."""
+        return np.asarray(values, float)[:, : min(MOST, ALL // len(self.clouds))]
+
     def _packed(self, name: str) -> str:
-        places = np.nan_to_num(np.asarray(self.clouds[name], float)[:, :MOST] / self.limit, nan=1.0)
+        places = np.nan_to_num(self._some(self.clouds[name]) / self.limit, nan=1.0)
         return _bytes(_STEPS * places.clip(-1, 1), np.int8)
 
     def _sizes(self, name: str) -> str:
         """Diameters in thirty-seconds of a dot's; nothing where all are alike."""
-        areas = np.asarray(self.weights.get(name, [[]]), float)[:, :MOST].clip(0, 64)
+        areas = self._some(self.weights.get(name, [[]])).clip(0, 64)
         return _bytes((32 * np.sqrt(areas)).clip(0, 255), np.uint8)
 
     def _circles(self, name: str) -> list[list[float]]:
@@ -74,7 +78,7 @@ class Points:
         count, edges = len(self.clouds), (-self.limit, self.limit)
         fig, axes = pyplot.subplots(1, count, figsize=(7.2, 7.2 / count + 0.3), squeeze=False)
         for ax, (name, cloud) in zip(axes.flat, self.clouds.items(), strict=True):
-            at, areas = (np.asarray(v, float)[-1, :MOST] for v in (cloud, self.weights.get(name, [[1]])))
+            at, areas = (self._some(v)[-1] for v in (cloud, self.weights.get(name, [[1]])))
             ax.scatter(*at.T, s=2 * areas, color=roles.DAY["bridge"], linewidths=0)
             ax.set(title=name, xlim=edges, ylim=edges, aspect="equal", xticks=(), yticks=())
         return displays.picture(fig)
@@ -132,6 +136,8 @@ def walk_over_modes(clouds: Mapping, at: list[int], steps: list[int], means, sig
 
 _STYLE = """<style>
 .bk-stage { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.4rem; }
+.bk-stage > div { display: grid; grid-row: span 3; grid-template-rows: subgrid; row-gap: 0; }
+.bk-stage > div > b { align-self: end; }
 .bk-stage canvas { width: 100%; aspect-ratio: 1; border: 1px solid #8886; border-radius: 4px; }
 .bk-stage b { display: block; text-align: center; font-size: 0.9em; }
 .bk-player-control { display: flex; flex-wrap: wrap; align-items: center; gap: 0.3rem 0.8rem; }
@@ -142,6 +148,11 @@ _STYLE = """<style>
   background: none; color: inherit; font: inherit; }
 .bk-player-control output { min-width: 9em; }
 .bk-stage small { display: block; text-align: center; line-height: 1.3; min-height: 2.6em; }
+@media (max-width: 600px) {
+  .bk-stage:has(> div:nth-child(3)) { grid-template-columns: repeat(3, minmax(0, 1fr)); }
+  .bk-stage:has(> div:nth-child(4):last-child) { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .bk-stage small { font-size: 0.8rem; min-height: 3.9em; }
+}
 .bk-told { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .bk-player :focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
 </style>"""
