@@ -261,6 +261,12 @@ def test_small_words_are_found():
     assert smallest_words('{"figsize": (3.3 * len(on), 4.9)}\nax.set_title(name, fontsize=10)') < 11
 
 
+def test_the_front_page_has_one_sentence_before_its_centrepiece():
+    before = pages.load(REPOSITORY / "book" / "welcome.md").source.partition("\n# ")[2].partition("```")[0]
+    said = before.partition("\n")[2].strip()
+    assert re.findall(r"[.?!](?=\s|$)", said) == ["."] and said.endswith(".")
+
+
 def test_what_is_told_of_a_cloud_over_modes():
     means, cloud = [[-1.0, 0.0], [1.0, 0.0]], np.zeros((2, 100, 2))
     cloud[0, :50, 0], cloud[0, 50:, 0] = -1.0, 1.0  # both modes, every point
