@@ -15,7 +15,7 @@ import numpy as np
 from bridgekit.book import displays, roles
 from bridgekit.errors import BridgekitError
 
-MOST, ALL = 500, 1600  # points that are shown of one cloud, and of all together: 150 kB are enough for a film
+MOST, ALL = 500, 1500  # points that are shown of one cloud, and of all together: 150 kB are enough for a film
 _STEPS = 127  # from the middle to the edge: what a signed byte tells apart
 
 
