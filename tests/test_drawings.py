@@ -301,9 +301,7 @@ def test_another_pages_figure_is_drawn_from_its_reference_run(root):
 
 NO_FINDING = "", "It falls.", "It **falls.**", "**It falls** to {end:.1f}."
 WAYS = {  # by which a reference run's figure reaches a page where this run makes none
-    "not drawn": lambda here, **texts: here.figure(None, "fall", **texts),
     "no arrays": lambda here, **texts: here.figure(falling, "fall", **texts),
-    "no frames": lambda here, **texts: here.film(None, "fall", labels=[], **texts),
     "borrowed": lambda here, **texts: show.borrowed(here, "demo", "fall", falling, **texts, slider=""),
 }
 

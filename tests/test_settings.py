@@ -89,3 +89,10 @@ def test_the_activated_vae_has_the_temperatures_that_the_committed_search_chose(
     given = read_yaml((REPOSITORY / profile).read_text(), profile)["aavae"]["softness"]
     shares = search.record["parameters"]["shares"]
     assert given == [search.metric(f"temperature_vae_{100 * share:.0f}").item() for share in shares]
+
+
+def test_photographs_have_what_the_search_on_portraits_chose():
+    chosen = Reference(REPOSITORY / "figures" / "paper" / "symmetric").record["glued"]
+    played = pages.resolve("symmetric_photographs", "paper")
+    own = {"rate": played["rate"], "d_rate": played["faster"] * played["rate"], "weight": played["weight"]}
+    assert own == pytest.approx({name: chosen[name] for name in own})
