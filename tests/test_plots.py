@@ -20,15 +20,6 @@ def ax():
     pyplot.close(fig)
 
 
-def test_samples_are_drawn_where_they_are_over_the_means(ax):
-    x, means = torch.randn(50, 2, requires_grad=True), np.array([[-4.0, 0.0], [4.0, 2.0]])
-    plots.samples(ax, x, means, limit=5, size=4)
-    points, crosses = ax.collections
-    np.testing.assert_allclose(points.get_offsets(), x.detach().numpy())
-    np.testing.assert_allclose(crosses.get_offsets(), means)
-    assert ax.get_xlim() == ax.get_ylim() == (-5, 5) and ax.get_aspect() == 1
-
-
 def test_images_are_laid_out_row_by_row_from_minus_one_to_one(ax):
     x = torch.linspace(-1, 1, 3)[:, None, None, None] * torch.ones(3, 1, 2, 2)
     x[1, 0, 0, 0] = math.nan

@@ -26,15 +26,6 @@ def style() -> None:
     matplotlib.rcParams.update(STYLE | {"axes.prop_cycle": cycler(color=list(PALETTE.values()))})
 
 
-def samples(ax, x, means, *, limit: float, size: float):
-    """Scatter samples x (N, 2) over a mixture's means (K, 2), drawn as crosses; equal axes of ± ``limit``."""
-    style = {"color": PALETTE["blue"], "alpha": 0.5, "linewidths": 0}
-    ax.scatter(*as_array(x).T, s=size, rasterized=True, **style)  # thousands of paths would swell an SVG
-    cross = {"marker": "x", "color": PALETTE["orange"], "linewidths": 1.1}
-    ax.scatter(*as_array(means).T, s=6.5 * size, **cross)
-    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-
-
 def images(ax, x, columns: int = 8, interpolation: str = "nearest"):
     """Draw images x (N, C, H, W) with values in [-1, 1], C = 1 or 3, as a grid; a NaN pixel shows grey.
 
