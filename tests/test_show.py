@@ -49,7 +49,7 @@ def test_the_head_of_a_chapter_has_its_minutes_and_claims(tmp_path, monkeypatch)
     monkeypatch.chdir(REPOSITORY)
     run = runs.Run("twin_gradients", "quick", {}, tmp_path / "out", REPOSITORY)
     line = show.head(run, needs="a < b").html
-    start = r'<p class="bk-head">\d+ min to read · you need: a &lt; b · papers: <!-- places --> · claims'
+    start = r'<p class="bk-head">\d+ min to read · you need: a &lt; b<!-- places --> · claims'
     assert re.match(start, line)
     assert re.findall(r'href="scoreboard\.html#(\w+)"', line) == [claim.id for claim in run.claims]
     none = runs.Run("settings", "quick", {}, tmp_path / "none", REPOSITORY)

@@ -16,6 +16,7 @@ from bridgekit.errors import BridgekitError
 
 NOTATION = "notation"  # where the glossary is
 HOLE, PLACES = re.compile(r"<!-- (items|table|words) ?(.*?) -->"), "<!-- places -->"  # the latter in a head
+PAPERS = " · papers: "
 # A page is made of what stays as it is, other tags, and words.
 PIECE = re.compile(
     r"<(a|code|pre|script|style|h\d|dt|button|summary|svg|label)\b.*?</\1>"
@@ -116,7 +117,8 @@ def _fill(app, page: str, source: list[str]) -> None:
 def _mark(app, page: str, template: str, context: dict, doctree) -> None:
     if doctree is not None and page != index.PAGE:
         source = closure.text(pages.root() / "book" / f"{page}.md")
-        body = re.sub(PLACES, lambda _: index.places(page) or "nothing with a number", context["body"])
+        # Nothing at all for a chapter that shows nothing with a number.
+        body = re.sub(PLACES, lambda _: f"{PAPERS}{index.places(page)}".removesuffix(PAPERS), context["body"])
         context["body"] = linked(body, cite.paper_of(source), [*index.notation()["words"]])
 
 

@@ -35,7 +35,7 @@ def head(run: Run, needs: str) -> Html:
     text = re.split(r"(?m)^## Details: ", pages.find(run.page).source)[0]
     words = len(re.sub(r"(?s)```.*?```|^---.*?---", "", text).split())
     chips = f" · claims {scoreboard.listed(scoreboard.decided(run)).html}" if run.claims else ""
-    line = f"{math.ceil(words / 200)} min to read · you need: {escape(needs)} · papers: {cards.PLACES}{chips}"
+    line = f"{math.ceil(words / 200)} min to read · you need: {escape(needs)}{cards.PLACES}{chips}"
     if not run.reference:
         line += f"<br><strong>Not the last word.</strong> {_ALONE.format(escape(run.profile))}"
     return Html(f'<p class="bk-head">{line}</p>', f"[{needs}]")
