@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bridgekit import __version__, files
-from bridgekit.book import audit, cite, claims, index, keys, make, pages, site, verdicts
+from bridgekit.book import audit, cite, claims, index, keys, make, pages, records, site, verdicts
 from bridgekit.errors import BridgekitError, say
 
 
@@ -64,7 +64,7 @@ def show_pages(options: argparse.Namespace) -> Iterator[str]:
         values = {profile: pages.resolve(name, profile) for profile in pages.profiles()}
         yield f"{name}: {page.title}"
         for p in page.parameters.values():
-            own = {profile: given[p.name] for profile, given in values.items()}
+            own = {each: records.portable(given[p.name], pages.root()) for each, given in values.items()}
             others = ", ".join(f"{profile} {value!r}" for profile, value in own.items() if value != p.default)
             yield f"  {p.name}: {p.type} = {p.default!r}" + (f"  ({others})" if others else "")
             allowed = f"allowed: {p.range.text}" if p.range.text else ""
