@@ -51,7 +51,7 @@ def test_lines_of_code_are_counted_as_they_are():
         (
             "data, book, the ground and the Snakefile",
             rooms(WORKSHOP) + snakefile(),
-            4313,
+            4312,
         ),  # wanted: 2,300, 2,800 with index, cards, players and scoreboard; 167 of them draw portraits
     ],
 )

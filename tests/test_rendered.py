@@ -599,6 +599,18 @@ def test_a_folded_solution_opens(opened):
     assert solution.locator("pre").first.is_visible()
 
 
+CUT = """() => [...document.querySelectorAll(".bk-bars a span")].filter(word => {
+    const own = word.getBoundingClientRect(), bar = word.parentElement.getBoundingClientRect()
+    return own.top < bar.bottom - 2 && (own.left < bar.left - 0.5 || own.right > bar.right + 0.5)
+}).map(word => word.parentElement.textContent)"""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_word_on_a_bar_is_whole_or_not_seen(opened, size: str):
+    tab, _, _ = opened("scoreboard", size)
+    assert tab.evaluate(CUT) == []
+
+
 def test_the_scoreboards_buttons_choose_and_an_address_unfolds(opened):
     tab, _, _ = opened("scoreboard")
     rows, failed = tab.locator(".bk-claim"), tab.locator(".bk-claim[data-verdict='not reproduced']")

@@ -91,11 +91,10 @@ def bars(ledger: Sequence[Verdict], papers: dict[str, str]) -> Html:
     rows = []
     for paper, name in papers.items():
         found = Counter(each.verdict for each in claims.of_paper(ledger, paper))
-        wide = [word for word in VERDICTS if 80 * found[word] >= (len(word) + 4) * found.total()]  # it fits
         parts = "".join(
             f'<a href="#claims" data-paper="{paper}" data-verdict="{verdict}" '
-            f'style="flex-grow: {found[verdict]}" {"data-wide" * (verdict in wide)}>'
-            f"{_sign(verdict)} {found[verdict]}<span> {verdict}</span></a>"
+            f'style="flex-grow: {found[verdict]}">'
+            f"{_sign(verdict)}&nbsp;{found[verdict]} <span>{verdict}</span></a>"
             for verdict in VERDICTS
             if found[verdict]
         )
