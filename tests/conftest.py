@@ -363,6 +363,7 @@ def opened(browser, book: ToyBook):
     def open_page(page: str, size: str = "laptop", scheme: str = "light", **media: str):
         seen_as(tab, size, scheme, **media)
         tab.mouse.move(0, 0)
+        tab.goto("about:blank")  # what the last page still had to say is not the next one's
         outside.clear()
         complaints.clear()
         tab.goto(f"file://{book.root}/_build/html/{page}.html")

@@ -354,7 +354,7 @@ def test_an_item_is_two_clicks_from_the_front_page(opened):
 
 @rendered
 def test_the_search_box_leads_to_an_item_first(opened, book: ToyBook):
-    tab, _, _ = opened(index.PAGE)
+    tab, _, complaints = opened(index.PAGE)
     marks = {name: index.mark(name) for name in NAMES}
     inside = "mark => document.querySelector(`section#${mark} [id^=index-]`).id"  # where a term of it leads
     terms = {name: tab.evaluate(inside, mark) for name, mark in marks.items()}
@@ -364,6 +364,7 @@ def test_the_search_box_leads_to_an_item_first(opened, book: ToyBook):
         first = tab.locator("ul.search li a").first
         first.wait_for()
         assert first.get_attribute("href").partition("#")[2] in (marks[name], terms[name]), words
+    assert complaints == []
 
 
 def mention(tab):

@@ -111,6 +111,8 @@
     addEventListener("pointerdown", (event) => {
       if (owner && !owner.contains(event.target) && !card?.contains(event.target)) close()
     })
+    // Found pages are quoted only where one page may read another, which a browser forbids on a disk.
+    if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false
     // The search box: an item of the papers comes before the pages that name it; of its names in the index of terms
     // only the very one counts.
     if (window.Scorer)
