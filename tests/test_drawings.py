@@ -80,6 +80,25 @@ def test_a_drawings_files_have_a_white_ground_and_the_page_has_none(root):
     assert drawings.drawn(falling, arrays, {"end": 1.0}, keep=False).images == {}, "of another run"
 
 
+def test_a_raster_has_few_colours_where_they_are_enough_and_all_of_a_photograph():
+    figures = {}
+    for name in ("lines", "photograph"):
+        figures[name], ax = pyplot.subplots(figsize=(3, 2))
+        ax.plot(np.arange(9.0), np.arange(9.0) ** 2, color="#6639b6")
+    ax.imshow(np.random.default_rng(0).random((40, 40, 3)), extent=(0, 8, 0, 64), aspect="auto")
+    for name, mode in (("lines", "P"), ("photograph", "RGB")):
+        made = Image.open(io.BytesIO(displays.raster(figures[name])))
+        every = Image.open(io.BytesIO(displays.render(figures[name], "png"))).convert("RGB")
+        assert (
+            made.mode == mode
+            and made.size == every.size
+            and made.info["dpi"] == pytest.approx((150, 150), abs=0.1)
+        )
+        assert np.abs(np.asarray(made.convert("RGB"), float) - np.asarray(every)).mean() < 1
+        assert made.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
+        displays.close(figures[name])
+
+
 def test_colours_are_roles_and_no_two_drawings_share_an_id(root):
     _, shown = run_that_falls_to(1.0, root)
     assert "var(--bk-bridge, #6639b6)" in shown.html and ": #6639b6" not in shown.html

@@ -152,7 +152,7 @@ def _on_white(fig, svg: bytes) -> dict[str, bytes]:
     """A figure's files: either may be opened in the dark, by a program that knows nothing of roles."""
     ground = b'<rect width="100%" height="100%" style="fill: white"/>'
     white = re.sub(rb"<svg [^>]*>", rb"\g<0>" + ground, svg, count=1)
-    return {".svg": white, ".png": displays.render(fig, "png")}
+    return {".svg": white, ".png": displays.raster(fig)}
 
 
 def _figure(sheets: dict[str, bytes], entry: dict, mark: str, run: str = "") -> Html:
