@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import threading
 
 import numpy as np
@@ -178,6 +179,36 @@ def test_what_evaluate_does_and_refers_to_is_in_its_key():
     others += [function(f"def g(n):\n    return lambda c, s: n\n\nf = g({n})\n") for n in (1, 2)]
     others += [function("def f(cell, state):\n    return f(cell, state)\n")]
     assert len({base, *(key(evaluate=each) for each in others)}) == len(others) + 1
+
+
+LAMBDAS = {  # a page's, which refer to what is imported there
+    "f = lambda a, b: math.sqrt(a)\n": "f = lambda a, b: math.sqrt(b)\n",
+    "f = (lambda x: 1, lambda x: math.exp(x))[1]\n": "f = (lambda x: 1, lambda x: math.log(x))[1]\n",
+    "f = (lambda x: lambda y: math.hypot(x, y))(2)\n": "f = (lambda x: lambda y: math.hypot(x, y))(3)\n",
+    "é, f = 'é', lambda: (\n    math.pi\n    + 1  # why\n)\n": "é, f = 'é', lambda: math.pi - 1\n",
+    "f = lambda: [(i, math.e) for i in range(2)]\n": "f = lambda: [(i, math.e) for i in range(3)]\n",
+}
+
+
+@pytest.mark.parametrize(("text", "other"), LAMBDAS.items())
+def test_a_lambda_is_what_it_says_however_its_cell_was_compiled(text, other):
+    """A notebook compiles each statement by itself, a job that plays its share the whole cell."""
+    whole = function(f"import math\n\n{text}")
+    alone = make.execution.execute_here([([], "import math\n"), ([], text)], {}, f"alone{hash(text)}")["f"]
+    assert identity.digest(whole) == identity.digest(alone)
+    assert identity.digest(whole) != identity.digest(function(f"import math\n\n{other}"))
+    assert isinstance(identity.canonical(whole)[0], str), "its text, not its bytecode"
+
+
+def test_the_bytecode_differs_where_a_lambda_is_compiled_with_what_it_imports():
+    """Why the text it is."""
+    text = "f = lambda a: math.sqrt(a)\n"
+    alone = make.execution.execute_here([([], "import math\n"), ([], text)], {}, "alone")["f"]
+    if sys.version_info < (3, 12):
+        assert alone.__code__.co_code != function(f"import math\n{text}").__code__.co_code
+    written = eval("lambda a: a + 1")  # noqa: S307, a lambda without a text
+    assert identity.digest(written) == identity.digest(eval("lambda a: a + 1"))  # noqa: S307
+    assert identity.digest(written) != identity.digest(eval("lambda a: a - 1"))  # noqa: S307
 
 
 def test_what_nobody_can_tell_is_an_error():

@@ -96,14 +96,27 @@ def _of_a_library(code: CodeType) -> bool:
 
 
 def _source(function: FunctionType) -> Any:
-    """Its text without comments and layout; of a lambda, which shares its lines with others, its bytecode."""
-    if function.__name__ != "<lambda>":
-        try:
-            return ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))))
-        except (OSError, SyntaxError):  # written by a machine, or on a line with others
-            pass
-    constants = [repr(c) for c in function.__code__.co_consts if not isinstance(c, CodeType)]
-    return [[code.co_code.hex(), code.co_names] for code in _codes(function.__code__)] + constants
+    """Its text without comments and layout; of one that has none, its bytecode.
+
+    Bytecode is the last resort: that of a page's lambda depends on what is compiled with it, which is a
+    statement in a notebook, and a whole cell where a job plays its share.
+    """
+    try:
+        if function.__name__ == "<lambda>":
+            return ast.unparse(_lambda(function.__code__))
+        return ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))))
+    except (OSError, SyntaxError, StopIteration):  # written by a machine, or on a line with others
+        constants = [repr(c) for c in function.__code__.co_consts if not isinstance(c, CodeType)]
+        return [[code.co_code.hex(), code.co_names] for code in _codes(function.__code__)] + constants
+
+
+def _lambda(code: CodeType) -> ast.Lambda:
+    """The lambda whose body begins where this code does: it may share its lines with others."""
+    tree = ast.parse("".join(inspect.findsource(code)[0]))
+    places = (instruction.positions for instruction in dis.get_instructions(code))
+    begins = min((at.lineno, at.col_offset) for at in places if at.end_col_offset)  # others have none, or 0
+    found = (node for node in ast.walk(tree) if isinstance(node, ast.Lambda))
+    return next(node for node in found if (node.body.lineno, node.body.col_offset) == begins)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
