@@ -15,14 +15,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from html import escape
-from pathlib import Path
 
-from bridgekit.book import roles, sums
+from bridgekit.book import roles
 from bridgekit.errors import BridgekitError
 
 PNG_DPI, FILM_DPI = 150, 100
 _WEBP_SIDE = 16_383  # pixels, the format's own limit
-_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp"}
 
 # One generic player for every film on the page: it looks for films not yet wired, so that it may run several
 # times. The labels stand in a data attribute; nothing needs an id, so showing one film twice is harmless.
@@ -119,7 +117,7 @@ def stage(still: bytes, alt: str, control: str, data: str) -> str:
 
     The script finds them by their classes. Without one, the still stays.
     """
-    image = f'<img alt="{escape(alt)}" src="{_data_uri(still, ".png")}" style="max-width: 100%">'
+    image = f'<img alt="{escape(alt)}" src="{_data_uri(still, "png")}" style="max-width: 100%">'
     data = data.replace("</", "<\\/")  # no text in it ends the script
     data = f'<script type="application/json">{data}</script>'
     return f'{roles.alone()}<div class="bk-stage">{image}</div>{control}{data}'
@@ -183,20 +181,6 @@ def sprite(frames: Iterable) -> tuple[bytes, dict]:
     return buffer.getvalue(), {"size": size, "frames": len(pictures), "columns": columns, "rows": rows}
 
 
-def figure(images: dict[str, bytes], entry: dict, mark: str = "", run: str = "") -> Html:
-    """A still figure. ``images``: ``.svg`` -> bytes; ``entry``: its entry in the record.
-
-    ``mark`` is its place in the page, the id; ``run`` says whose it is, where a page has two of it.
-    """
-    width, height = entry["size"]
-    alt, svg = plain(entry["alt"]), _data_uri(images[".svg"], ".svg")
-    image = (
-        f'<img alt="{escape(alt)}" src="{svg}" width="{width}" '
-        f'height="{height}" style="max-width: 100%; height: auto; background: #fff">'
-    )
-    return Html(framed(image, entry, mark, run), f"[figure] {alt}")
-
-
 def film(sprite: bytes, entry: dict, mark: str = "", run: str = "") -> Html:
     """A film: the sprite under a window of one frame's shape, moved by a range input with a real label.
 
@@ -207,7 +191,7 @@ def film(sprite: bytes, entry: dict, mark: str = "", run: str = "") -> Html:
     k, alt = round(entry.get("start", 1.0) * (len(labels) - 1)), plain(entry["alt"])
     across, down = 100 * (k % columns) / columns, 100 * (k // columns) / rows
     image = (
-        f'<img alt="{escape(alt)}" src="{_data_uri(sprite, ".webp")}" '
+        f'<img alt="{escape(alt)}" src="{_data_uri(sprite, "webp")}" '
         f'style="position: absolute; top: 0; left: 0; width: {100 * columns}%; height: {100 * rows}%; '
         # The theme's padding for images of a cell, in its dark mode, would shift the frames.
         "max-width: none; max-height: none; padding: 0; border-radius: 0; "
@@ -268,13 +252,5 @@ def plain(text: str) -> str:
     return "".join(token.content if token.content else " " * (token.type == "softbreak") for token in tokens)
 
 
-def stored(folder: Path, entry: dict, mark: str = "", run: str = "Reference run.") -> Html:
-    """A figure or film from the files that a finished run left in ``folder``; its caption says so."""
-    images = {
-        Path(name).suffix: sums.read(folder / name) for name in entry["files"] if Path(name).suffix in _TYPES
-    }
-    return film(images[".webp"], entry, mark, run) if "labels" in entry else figure(images, entry, mark, run)
-
-
-def _data_uri(content: bytes, suffix: str) -> str:
-    return f"data:{_TYPES[suffix]};base64,{base64.b64encode(content).decode()}"
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -6,16 +6,12 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bridgekit.book import displays, drawings, prose, records
 from bridgekit.book.displays import Display, Html
 from bridgekit.errors import BridgekitError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -30,7 +26,7 @@ class Figures:
 
     def figure(
         self,
-        drawn: Figure | Callable,
+        draw: Callable,
         name: str,
         *,
         alt: str,
@@ -40,10 +36,10 @@ class Figures:
     ) -> Html:
         """A figure for the page and the record; returns the displayable, the reference run's in front of it.
 
-        ``drawn`` is a function of a run's ``arrays`` and of what it said (its parameters, means of metrics
+        ``draw`` is a function of a run's ``arrays`` and of what it said (its parameters, means of metrics
         and glued values, by name) that returns a matplotlib figure, or :class:`.Points` or a :class:`.Film`
         that move, under a ``slider``: the reference run's is drawn by the same function from its own arrays,
-        and stands alone where this run has none. Or it is a matplotlib figure, which is closed.
+        and stands alone where this run has none.
 
         ``caption`` and ``alt`` are Markdown. The caption begins with a bold sentence that says what to see.
         Either may name what a run has, as ``{seeds}`` or ``{fall:.2f}``: each figure says its own run's.
@@ -52,16 +48,6 @@ class Figures:
         name that neither run has.
         """
         said = {"alt": alt, "caption": caption}
-        if callable(drawn):
-            return self._drawn(drawn, name, said, arrays, slider)
-        size = displays.css_size(drawn)
-        images = {".svg": displays.render(drawn, "svg"), ".png": displays.render(drawn, "png")}
-        displays.close(drawn)
-        self._keep(name, images, said, arrays, {"size": size})
-        return self._shown(name, said, partial(displays.figure, images))
-
-    def _drawn(self, draw: Callable, name: str, said: dict, arrays: dict | None, slider: str) -> Html:
-        """The figure that a function draws of a run's arrays, of this run's and of the reference run's."""
         own = there = None
         if arrays:
             mine = {key: records.as_array(values) for key, values in arrays.items()}
@@ -115,7 +101,7 @@ class Figures:
         if name not in self.reference.record["figures"]:
             return own(self._figures[name], name) if own else displays.markdown("")
         texts = prose.texts(self.reference.record, name, **said) | more
-        shown = there(texts, name, "Reference run.") if there else self.reference.figure(name, **texts)
+        shown = there(texts, name, "Reference run.") if there else self.reference.film(name, **texts)
         if own is None or self._alike(name):
             return shown
         here = self._figures[name]

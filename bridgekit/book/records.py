@@ -21,8 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from bridgekit import __version__, closure
-from bridgekit.book import pages, schemas, sums
-from bridgekit.book.displays import Html, stored
+from bridgekit.book import displays, pages, schemas, sums
 from bridgekit.book.renamed import renamed
 from bridgekit.errors import BridgekitError, nearest
 
@@ -137,9 +136,11 @@ class Reference:
         """The data arrays of a reference figure."""
         return read_npz(self.folder / self._entry(figure)["arrays"]) if self else {}
 
-    def figure(self, name: str, **said) -> Html:
-        """The committed figure or film as a displayable, with what is ``said`` in place of its own texts."""
-        return stored(self.folder, self._entry(name) | said, name)
+    def film(self, name: str, **said) -> displays.Html:
+        """The committed film as a displayable, with what is ``said`` in place of its own texts."""
+        entry = self._entry(name) | said
+        sprite = next(file for file in entry["files"] if file.endswith(".webp"))
+        return displays.film(sums.read(self.folder / sprite), entry, name, "Reference run.")
 
     def _entry(self, figure: str) -> dict:
         figures = self.record["figures"]
