@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from conftest import REPOSITORY
 from matplotlib import pyplot
 from PIL import Image
@@ -15,6 +16,7 @@ from test_results import CLAIMS, make_run
 from bridgekit.book import displays, drawings, pages, roles, runs, show
 from bridgekit.book.players import ALL, MOST, Points, over_modes, walk_over_modes
 from bridgekit.errors import BridgekitError
+from bridgekit.theory.densities import Mixture
 
 
 @pytest.fixture
@@ -287,13 +289,17 @@ def test_the_front_page_has_one_sentence_before_its_centrepiece():
 
 
 def test_what_is_told_of_a_cloud_over_modes():
-    means, cloud = [[-1.0, 0.0], [1.0, 0.0]], np.zeros((2, 100, 2))
+    mixture, cloud = Mixture(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), 0.1), np.zeros((2, 100, 2))
     cloud[0, :50, 0], cloud[0, 50:, 0] = -1.0, 1.0  # both modes, every point
-    cloud[1, :4, 0], cloud[1, 4:8, 1] = 1.0, np.nan
-    film = over_modes({"one": cloud}, ["a", "b"], means, 0.1)
-    assert film.told == {"one": ["100 % of the points on a mode", "4 % of the points on a mode"]}
+    cloud[1, :4, 0], cloud[1, 4:8, 1], cloud[1, 8, 0] = 1.0, np.nan, -np.inf
+    cloud[1, 9, 0] = -1.0  # a mode wants two of a hundred points
+    film = over_modes({"one": cloud}, ["a", "b"], mixture)
+    both, one = "2 of 2 modes, 100 % of the points on a mode", "1 of 2 modes, 5 % of the points on a mode"
+    assert film.told == {"one": [both, one]}
+    few = over_modes({"one": cloud[:, ::25]}, ["a", "b"], mixture)  # perfect ones would miss a mode, too
+    assert few.told == {"one": ["100 % of the points on a mode", "25 % of the points on a mode"]}
     cloud[1] = 99.0
-    film = walk_over_modes({"one": cloud}, [0, 5], [5, 5, 5], means, 0.1)
+    film = walk_over_modes({"one": cloud}, [0, 5], [5, 5, 5], mixture)
     assert film.told["one"][1] == "no point in view" and film.home == 1
     assert film.labels == ["iteration 0, step I", "iteration 5, step I"] and film.limit == 1.375
 

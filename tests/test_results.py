@@ -55,8 +55,8 @@ def drawing(points=5, size=(2, 1.5)):
     return fig
 
 
-def rising(arrays, said):
-    return drawing(len(arrays["x"]))
+def curve(a, said):
+    return drawing(len(a["x"]))
 
 
 X = {"x": np.arange(5)}
@@ -66,7 +66,7 @@ GROWTH = {"alt": "It grows", "caption": "**It grows.**"}
 
 def complete(run):
     run.metric("fall", [0.5, 1.5])
-    run.figure(rising, "curve", **CURVE, arrays=X | {"b": torch.ones(2)})
+    run.figure(curve, "curve", **CURVE, arrays=X | {"b": torch.ones(2)})
     run.film((drawing(k) for k in (2, 3, 4)), "growth", labels=["2", "3", "4"], **GROWTH)
     run.finish()
     return run
@@ -79,7 +79,7 @@ def test_the_record_says_what_ran_and_holds_every_value(root):
     for split in ("train", "test"):
         run.uses(SimpleNamespace(name="digits", split=split, fingerprint=f"{split}123"))
     told = {"alt": "  A rising curve ", "caption": "**Rising.** Seed {seed}, by {fall:.2f}."}
-    run.figure(rising, "curve", **told, arrays={"x": [1, 2]})
+    run.figure(curve, "curve", **told, arrays={"x": [1, 2]})
     run.finish()
     record = json.loads((run.out / "record.json").read_text())
     assert record["schema"] == 1 and record["page"] == "demo" and record["profile"] == "quick"
@@ -88,9 +88,9 @@ def test_the_record_says_what_ran_and_holds_every_value(root):
     assert record["metrics"]["fall"] == fall
     assert record["metrics"]["area"] == {"values": [2.0], "kind": "exact", "unit": "", "note": ""}
     assert record["criteria"] == {"X1": run.claims[0].hash}
-    curve = record["figures"]["curve"]
-    assert curve["files"] == ["curve.npz", "curve.png", "curve.svg"] and curve["alt"] == "A rising curve"
-    assert curve["caption"] == "**Rising.** Seed 3, by 1.00."
+    kept = record["figures"]["curve"]
+    assert kept["files"] == ["curve.npz", "curve.png", "curve.svg"] and kept["alt"] == "A rising curve"
+    assert kept["caption"] == "**Rising.** Seed 3, by 1.00."
     made = record["provenance"]
     assert made["data"] == {"digits": {"train": "train123", "test": "test123"}}
     assert made["threads"] == torch.get_num_threads()
@@ -148,14 +148,14 @@ def test_nothing_is_written_before_finish_and_an_older_result_stays(root):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     again = make_run(root)
     again.metric("fall", 9)
-    again.figure(rising, "curve", **CURVE, arrays={"x": np.arange(9)})
+    again.figure(curve, "curve", **CURVE, arrays={"x": np.arange(9)})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_finish_removes_what_the_earlier_run_drew_and_this_one_did_not(root):
     complete(make_run(root))
     run = make_run(root)
-    run.figure(rising, "other", **GROWTH, arrays=X)
+    run.figure(curve, "other", **GROWTH, arrays=X)
     run.finish()
     assert sorted(os.listdir(run.out)) == ["SHA256SUMS", "other.npz", "other.png", "other.svg", "record.json"]
     (run.out / "record.json").write_text("{damaged")
@@ -260,16 +260,15 @@ def test_the_reference_gives_back_metrics_arrays_and_figures(root):
 def test_damaged_images_and_arrays_of_a_reference_are_not_shown(root):
     complete(make_run(root, "paper"))
     reference, noticed = make_run(root).reference, 0
-    shown = reference.film("growth")
-    drawn = {name: reference.arrays(name) for name in ("curve", "growth")}
-    for file in ("growth.webp", "curve.npz"):
-        path, name = reference.folder / file, file.partition(".")[0]
+    shown, drawn = reference.film("growth"), reference.arrays("curve")
+    for file in ("curve.svg", "curve.png", "growth.webp", "curve.npz"):
+        path = reference.folder / file
         whole = path.read_bytes()
         for body in damaged(whole, 30):
             path.write_bytes(body)
             try:
                 assert reference.film("growth") == shown
-                np.testing.assert_equal(reference.arrays(name), drawn[name])
+                np.testing.assert_equal(reference.arrays("curve"), drawn)
             except BridgekitError as error:
                 assert file in str(error) and "is damaged" in str(error) and "git checkout" in str(error)
                 noticed += 1
@@ -277,7 +276,7 @@ def test_damaged_images_and_arrays_of_a_reference_are_not_shown(root):
                 sums.check(reference.folder)
                 assert body == whole
         path.write_bytes(whole)
-    assert noticed > 50
+    assert noticed > 25
 
 
 def test_a_reference_without_sums_is_one_clear_error(root):
@@ -291,9 +290,9 @@ def test_a_file_that_the_sums_forgot_or_that_is_gone_is_named(root):
     run = complete(make_run(root, "paper"))
     path = run.out / "SHA256SUMS"
     whole = path.read_bytes()
-    path.write_bytes(b"".join(line for line in whole.splitlines(keepends=True) if b"curve" not in line))
-    with pytest.raises(BridgekitError, match=r"curve\.npz is damaged: SHA256SUMS has .* for it, or none"):
-        make_run(root).reference.arrays("curve")
+    path.write_bytes(b"".join(line for line in whole.splitlines(keepends=True) if b"growth" not in line))
+    with pytest.raises(BridgekitError, match=r"growth\.webp is damaged: SHA256SUMS has .* for it, or none"):
+        make_run(root).reference.film("growth")
     path.write_bytes(whole)
     (run.out / "growth.webp").unlink()
     with pytest.raises(BridgekitError, match=r"growth\.webp in .*: missing"):
@@ -349,14 +348,14 @@ def test_metrics_are_named_in_snake_case_and_have_one_value_per_seed(root):
 def test_a_figure_without_its_texts_is_refused(root):
     run = make_run(root)
     with pytest.raises(TypeError, match="alt"):
-        run.figure(rising, "curve", caption="**It rises.**", arrays=X)
+        run.figure(curve, "curve", caption="**It rises.**", arrays=X)
     with pytest.raises(BridgekitError, match="alt is empty"):
-        run.figure(rising, "curve", **CURVE | {"alt": "  "}, arrays=X)
+        run.figure(curve, "curve", **CURVE | {"alt": "  "}, arrays=X)
     with pytest.raises(BridgekitError, match="must be letters"):
-        run.figure(rising, "../curve", **CURVE, arrays=X)
+        run.figure(curve, "../curve", **CURVE, arrays=X)
     for caption in ("", "It rises.", "It **rises.**", "**It rises** slowly.", "**It rises.**Slowly.", "****"):
         with pytest.raises(BridgekitError, match="curve: its caption must begin with what to see"):
-            run.figure(rising, "curve", **CURVE | {"caption": caption}, arrays=X)
+            run.figure(curve, "curve", **CURVE | {"caption": caption}, arrays=X)
     assert run.record()["figures"] == {}
 
 
@@ -369,11 +368,11 @@ def test_a_text_that_names_what_the_run_has_not_is_refused(root):
         ("**It falls.** {", "curve: a text cannot be filled in"),
     ):
         with pytest.raises(BridgekitError, match=said):
-            run.figure(rising, "curve", alt="It falls", caption=caption, arrays=X)
+            run.figure(curve, "curve", alt="It falls", caption=caption, arrays=X)
     texts = {"alt": "{seeds} fall", "caption": "**By {fall:.1f}.** $\\frac{{1}}{{2}}$"}
-    run.figure(rising, "curve", **texts, arrays=X)
-    curve = run.record()["figures"]["curve"]
-    assert curve["alt"] == "2 fall" and curve["caption"] == r"**By 1.0.** $\frac{1}{2}$"
+    run.figure(curve, "curve", **texts, arrays=X)
+    kept = run.record()["figures"]["curve"]
+    assert kept["alt"] == "2 fall" and kept["caption"] == r"**By 1.0.** $\frac{1}{2}$"
 
 
 def test_no_text_and_no_drawing_names_a_folder_of_this_machine(root):
@@ -387,23 +386,23 @@ def test_no_text_and_no_drawing_names_a_folder_of_this_machine(root):
         arrays={"x": np.arange(2)},
     )
     assert (drawn[0]["dataset"], drawn[0]["other"]) == ("folder:pets", "folder:data/cats")
-    curve = run.record()["figures"]["curve"]
-    assert curve["alt"] == "folder:pets, folder:data/cats" and curve["caption"] == "**On folder:pets.**"
+    kept = run.record()["figures"]["curve"]
+    assert kept["alt"] == "folder:pets, folder:data/cats" and kept["caption"] == "**On folder:pets.**"
 
 
 def test_a_figure_shows_itself_with_its_alternative_text(root):
     said = {"alt": 'Under "5" & <rising> at *$z$*', "caption": "**See `a < b`.** Then $x<1$ & <i>."}
-    shown = make_run(root).figure(rising, "curve", **said, arrays=X)
+    shown = make_run(root).figure(curve, "curve", **said, arrays=X)
     bundle = shown._repr_mimebundle_(include=None, exclude=None)
     assert list(bundle) == ["text/html"]
     html = bundle["text/html"]
-    label = 'aria-label="Under &quot;5&quot; &amp; &lt;rising&gt; at z"'
-    assert html.count(label) == 2 and 'id="fig-curve"' in html  # on the wide sheet and on the narrow one
+    assert html.count('aria-label="Under &quot;5&quot; &amp; &lt;rising&gt; at z"') == 2
+    assert 'id="fig-curve"' in html
     formula = '<span class="math inline">\\(x&lt;1\\)</span>'
     caption = f"<strong>See <code>a &lt; b</code>.</strong> Then {formula} &amp; &lt;i&gt;.</figcaption>"
     assert caption in html
-    assert html.count("<svg") == 2 and "max-width: 192px" in html
-    assert not re.search(r"https?://(?!www.w3.org/)", html)  # a name space is no address
+    assert "<img" not in html, "a picture that cannot be recoloured by night"
+    assert "max-width: 192px" in html and not re.search(r"https?://(?!www\.w3\.org)", html)
     assert repr(shown) == '[figure] Under "5" & <rising> at z'
 
 
@@ -411,7 +410,7 @@ def test_the_reference_run_is_shown_first_and_this_one_folded(root):
     complete(make_run(root, "paper"))
     run = make_run(root)
     run.metric("fall", 9.0)
-    shown = run.figure(rising, "curve", **CURVE, arrays={"x": np.arange(3)})._repr_mimebundle_()["text/html"]
+    shown = run.figure(curve, "curve", **CURVE, arrays={"x": [0, 1, 4]})._repr_mimebundle_()["text/html"]
     there, own = shown.split("<details")
     assert 'id="fig-curve"' in there and "By 1.0." in there and "Reference run." in there
     assert "<summary>The same from this run (profile quick)</summary>" in own and "Reference run" not in own
@@ -424,13 +423,13 @@ def test_the_reference_run_is_shown_first_and_this_one_folded(root):
 
 
 def test_a_figure_that_this_run_does_not_draw_is_the_reference_runs(root):
-    assert make_run(root).figure(rising, "curve", **CURVE).html == ""
+    assert make_run(root).figure(curve, "curve", **CURVE).html == ""
     complete(make_run(root, "paper"))
     run = make_run(root)
-    shown = run.figure(rising, "curve", **CURVE).html
+    shown = run.figure(curve, "curve", **CURVE).html
     assert "Reference run." in shown and "<details" not in shown and run.record()["figures"] == {}
     with pytest.raises(BridgekitError, match="a text names rise, which the run has not"):
-        run.figure(rising, "curve", alt="It rises by {rise}", caption="**It rises.**")
+        run.figure(curve, "curve", alt="It rises by {rise}", caption="**It rises.**")
 
 
 def test_a_film_is_one_labelled_slider_over_one_sprite_without_outside_requests(root):

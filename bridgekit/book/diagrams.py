@@ -6,6 +6,7 @@ written twice.
 """
 
 from dataclasses import dataclass, field, replace
+from textwrap import fill
 
 import numpy as np
 
@@ -147,7 +148,7 @@ def draw(ax, graph: Graph, title: str = "", size: float = 11.0):
     ax.set_axis_off()
 
 
-def drawn(graphs: dict[str, Graph], a=None, said=None, *, height: float = 2.6, columns: int = 0, size=12.2):
+def drawn(graphs: dict[str, Graph], a=None, said=None, *, height: float = 2.6, columns: int = 0, size=12.6):
     """Graphs by their titles, as a drawing of a run: side by side, or below one another on a narrow sheet."""
     fig, axes = drawings.panels(len(graphs), height, columns)
     for ax, (title, graph) in zip(axes, graphs.items(), strict=False):
@@ -262,4 +263,24 @@ RELATIONS = Graph(
         Arrow("VAEs", "implicit VI"),
     ),
     boxes=True,
+)
+# The same on a phone: three columns in place of five, and the paths between the two hubs below each other.
+RELATIONS_NARROW = replace(
+    RELATIONS,
+    places={
+        "implicit VI": (0.0, 4.55),
+        "IWAE": (0.78, 4.55),
+        "IW-GAN": (2.6, 4.55),
+        "wake-sleep": (1.05, 3.65),
+        "ADA": (2.8, 3.7),
+        "VAEs": (0.0, 2.85),
+        "GANs": (1.75, 2.85),
+        "variational EM": (2.5, 1.95),
+        "VAE/GAN": (0.85, 2.4),
+        "AA-VAE": (0.85, 1.4),
+        "InfoGAN": (1.75, 0.6),
+        "AAE, PM": (2.75, 1.2),
+        "CycleGAN": (2.75, 0.0),
+    },
+    arrows=tuple(replace(arrow, text=fill(arrow.text, 10)) for arrow in RELATIONS.arrows),
 )

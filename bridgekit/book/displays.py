@@ -21,7 +21,6 @@ from bridgekit.errors import BridgekitError
 
 PNG_DPI, FILM_DPI = 150, 100
 _WEBP_SIDE = 16_383  # pixels, the format's own limit
-_TYPES = {".png": "image/png", ".webp": "image/webp"}
 
 # One generic player for every film on the page: it looks for films not yet wired, so that it may run several
 # times. The labels stand in a data attribute; nothing needs an id, so showing one film twice is harmless.
@@ -130,7 +129,7 @@ def stage(still: bytes, alt: str, control: str, data: str) -> str:
 
     The script finds them by their classes. Without one, the still stays.
     """
-    image = f'<img alt="{escape(alt)}" src="{_data_uri(still, ".png")}" style="max-width: 100%">'
+    image = f'<img alt="{escape(alt)}" src="{_data_uri(still, "png")}" style="max-width: 100%">'
     data = data.replace("</", "<\\/")  # no text in it ends the script
     data = f'<script type="application/json">{data}</script>'
     return f'{roles.alone()}<div class="bk-stage">{image}</div>{control}{data}'
@@ -204,7 +203,7 @@ def film(sprite: bytes, entry: dict, mark: str = "", run: str = "") -> Html:
     k, alt = round(entry.get("start", 1.0) * (len(labels) - 1)), plain(entry["alt"])
     across, down = 100 * (k % columns) / columns, 100 * (k // columns) / rows
     image = (
-        f'<img alt="{escape(alt)}" src="{_data_uri(sprite, ".webp")}" '
+        f'<img alt="{escape(alt)}" src="{_data_uri(sprite, "webp")}" '
         f'style="position: absolute; top: 0; left: 0; width: {100 * columns}%; height: {100 * rows}%; '
         # The theme's padding for images of a cell, in its dark mode, would shift the frames.
         "max-width: none; max-height: none; padding: 0; border-radius: 0; "
@@ -265,5 +264,5 @@ def plain(text: str) -> str:
     return "".join(token.content if token.content else " " * (token.type == "softbreak") for token in tokens)
 
 
-def _data_uri(content: bytes, suffix: str) -> str:
-    return f"data:{_TYPES[suffix]};base64,{base64.b64encode(content).decode()}"
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -47,7 +47,8 @@ class Figures:
         BridgekitError for another name than letters, an empty alt, a caption that begins otherwise, and a
         name that neither run has.
         """
-        said, own, there = {"alt": alt, "caption": caption}, None, None
+        said = {"alt": alt, "caption": caption}
+        own = there = None
         if arrays:
             mine = {key: records.as_array(values) for key, values in arrays.items()}
             known = self._known()

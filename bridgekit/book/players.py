@@ -16,6 +16,7 @@ from bridgekit.book import displays, roles
 from bridgekit.errors import BridgekitError
 
 MOST, ALL = 500, 1500  # points that are shown of one cloud, and of all together: 150 kB are enough for a film
+_LOST = 1e6  # where a point that is nowhere is put: on no mode, and out of view
 _STEPS = 127  # from the middle to the edge: what a signed byte tells apart
 
 
@@ -107,31 +108,45 @@ def _bytes(values: np.ndarray, kind: type) -> str:
     return base64.b64encode(values.round().astype(kind).tobytes()).decode()
 
 
-def over_modes(clouds: Mapping, labels: list[str], means, sigma: float, home: int = 0) -> Points:
-    """Clouds over the ``means`` (K, 2) of modes that are ``sigma`` wide; the rest as for :class:`Points`.
+def over_modes(clouds: Mapping, labels: list[str], mixture, home: int = 0) -> Points:
+    """Clouds over the modes of a :class:`.Mixture`; the rest as for :class:`Points`.
 
-    What is told is how many of the points lie within three standard deviations of a mode. (How many modes are
-    covered, so few points cannot say.)
+    What is told is how many modes are covered, and how many of the points lie on one, as
+    :mod:`bridgekit.measure.on_plane` counts both. A point that is lost is on none.
     """
-    means = np.asarray(means, float)
+    means = mixture.means.cpu().numpy()
+    limit = 1.375 * float(np.abs(means).max())
 
     def told(cloud):
-        away = np.linalg.norm(np.asarray(cloud, float)[:, :, None] - means, axis=-1)
-        shares = (away < 3 * sigma).any(2).mean(1)  # of (frame, point, mode)
-        inside = (np.abs(np.asarray(cloud, float)) < limit).all(-1).any(1)  # not what is lost or far away
-        return [
-            f"{100 * share:.0f} % of the points on a mode" if here else "no point in view"
-            for share, here in zip(shares, inside, strict=True)
-        ]
+        x = np.nan_to_num(np.asarray(cloud, np.float32), nan=_LOST, posinf=_LOST, neginf=-_LOST)
+        inside = (np.abs(x) < limit).all(-1).any(1)
+        texts = zip(_told(x, mixture), inside, strict=True)
+        return [said if here else "no point in view" for said, here in texts]
 
-    limit = 1.375 * float(np.abs(means).max())
     return Points(clouds, labels, limit, {k: told(v) for k, v in clouds.items()}, home=home, centres=means)
 
 
-def walk_over_modes(clouds: Mapping, at: list[int], steps: list[int], means, sigma: float) -> Points:
+def _told(x: np.ndarray, mixture) -> list[str]:
+    """Of each frame (T, N, 2) the modes covered and the share of points on one; of few points that alone."""
+    import torch
+
+    from bridgekit.measure import on_plane
+
+    x = torch.as_tensor(x)
+    shares = on_plane.high_quality_share(x, mixture)
+    on_one = [f"{100 * share:.0f} % of the points on a mode" for share in shares]
+    try:
+        covered = on_plane.modes_covered(x, mixture)
+    except BridgekitError:  # perfect samples would often miss a mode, too
+        return on_one
+    of = len(mixture.means)
+    return [f"{n:.0f} of {of} modes, {said}" for n, said in zip(covered, on_one, strict=True)]
+
+
+def walk_over_modes(clouds: Mapping, at: list[int], steps: list[int], mixture) -> Points:
     """The same at the iterations ``at`` of a walk in three ``steps``; colours: the first step's end."""
     labels = [f"iteration {k:,}, step {'I' * (1 + (k > steps[0]) + (k > sum(steps[:2])))}" for k in at]
-    return over_modes(clouds, labels, means, sigma, at.index(steps[0]))
+    return over_modes(clouds, labels, mixture, at.index(steps[0]))
 
 
 _STYLE = """<style>

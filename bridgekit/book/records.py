@@ -22,7 +22,6 @@ import numpy as np
 
 from bridgekit import __version__, closure
 from bridgekit.book import displays, pages, schemas, sums
-from bridgekit.book.displays import Html
 from bridgekit.book.renamed import renamed
 from bridgekit.errors import BridgekitError, nearest
 
@@ -137,10 +136,11 @@ class Reference:
         """The data arrays of a reference figure."""
         return read_npz(self.folder / self._entry(figure)["arrays"]) if self else {}
 
-    def film(self, name: str, **said) -> Html:
+    def film(self, name: str, **said) -> displays.Html:
         """The committed film as a displayable, with what is ``said`` in place of its own texts."""
-        sprite = sums.read(self.folder / f"{name}.webp")
-        return displays.film(sprite, self._entry(name) | said, name, "Reference run.")
+        entry = self._entry(name) | said
+        sprite = next(file for file in entry["files"] if file.endswith(".webp"))
+        return displays.film(sums.read(self.folder / sprite), entry, name, "Reference run.")
 
     def _entry(self, figure: str) -> dict:
         figures = self.record["figures"]
