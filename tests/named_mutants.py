@@ -131,7 +131,7 @@ games.perceptual.perceptual_vae @ perceptual_vae, perceptual
 games.perceptual.perceptual_vae_gan @ perceptual_vae_gan, perceptual
   VAEGAN's E hears the adversary: "E": bound.mean(-1) => "E": (bound + adverse).mean(-1)
   VAEGAN's D sees what G makes of the prior: G(reparametrise(*E(x), eps)) => G(eps)
-  VAEGAN's G is judged by what it generates: non_saturating(D.logit(remade)) => non_saturating(D(G(eps)))
+  VAEGAN's G learns from what it generates: non_saturating(D.logit(remade)) => non_saturating(D(G(eps)))
   VAEGAN with the adversarial loss of SDKL: adversarial.non_saturating => adversarial.reverse_kl
 games.turns.repeated @ gan, spectral
   no power iteration before D's turn: if setup.spectral => if False
