@@ -82,7 +82,7 @@ def _values(options: argparse.Namespace) -> dict[str, object]:
     """What --set says; the classifiers that the page then needs are made where they are missing."""
     values = pages.find(options.page).parse(options.set)
     for each in make.classifiers(options.page, options.profile, values):
-        _made(**each)
+        make.classifier(**each)
     return values
 
 
@@ -143,17 +143,9 @@ def download(options: argparse.Namespace) -> Iterator[str]:
 
 def classifier(options: argparse.Namespace) -> Iterator[str]:
     """`bridgekit classifier NAME`."""
-    made = _made(options.name, options.size, options.channels, options.device)
+    made = make.classifier(options.name, options.size, options.channels, options.device)
     yield f"{made.name}: accuracy {made.accuracy:.4f} on its test images, weights {made.fingerprint}"
     yield from (f"{accuracy:8.4f} {name}" for name, accuracy in made.attributes.items())
-
-
-def _made(name: str, size: int | None = None, channels: int | None = None, device: str = "cpu"):
-    """The classifier, trained where it is missing."""
-    from bridgekit import random
-    from bridgekit.measure import classifiers
-
-    return classifiers.make(name, size=size, channels=channels, device=random.device(device))
 
 
 PROFILE = {"default": "quick", "help": "smoke, quick (the default), paper or full"}

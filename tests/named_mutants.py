@@ -86,7 +86,7 @@ games.importance._class_discriminator @ cgan
 games.aavae.generated @ autoencoder, activated
   AAVAE's fakes are means: (u < G(_beside(z, y)).sigmoid()).to(z) => G(_beside(z, y)).sigmoid()
   a Bernoulli sample is 1 above its probability: u < G => u > G
-games.aavae.autoencoder @ autoencoder, activated
+games.aavae._activated_turn @ autoencoder, activated
   the temperature in D's training too: labelling.label_nll(f, => labelling.label_nll(f / temperature,
   AAVAE's temperature is not handed on: (believed, loss, temperature) => (believed, loss)
   AAVAE's weights reversed: adversary_activated(believed, => adversary_activated(-believed,
@@ -95,9 +95,9 @@ games.aavae.is_real @ autoencoder, activated
 games.aavae._neighbours @ autoencoder, activated
   exchanged weights leave halves: .unflatten(-1, (2, -1)).roll(1, -1).flatten(-2) => .roll(1, -1) @ exchanged
 games.m2.semi_supervised @ semi_supervised
-  M2 without N / N_l: alpha * (labelled.shape[1] + unlabelled.shape[1]) / labelled.shape[1] => alpha
-  M2's N is the unlabelled images': (labelled.shape[1] + unlabelled.shape[1]) => unlabelled.shape[1]
-  M2 with its parts exchanged: for rows in (labelled, unlabelled) => for rows in (unlabelled, labelled)
+  M2 without N / N_l: alpha * (n + unlabelled.shape[1]) / n => alpha
+  M2's N is the unlabelled images': (n + unlabelled.shape[1]) => unlabelled.shape[1]
+  M2's labelled images are the others: data.rows, labelled, batch => data.rows, unlabelled, batch
 games.m2._activated_m2_turn @ semi_supervised, activated
   AASVAE's D does not see the unlabelled images' kind: is_real(n, f).repeat(2) => is_real(2 * n, f)
 games.vae.joint_turn @ vae_gan
@@ -109,7 +109,7 @@ games.avb.implicit_posterior @ implicit_posterior
 games.processes.autoencoder @ autoencoder of pixels
   the autoencoder hears its adversary: .mean(-1) / 2) => .mean(-1) / 2 + E(x).sum((-2, -1)))
 games.processes.Process.labelled @ infogan
-  made samples labelled as given: y[given.shape[-2] :] = 0 => y[: given.shape[-2]] = 0
+  made samples labelled as given: y = is_real( => y = 1 - is_real(
 games.processes.Process.made @ cycle_gan
   the makers do not reverse the discriminator: labelling.reverse(f) => f
 games.method.divergence_turn @ minimise
@@ -131,7 +131,7 @@ games.perceptual.perceptual_vae @ perceptual_vae, perceptual
 games.perceptual.perceptual_vae_gan @ perceptual_vae_gan, perceptual
   VAEGAN's E hears the adversary: "E": bound.mean(-1) => "E": (bound + adverse).mean(-1)
   VAEGAN's D sees what G makes of the prior: G(reparametrise(*E(x), eps)) => G(eps)
-  VAEGAN's G is judged by what it generates: non_saturating(D.logit(remade)) => non_saturating(D(G(eps)))
+  VAEGAN's G learns from what it generates: non_saturating(D.logit(remade)) => non_saturating(D(G(eps)))
   VAEGAN with the adversarial loss of SDKL: adversarial.non_saturating => adversarial.reverse_kl
 games.turns.repeated @ gan, spectral
   no power iteration before D's turn: if setup.spectral => if False

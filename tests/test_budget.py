@@ -60,6 +60,26 @@ def test_the_house_keeps_to_its_budget(what, found, most):
     assert found <= most, f"{what}: {found} lines of code"
 
 
+MODULE, FUNCTION = 300, 50
+
+
+def longer(text: str, name: str) -> list[str]:
+    """What of a module has more lines, as they stand there, than it may have."""
+    found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    lines = {f"{name}.{node.name}": node.end_lineno - node.lineno + 1 for node in found}
+    most = dict.fromkeys(lines, FUNCTION) | {name: MODULE}
+    lines[name] = len(text.splitlines())
+    return [f"{what}: {count}" for what, count in lines.items() if count > most[what]]
+
+
+def test_no_module_and_no_function_is_longer_than_it_may_be():
+    """Above it: split by meaning, or delete. A limit is no reason to cut a thing in two."""
+    long = "def f():\n" + "    x = 1\n" * 300
+    assert longer(long, "toy") == ["toy.f: 301", "toy: 301"] and longer(long[:200], "toy") == []
+    files = sorted(closure.PACKAGE.rglob("*.py"))
+    assert [what for file in files for what in longer(file.read_text(), file.stem)] == []
+
+
 CHAPTER = 800
 
 

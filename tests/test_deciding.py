@@ -80,7 +80,7 @@ def after_a_fifth(function):
     same(function(np.arange(19)), range(3, 19)), same(function(np.arange(20)), range(4, 20))
 
 
-def settled(function):
+def at_rest(function):
     rest = np.array([8.0, 1, 9, 9, 9, -9, 10, 10, 12, 10, 10])[
         :, None
     ]  # two evaluations a fifth, the last ones
@@ -455,7 +455,7 @@ ORACLES = {
     training.wobble: wobble,
     training.stable: stable,
     training.after_a_fifth: after_a_fifth,
-    training.settled: settled,
+    training.at_rest: at_rest,
     training.late: late,
     training.late_median: late_median,
     training.orders: orders,
@@ -514,7 +514,7 @@ EQUIVALENT = {
     training.moved: {
         "def moved(default: np.ndarray, curve: np.ndarray) -> np.ndarray:": "symmetric",
     },
-    training.settled: {"return -np.full(curve.shape[1:], np.nan)": "NaN has no sign"},
+    training.at_rest: {"return -np.full(curve.shape[1:], np.nan)": "NaN has no sign"},
     on_images.agreement: {"def agreement(other: Tensor, one: Tensor) -> Tensor:": "symmetric"},
     on_plane.drift: {"def drift(start: Tensor, samples: Tensor) -> Tensor:": "symmetric"},
     estimators.combination_gain: {

@@ -48,6 +48,35 @@ def test_the_list_names_what_is_there():
     assert set(FLOORS) == {part(name_of(file)) for file in FILES} - {""}
 
 
+# Who imports whom. Errors have one vocabulary; generators, locks and hashes come from the ground. Less plain:
+# `data` says once what a folder holds, and `play` how far it is, where `spec` tells them to; a mixture is a
+# density and a data set, and `play` draws from it; an evaluation classifier is a network (models) that a game
+# trains (games, play) on data, kept in a file that is named for its code (files, closure); bounds of
+# autoencoders are the games' own functions.
+ARROWS = {
+    "spec": "errors",
+    "files": "errors",
+    "random": "errors",
+    "closure": "errors",
+    "theory": "",
+    "models": "errors",
+    "data": "errors spec files random closure theory",
+    "play": "errors spec files random closure theory models",
+    "games": "errors theory models data play",
+    "measure": "errors files closure theory models data play games",
+    "book": "errors spec files random closure data play measure",
+    "__main__": "errors files data book",
+}
+
+
+@pytest.mark.parametrize("own", FLOORS)
+def test_no_arrow_comes_or_goes_unseen(own):
+    """A new one is a decision: first ask whether a function stands in the wrong place."""
+    mine = [file for file in FILES if part(name_of(file)) == own]
+    found = {part(other) for file in mine for other in imports(file)} - {own}
+    assert found == set(ARROWS.get(own, "").split())
+
+
 def test_no_circles_inside_a_folder():
     graph = {name_of(file): imports(file) for file in FILES if file.name != "__init__.py"}
 

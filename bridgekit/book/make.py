@@ -27,7 +27,7 @@ CLASSIFIERS = "bridgekit.measure.classifiers"
 def classifiers(
     page: str, profile: str = "quick", overrides: Mapping[str, object] | None = None
 ) -> list[dict[str, object]]:
-    """Which evaluation classifiers the page needs, as arguments of `measure.classifiers.make`: if it imports
+    """Which evaluation classifiers the page needs, as arguments of `classifier`: if it imports
     that module, those of its parameter `dataset` or `datasets`, at its `size` and `channels`."""
     if CLASSIFIERS not in pages.find(page).imports:
         return []
@@ -35,6 +35,14 @@ def classifiers(
     options = {name: values[name] for name in ("size", "channels") if name in values}
     names = values.get("datasets", [values["dataset"]] if "dataset" in values else [])
     return [{"name": name, **options} for name in dict.fromkeys(names)]
+
+
+def classifier(name: str, size: int | None = None, channels: int | None = None, device: str = "cpu"):
+    """One of them, trained where it is missing."""
+    from bridgekit import random
+    from bridgekit.measure.classifiers import make
+
+    return make(name, size=size, channels=channels, device=random.device(device))
 
 
 def run(

@@ -25,7 +25,7 @@ def pixels(name: str, split: str, size: int | None, channels: int | None, root: 
 
     The order is that of a hash of each path. Decoded once per content of the folder.
     """
-    found = folders.look(name, root)
+    found = folders.scan(name, root)
     key = closure.digest(found.content(folders.digest, [split]), size, channels)
     if not told("progress"):  # otherwise the command line has said it
         _say(f"{name}: {found}\n")

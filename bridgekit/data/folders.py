@@ -42,7 +42,7 @@ def places(name: str, root: Path, here: Path = Path()) -> list[Path]:
     return [here / path, root / path] if given else []
 
 
-def look(name: str, root: Path | None = None) -> "Found":
+def scan(name: str, root: Path | None = None) -> "Found":
     """What lies in the folder that ``folder:PATH`` names; BridgekitError for none, and for an unfit one."""
     tried = list(dict.fromkeys(places(name, root or data_root())))
     for place in tried:
@@ -75,7 +75,7 @@ def named(values: Iterable[object]) -> list[str]:
 def announce(values: Iterable[object], tell: Callable[[str], object]) -> None:
     """Say what lies in the folders that parameters' values name; BridgekitError for an unfit one."""
     for name in named(values):
-        tell(f"{name}: {look(name)}\n")
+        tell(f"{name}: {scan(name)}\n")
 
 
 def contents(values: Iterable[object]) -> list:
@@ -86,7 +86,7 @@ def contents(values: Iterable[object]) -> list:
 
     def content(name: str) -> object:
         try:
-            return look(name).content(digest)
+            return scan(name).content(digest)
         except BridgekitError as error:
             return str(error)
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from bridgekit.data.binary import Pairs
-from bridgekit.errors import BridgekitError
+from bridgekit.games.setups import square
 from bridgekit.models.batch_norm import untracked
 from bridgekit.models.heads import Critic, GaussianEncoder
 from bridgekit.models.labelled import convolutions, perceptrons
@@ -122,43 +122,56 @@ def autoencoder(
     networks = networks_of(
         data, data.pixels + data.classes, z, hidden, width
     )
-    if exchanged and temperature is None:
+    if temperature is not None:
+        turn = _activated_turn(data, pairs, z, temperature, exchanged)
+    elif exchanged:
         raise ValueError(
             "exchanged=True needs a temperature: "
             "a plain game has no weights to exchange"
         )
+    else:
+        turn = _plain_turn(pairs, z)
+    return one_turn(networks, turn, lr, rounds)
 
-    def plain(G, E, pairs, eps):
+
+def _plain_turn(pairs: FromParts, z: int) -> Turn:
+    def losses(G, E, pairs, eps):
         return {"model": negative_bound(G, E, pairs, eps).mean(-1)}
 
-    def activated(G, E, D, pairs, eps, z, u):
+    eps = Normal((pairs.batch, z))
+    return Turn(losses, ("model",), {"pairs": pairs, "eps": eps})
+
+
+def _activated_turn(
+    data: Pairs,
+    pairs: FromParts,
+    z: int,
+    temperature: float,
+    exchanged: bool,
+) -> Turn:
+    """Real images and as many generated ones in one batch; each half has
+    codes of its own."""
+    n = pairs.batch
+
+    def losses(G, E, D, pairs, eps, z, u):
         fake = generated(G, z, pairs[..., data.pixels :], u)
         both = torch.cat([pairs, fake], 1)
         f, loss = D(both), negative_bound(G, E, both, eps)
         believed = _neighbours(f) if exchanged else f
         return {
-            "D": labelling.label_nll(f, is_real(batch, f)).mean(-1),
+            "D": labelling.label_nll(f, is_real(n, f)).mean(-1),
             "model": weighted.adversary_activated(
                 believed, loss, temperature
             ).mean(-1),
         }
 
-    if temperature is None:
-        turn = Turn(
-            plain, ("model",), {"pairs": pairs, "eps": Normal((batch, z))}
-        )
-    else:
-        draws = {
-            "pairs": pairs,
-            "eps": Normal((2 * batch, z)),
-            "z": Normal((batch, z)),
-        }
-        turn = Turn(
-            activated,
-            ("D", "model"),
-            draws | {"u": Uniform((batch, data.pixels))},
-        )
-    return one_turn(networks, turn, lr, rounds)
+    draws = {
+        "pairs": pairs,
+        "eps": Normal((2 * n, z)),
+        "z": Normal((n, z)),
+        "u": Uniform((n, data.pixels)),
+    }
+    return Turn(losses, ("D", "model"), draws)
 
 
 def networks_of(
@@ -170,17 +183,10 @@ def networks_of(
     classifier: bool = False,
 ) -> dict[str, Callable]:
     """C first, where there is one, and D last: a plain game starts from the
-    activated one's weights."""
-    if (
-        width is not None
-        and data.shape
-        and data.shape[-1] != data.shape[-2]
-    ):
-        _, height, side = data.shape  # 8 x 32 pixels are as many as 16 x 16
-        raise BridgekitError(
-            f"a DCGAN wants square images, not {side} x {height} pixels: "
-            "pass size=32, say"
-        )
+    activated one's weights. Raises BridgekitError for a DCGAN of images
+    that are not square."""
+    if width is not None and data.shape:
+        square(data.shape)  # 8 x 32 pixels are as many as 16 x 16
     make = perceptrons if width is None else convolutions
     build = make(
         data.pixels,

@@ -25,11 +25,10 @@ def adversarial_domain_adaptation(
     source's, D tells the domains apart.
 
     The source is the images of ``setup``, a flat one. D learns eq 4, y = 1
-    for the source; G learns eq 5, the same reversed, times ``weight``, and
-    beside it, with C, the source's labels: the loss that the paper leaves
-    out of its equations. The target's labels are never used. ``weight`` 0
-    is training on the source alone. Raises BridgekitError where the two
-    domains differ in shape.
+    for the source; G learns eq 5, the same reversed, times ``weight`` (0
+    for the source alone), and with C the source's labels: the loss that the
+    paper leaves out of its equations. The target's labels are never used.
+    Raises BridgekitError where the two domains differ in shape.
     """
     source, batch = setup.data, setup.batch
     d = one_shape(source, target)

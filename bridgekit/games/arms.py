@@ -83,8 +83,11 @@ def adversarially_learned_inference(
     BridgekitError off plane and images.
     """
     check(setup)
-    networks = {name: setup.networks[name] for name in ("G", "E")}
-    networks["H"] = pair_critic(setup, hidden, depth)
+    networks = {
+        "G": setup.networks["G"],
+        "E": setup.networks["E"],
+        "H": pair_critic(setup, hidden, depth),
+    }
     critic = pair_critic_turns(setup, 0.0, h_steps)
     turns = (*critic, pairs_turn(setup, 0.0))
     return setup.train(rounds, turns, networks=networks)

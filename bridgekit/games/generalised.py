@@ -12,7 +12,7 @@ alpha = 0 and step III at 1, as Algorithm 1 is of eq 16, is ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from bridgekit.errors import BridgekitError
 from bridgekit.games.bridge import alpha_bridge
 from bridgekit.games.setups import Setup
+from bridgekit.games.turns import repeated
 from bridgekit.models.heads import Alone, Critic, PairCritic
-from bridgekit.models.mlp import MLP, SpectralMLP, power_iteration
+from bridgekit.models.mlp import MLP, SpectralMLP
 from bridgekit.play.draws import Draw
 from bridgekit.play.game import Builder, Game, Turn, recorded
 from bridgekit.theory import adversarial, generalised, likelihood
@@ -145,21 +146,6 @@ def pairs_turn(setup: Setup, own: float) -> Turn:
     return Turn(losses, ("G", "E"), all_draws(setup))
 
 
-def critic_turns(
-    player: str,
-    losses: Callable[..., Mapping[str, Tensor]],
-    draws: Mapping[str, Draw],
-    steps: int,
-) -> tuple[Turn, ...]:
-    """C's or H's turn ``steps`` times a round, a power iteration before
-    each where it is spectrally normalised."""
-
-    def iterate(**nets):
-        power_iteration(nets[player])
-
-    return (Turn(losses, (player,), draws, iterate),) * steps
-
-
 def code_critic_turns(setup: Setup, steps: int) -> tuple[Turn, ...]:
     """C learns eq 4 on the prior's codes, which are its data, and E's."""
 
@@ -169,7 +155,7 @@ def code_critic_turns(setup: Setup, steps: int) -> tuple[Turn, ...]:
         return {"C": adversarial.discriminator(C(z), C(codes)).mean(-1)}
 
     draws = {"x": setup.x, "eps": setup.z, "z": setup.z}
-    return critic_turns("C", losses, draws, steps)
+    return repeated(setup, losses, draws, steps, "C")
 
 
 def pair_critic_turns(
@@ -185,7 +171,7 @@ def pair_critic_turns(
         h_data, h_made = H(x, codes), H(made, z)
         return {"H": adversarial.discriminator(h_data, h_made).mean(-1)}
 
-    return critic_turns("H", losses, all_draws(setup), steps)
+    return repeated(setup, losses, all_draws(setup), steps, "H")
 
 
 def logits(setup: Setup, n_in: int, hidden: int, depth: int) -> Builder:
@@ -304,6 +290,9 @@ def alpha_bridge_joints(
         replace(phase, turns=(*of_pairs, turn))
         for phase, turn in zip(plain.phases, turns, strict=True)
     ]
-    networks = {name: plain.networks[name] for name in ("G", "E")}
-    networks["H"] = pair_critic(setup, hidden, depth)
+    networks = {
+        "G": plain.networks["G"],
+        "E": plain.networks["E"],
+        "H": pair_critic(setup, hidden, depth),
+    }
     return setup.game(phases, networks=networks)

@@ -101,39 +101,23 @@ def semi_supervised(
     for the second; D sees no labels, and its weight multiplies all that an
     image contributes.
     """
-    known, rest = (
-        FromParts(data.rows, rows, batch) for rows in (labelled, unlabelled)
-    )
-    of_label = (
-        alpha
-        * (labelled.shape[1] + unlabelled.shape[1])
-        / labelled.shape[1]
-    )
     networks = networks_of(
         data, data.pixels, z, hidden, width, classifier=True
     )
-    n = batch if temperature is None else 2 * batch
+    eps = Normal((batch if temperature is None else 2 * batch, z))
     draws = {
-        "known": known,
-        "rest": rest,
-        "eps_known": Normal((n, z)),
-        "eps_rest": Normal((n, z)),
+        "known": FromParts(data.rows, labelled, batch),
+        "rest": FromParts(data.rows, unlabelled, batch),
+        "eps_known": eps,
+        "eps_rest": eps,
     }
+    n = labelled.shape[1]
+    of_label = alpha * (n + unlabelled.shape[1]) / n
     if temperature is None:
-        return one_turn(
-            networks, _m2_turn(data, draws, of_label), lr, rounds
-        )
-    draws |= {
-        "z": Normal((n, z)),
-        "c": Uniform((n,)),
-        "u": Uniform((n, data.pixels)),
-    }
-    return one_turn(
-        networks,
-        _activated_m2_turn(data, draws, of_label, temperature),
-        lr,
-        rounds,
-    )
+        turn = _m2_turn(data, draws, of_label)
+    else:
+        turn = _activated_m2_turn(data, draws, of_label, temperature)
+    return one_turn(networks, turn, lr, rounds)
 
 
 def m2_terms(
@@ -175,7 +159,14 @@ def _m2_turn(data: Pairs, draws: dict, of_label: float) -> Turn:
 def _activated_m2_turn(
     data: Pairs, draws: dict, of_label: float, temperature: float
 ) -> Turn:
+    """As many images are generated as are real, of both kinds together."""
     k, d = data.classes, data.pixels
+    both, z = draws["eps_rest"].shape
+    made = {
+        "z": Normal((both, z)),
+        "c": Uniform((both,)),
+        "u": Uniform((both, d)),
+    }
 
     def losses(G, E, C, D, known, rest, eps_known, eps_rest, z, c, u):
         n = known.shape[1]
@@ -194,4 +185,4 @@ def _activated_m2_turn(
             "model": of_known + of_rest,
         }
 
-    return Turn(losses, ("D", "model"), draws)
+    return Turn(losses, ("D", "model"), draws | made)

@@ -81,7 +81,7 @@ def perceptual_vae_gan(
     d_steps: int = 5,
 ) -> Game:
     """C Figure 5: VAEGAN. D learns to tell images from their
-    reconstructions, and G to fool it with these; nobody judges what G
+    reconstructions, and G to fool it with these; D never sees what G
     makes of the prior. E learns the ELBO alone."""
 
     def ratio(G, E, D, x, eps):

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bridgekit.data.images import Images, one_shape
+from bridgekit.games.aavae import is_real
 from bridgekit.games.setups import Setup
 from bridgekit.models.mlp import MLP, power_iteration
 from bridgekit.play.draws import Draw, FromTensor, Normal
@@ -54,11 +55,8 @@ class Process:
     ) -> tuple[Tensor, Tensor]:
         """Given and made samples as one batch ``(T, 2B, d)``, and their
         labels y ``(2B,)``."""
-        y = torch.ones(
-            2 * given.shape[-2], dtype=given.dtype, device=given.device
-        )
-        y[given.shape[-2] :] = 0
-        return torch.cat([given, made], -2), y
+        x = torch.cat([given, made], -2)
+        return x, is_real(given.shape[-2], x)
 
     def told(self, there: There) -> Tensor:
         """Eqs 15 and 35 for phi, the discriminator, ``(T,)``; the source's
@@ -75,16 +73,10 @@ class Process:
         source = there[self.source]
         made = there[self.forward](source)
         x, y = self.labelled(there[self.target], made)
-        f, log_source = (
-            there[self.discriminator](x),
-            self.log_source(there, made, source),
-        )
-        log_source = torch.cat(
-            [torch.zeros_like(log_source), log_source], -1
-        )
-        return labelling.infogan(labelling.reverse(f), y, log_source).mean(
-            -1
-        )
+        f = there[self.discriminator](x)
+        log_source = self.log_source(there, made, source)
+        both = torch.cat([torch.zeros_like(log_source), log_source], -1)
+        return labelling.infogan(labelling.reverse(f), y, both).mean(-1)
 
 
 def processes_game(

@@ -171,10 +171,10 @@ def plane(
     )
 
 
-def square(dataset: Images) -> tuple[int, int]:
-    """Channels and side of square images; BridgekitError where they are not
-    square."""
-    _, channels, height, size = dataset.x.shape
+def square(shape: Sequence[int]) -> tuple[int, int]:
+    """Channels and side of images (C, H, W); BridgekitError where they are
+    not square."""
+    channels, height, size = shape
     if height != size:
         raise BridgekitError(
             f"this network wants square images, not {size} x {height} "
@@ -203,10 +203,8 @@ def images(
     y) and D (x, y), and there is no E. Raises BridgekitError where the
     images are not square.
     """
-    k, (channels, size) = (
-        len(dataset.classes) if labelled else 0,
-        square(dataset),
-    )
+    k = len(dataset.classes) if labelled else 0
+    channels, size = square(dataset.x.shape[1:])
     networks: dict[str, Builder] = {
         "G": lambda g: DCGANGenerator(g, z + k, width, channels, size),
         "E": lambda g: GaussianEncoder(
@@ -255,7 +253,7 @@ def perceptual(
     is blind to some of the image. Raises BridgekitError for images of
     another size and where a layer is left without a channel.
     """
-    channels, size = square(dataset)
+    channels, size = square(dataset.x.shape[1:])
     observed = convolutional.feature_shape(size, shrink)
     same = {"channels": channels, "size": size, "shrink": shrink}
     networks: dict[str, Builder] = {

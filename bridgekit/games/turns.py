@@ -23,19 +23,25 @@ def repeated(
     losses: Callable[..., Mapping[str, Tensor]],
     draws: Mapping[str, Draw],
     steps: int,
+    critic: str = "D",
 ) -> tuple[Turn, ...]:
-    """D's turn ``steps`` times a round, each on fresh draws.
+    """The turn of D, or of another ``critic``, ``steps`` times a round,
+    each on fresh draws.
 
     Where the setup's D is spectrally normalised, one power iteration
     precedes each step. BridgekitError for fewer than one step.
     """
     if steps < 1:
         raise BridgekitError(
-            f"D takes {steps} steps a round: it would never learn; "
+            f"{critic} takes {steps} steps a round: it would never learn; "
             "1 is the least"
         )
-    before = (lambda D: power_iteration(D)) if setup.spectral else None
-    return (Turn(losses, ("D",), draws, before),) * steps
+
+    def iterate(**nets):
+        power_iteration(nets[critic])
+
+    before = iterate if setup.spectral else None
+    return (Turn(losses, (critic,), draws, before),) * steps
 
 
 def regularised(setup: Setup, D: nn.Module, loss: Tensor) -> Tensor:

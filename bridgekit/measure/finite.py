@@ -11,8 +11,6 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-__all__ = ["at_best", "below", "first", "mask", "mean", "quantiles", "share_below"]
-
 
 def below(a: Tensor | float, b: Tensor | float) -> Tensor:
     """1.0 where ``a < b``, 0.0 where not, NaN where either is NaN; the arguments broadcast to (...)."""

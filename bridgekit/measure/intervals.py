@@ -5,9 +5,8 @@ is a test turned inside out: a bound lies outside the interval of level :math:`1
 two-sided test of that bound has :math:`p\le\alpha`, and each side's error is at most :math:`\alpha/2`.
 
 A trial that is lost (its value is NaN) is never left out. It counts as the worst that its method can do:
-:data:`LOW` or :data:`HIGH`, whichever that is for the metric, and :data:`EITHER` where a bound has two sides.
-What cannot be known, the difference of two lost trials for instance, is taken at both ends of the line: it
-lies on the wrong side of every bound.
+:data:`LOW` or :data:`HIGH`, and :data:`EITHER` where a bound has two sides. What cannot be known, the
+difference of two lost trials say, is taken at both ends of the line: on the wrong side of every bound.
 """
 
 import math
@@ -23,6 +22,8 @@ LEVEL = 0.95
 LOW, HIGH, EITHER = -math.inf, math.inf, math.nan  # what a lost trial counts as
 
 Interval = tuple[float, float, float]  # estimate, low end, high end
+Vectors = Sequence[np.ndarray]  # of one value per trial; trial i of all has the same seed
+Ends = tuple[np.ndarray, np.ndarray]  # of each value, (n,): they differ where it is unknown
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Kind:
     name: str
     vectors: tuple[int, ...]
     shapes: tuple[str, ...]  # of single values, for which the interval keeps its promise
-    interval: Callable[[Sequence[np.ndarray], float, float], Interval]  # of vectors, level, worst
-    effect: Callable[[Sequence[np.ndarray], float, float], float]  # what would have been seen, likewise
+    interval: Callable[[Vectors, float, float], Interval]  # of vectors, level, worst
+    effect: Callable[[Vectors, float, float], float]  # what would have been seen, likewise
     reach: Callable[[int], float] = lambda n: 0.0 if n > 1 else math.inf  # the smallest alpha that n allows
 
 
@@ -44,8 +45,8 @@ def of(name: str) -> Kind:
     return KINDS[name]
 
 
-def estimate(kind: str, vectors: Sequence[np.ndarray], level: float = LEVEL, worst: float = LOW) -> Interval:
-    """Estimate and interval of ``level``; trial i of all vectors, (n,) each, has the same seed.
+def estimate(kind: str, vectors: Vectors, level: float = LEVEL, worst: float = LOW) -> Interval:
+    """Estimate and interval of ``level``.
 
     Of vectors of different lengths the first trials are taken. An interval that n is too small for is
     infinite on both sides. Raises BridgekitError for an unknown kind or the wrong number of vectors.
@@ -53,9 +54,7 @@ def estimate(kind: str, vectors: Sequence[np.ndarray], level: float = LEVEL, wor
     return of(kind).interval(_aligned(of(kind), vectors), level, worst)
 
 
-def p_value(
-    kind: str, vectors: Sequence[np.ndarray], decided: Callable[[float, float], bool], worst: float
-) -> float:
+def p_value(kind: str, vectors: Vectors, decided: Callable[[float, float], bool], worst: float) -> float:
     """The smallest alpha at which ``decided(low, high)`` is true of the interval; 1 where none is.
 
     Intervals of one kind are nested, so that bisection finds it (from above, to one part in a million).
@@ -74,9 +73,7 @@ def p_value(
     return math.exp(many)
 
 
-def smallest_effect(
-    kind: str, vectors: Sequence[np.ndarray], level: float = LEVEL, worst: float = LOW
-) -> float:
+def smallest_effect(kind: str, vectors: Vectors, level: float = LEVEL, worst: float = LOW) -> float:
     """The distance from a bound that this many trials would have seen in four of five experiments.
 
     Worked out from the scatter of the values at hand; infinite where n cannot reach ``level`` at all.
@@ -92,7 +89,7 @@ def reaches(kind: str, n: int, level: float = LEVEL) -> bool:
     return of(kind).reach(n) <= 1 - level + 1e-12
 
 
-def _aligned(kind: Kind, vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _aligned(kind: Kind, vectors: Vectors) -> list[np.ndarray]:
     vectors = [np.asarray(vector, dtype=float) for vector in vectors]
     if len(vectors) not in kind.vectors or any(vector.ndim != 1 for vector in vectors):
         wanted = " or ".join(map(str, kind.vectors))
@@ -123,20 +120,31 @@ def _mean_effect(vectors, level, worst) -> float:
     return smallest_mean(float(values.std(ddof=1)), values.size, level=level)
 
 
-# ---------------------------------------------------------------------------------------------------- median
+# ----------------------------------------------------------------------------------------------------- signs
 
 
-def _median(vectors, level, worst) -> Interval:
-    """The sign test's interval: two order statistics. No shape is presumed."""
-    return _signs(*_ends(vectors, worst), level)
+def _by_signs(ends: Callable[[Vectors, float], Ends]) -> tuple[Callable, Callable]:
+    """The sign test's interval and effect: no shape is presumed. ``ends(vectors, worst)`` has the values."""
+    return (
+        lambda vectors, level, worst: _signs(*ends(vectors, worst), level),
+        lambda vectors, level, worst: _signs_effect(*ends(vectors, worst), level),
+    )
 
 
-def _median_effect(vectors, level, worst) -> float:
-    return _signs_effect(*_ends(vectors, worst), level)
+def _distances(vectors, worst) -> Ends:
+    """How much farther apart one method's trials lie than the other's: |a₁ - a₂| - |b₁ - b₂|, (n // 2,).
+
+    A pair of seeds gives each method one distance; seeds are paired once, so that the distances are
+    independent. No centre is estimated, which a test of deviations from it would have to pay for. With a lost
+    trial a pair is infinitely far apart.
+    """
+    n = vectors[0].size // 2 * 2
+    apart = [np.abs(vector[:n:2] - vector[1:n:2]) for vector in vectors]
+    return _minus(*(np.where(np.isnan(each), math.inf, each) for each in apart))
 
 
 def _signs(lower: np.ndarray, upper: np.ndarray, level: float) -> Interval:
-    """Of values that are known to lie in [lower, upper], which differ only where a value is unknown."""
+    """Two order statistics of values in [lower, upper], which differ only where a value is unknown."""
     lower, upper = np.sort(lower), np.sort(upper)
     k = _rank(lower.size, level)
     ends = (lower[k - 1], upper[-k]) if k else (-math.inf, math.inf)
@@ -195,29 +203,6 @@ def _share_effect(vectors, level, worst) -> float:
     return (high - low) / 2 + 0.84 * math.sqrt(max(share * (1 - share), 1 / n) / n)
 
 
-# ---------------------------------------------------------------------------------------------------- spread
-
-
-def _spread(vectors, level, worst) -> Interval:
-    """Which method's trials lie farther from one another, by the sign test over pairs of trials.
-
-    A pair of seeds gives each method one distance; seeds are paired once, so that the distances are
-    independent. No centre is estimated, which a test of deviations from it would have to pay for.
-    """
-    return _signs(*_distances(vectors), level)
-
-
-def _spread_effect(vectors, level, worst) -> float:
-    return _signs_effect(*_distances(vectors), level)
-
-
-def _distances(vectors) -> tuple[np.ndarray, np.ndarray]:
-    """|a₁ - a₂| - |b₁ - b₂|, two times (n // 2,). With a lost trial a pair is infinitely far apart."""
-    n = vectors[0].size // 2 * 2
-    apart = [np.abs(vector[:n:2] - vector[1:n:2]) for vector in vectors]
-    return _minus(*(np.where(np.isnan(each), math.inf, each) for each in apart))
-
-
 # ---------------------------------------------------------------------------------------------------- change
 
 
@@ -247,7 +232,7 @@ def _disturbed(pair, level: float) -> Interval:
     )
 
 
-def _ends_of_change(pair, side: float) -> tuple[np.ndarray, np.ndarray]:
+def _ends_of_change(pair, side: float) -> Ends:
     first, second = pair
     lost = np.isnan(first), np.isnan(second)
     moved = np.where(lost[0] ^ lost[1], side, first - second)
@@ -276,7 +261,7 @@ def difference_of(vectors) -> np.ndarray:
     return vectors[0] if len(vectors) == 1 else vectors[0] - vectors[1]
 
 
-def _ends(vectors, worst: float) -> tuple[np.ndarray, np.ndarray]:
+def _ends(vectors, worst: float) -> Ends:
     """The same with lost trials counted as ``worst``, and what is unknown at both ends: two times (n,)."""
     low, high = (LOW, HIGH) if math.isnan(worst) else (worst, worst)
     counted = [[np.where(np.isnan(vector), end, vector) for vector in vectors] for end in (low, high)]
@@ -288,7 +273,7 @@ def _ends(vectors, worst: float) -> tuple[np.ndarray, np.ndarray]:
     return lower, upper
 
 
-def _minus(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _minus(a: np.ndarray, b: np.ndarray) -> Ends:
     """a - b; of two equal infinities, both trials lost, nothing is known: the lower and the upper end."""
     with np.errstate(invalid="ignore"):
         unknown, found = np.isinf(a) & (a == b), a - b
@@ -305,9 +290,9 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("mean", (1, 2), ("Gaussian",), _mean, _mean_effect),
-        Kind("median", (1, 2), ANY, _median, _median_effect, _halves),
+        Kind("median", (1, 2), ANY, *_by_signs(_ends), _halves),
         Kind("share", (1,), ANY, _share, _share_effect),
-        Kind("spread", (2,), ANY, _spread, _spread_effect, lambda n: _halves(n // 2)),
+        Kind("spread", (2,), ANY, *_by_signs(_distances), lambda n: _halves(n // 2)),
         Kind("change", (4,), ANY, _change, _change_effect, lambda n: 2 * _halves(n)),
     )
 }

@@ -12,16 +12,6 @@ from numpy.typing import ArrayLike
 
 from bridgekit.errors import BridgekitError
 
-__all__ = [
-    "Difference",
-    "difference",
-    "gain",
-    "pairs_needed",
-    "pairs_needed_between",
-    "power",
-    "smallest_mean",
-]
-
 
 def special():
     """scipy.special, imported when it is needed: many commands need no statistics."""

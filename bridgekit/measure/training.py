@@ -45,7 +45,7 @@ def after_a_fifth(curve: np.ndarray) -> np.ndarray:
     return curve[len(curve) // 5 :]
 
 
-def settled(curve: np.ndarray, within: float = 0.1) -> np.ndarray:
+def at_rest(curve: np.ndarray, within: float = 0.1) -> np.ndarray:
     """The median over the last fifth of the evaluations, of a trial that has come to rest there; else NaN.
 
     At rest is a trial whose median there differs from that over the fifth before by less than the share
@@ -79,11 +79,11 @@ def orders(curve: np.ndarray, other: np.ndarray, share: float) -> tuple[np.ndarr
 
 
 def log_over(curve: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The logarithm of ``curve`` over ``other``, each where it has come to rest (:func:`settled`); else NaN.
+    """The logarithm of ``curve`` over ``other``, each where it has come to rest (:func:`at_rest`); else NaN.
 
     Both curves are above 0.
     """
-    return np.log(settled(curve)) - np.log(settled(other))
+    return np.log(at_rest(curve)) - np.log(at_rest(other))
 
 
 def log_over_most(curve: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:

@@ -40,6 +40,7 @@ def recalibrated(game: Game, state: State, phase: str, rounds: int = 20) -> Simp
     for norm in (norm for found in norms.values() for norm in found):
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all that is seen
+    # The stream keeps the name that this function had: another one would draw other batches.
     play, generators = game.phase(phase), [stream(s, "settled", state.device) for s in state.seeds]
     schedule = play.schedule(max(1, play.rounds))
     last = max(0, min(state.played.get(phase, 0), play.rounds) - 1)

@@ -180,9 +180,3 @@ REVERSE_KL = Pair(identity, torch.zeros_like)
 FORWARD_KL = Pair(torch.zeros_like, torch.ones_like)
 JENSEN_SHANNON = Pair(jensen_shannon_f, jensen_shannon_g)
 SYMMETRISED_KL = Pair(identity, torch.ones_like)
-DIVERGENCES = {
-    "reverse KL": REVERSE_KL,
-    "forward KL": FORWARD_KL,
-    "Jensen-Shannon": JENSEN_SHANNON,
-    "symmetrised KL": SYMMETRISED_KL,
-}

@@ -1,4 +1,4 @@
-"""How fast a DCGAN game is, by layout and precision: ratios measured side by side in one run.
+"""How fast a DCGAN game is, by layout and precision: ratios measured by turns in one run.
 
     python tests/bench/images.py [--width 16] [--batch 128] [--dataset digits] [--rounds 20] [--repeats 5]
                                  [--threads 1] [--device cpu] [--cpu-time] [--compile] [--bridge I II III]

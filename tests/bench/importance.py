@@ -1,4 +1,4 @@
-"""What the importance weights cost: a step of IWGAN over a step of GAN, measured side by side in one run.
+"""What the importance weights cost: a step of IWGAN over a step of GAN, measured by turns in one run.
 
     python tests/bench/importance.py [--setups plane images classes] [--repeats 20] [--threads 1]
                                      [--width 16] [--batch 128] [--dataset digits] [--device cpu]

@@ -1,4 +1,4 @@
-"""How fast paper C's five games are: a round of each against a loop written by hand, side by side in one run.
+"""How fast paper C's five games are: a round of each against a loop written by hand, by turns in one run.
 
     python tests/bench/perceptual.py [--size 32] [--shrink 4] [--batch 32] [--rounds 1] [--repeats 15]
                                      [--threads 1] [--models GAN VAE ...] [--cpu-time]

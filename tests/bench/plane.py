@@ -1,4 +1,4 @@
-"""How fast the one loop is: trials a second, and ratios measured side by side in one run.
+"""How fast the one loop is: trials a second, and ratios measured by turns in one run.
 
     python tests/bench/plane.py [--methods I II RKL-GP RKL-SN] [--rounds 100] [--repeats 5] [--threads 1 2]
                                 [--device cpu] [--compile]
@@ -8,7 +8,7 @@ ways, in turn, several times over:
 
     plain loops    hand-written PyTorch loops, one trial after the other: nn.Linear networks, the same sizes,
                    batches, losses and fused Adam, PyTorch's own spectral norm
-    fit            the same trials side by side in one `fit`
+    fit            the same trials batched, in one `fit`
     fit, compiled  with --compile: the same with every turn's losses through torch.compile; on a GPU with
                    mode="reduce-overhead", which replays them as CUDA graphs
 

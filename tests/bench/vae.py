@@ -1,4 +1,4 @@
-"""What activating the adversary costs and how fast the VAE game is: ratios measured side by side in one run.
+"""What activating the adversary costs and how fast the VAE game is: ratios measured by turns in one run.
 
     python tests/bench/vae.py [--part cost speed] [--images 10000] [--hidden 500] [--z 50]
                               [--rounds 100] [--repeats 5] [--threads 1] [--cpu-time]

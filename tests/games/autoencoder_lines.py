@@ -35,7 +35,7 @@ def weight(f: Tensor, temperature: float) -> Tensor:
     return 1 / (1 + torch.exp(-f.detach() / temperature))
 
 
-def judge(f_real: Tensor, f_made: Tensor) -> Tensor:
+def of_both(f_real: Tensor, f_made: Tensor) -> Tensor:
     """Eq 50: half of both kinds."""
     return tell(f_real, f_made).mean(-1) / 2
 
@@ -62,7 +62,7 @@ def activated(d: int, temperature: float, exchanged: bool = False) -> list[Line]
         for half in (slice(None, n), slice(n, None)):
             w = weight(f[:, half], temperature)
             total = total + ((handed_on(w) if exchanged else w) * loss[:, half]).mean(-1)
-        return {"model": total / 2, "D": judge(f[:, :n], f[:, n:])}
+        return {"model": total / 2, "D": of_both(f[:, :n], f[:, n:])}
 
     return [both]
 
@@ -114,6 +114,6 @@ def activated_semi_supervised(d: int, k: int, alpha: float, temperature: float) 
         )
         real = torch.cat([of_known[:, :n], of_rest[:, :n]], 1)
         fake = torch.cat([of_known[:, n:], of_rest[:, n:]], 1)
-        return {"model": model, "D": judge(real, fake)}
+        return {"model": model, "D": of_both(real, fake)}
 
     return [both]

@@ -61,10 +61,10 @@ def side(a: SimpleNamespace) -> int:
 # --- eqs 15, 33-36, section 3.2.3 -----------------------------------------------------------------------
 
 
-def processes_paper(a: SimpleNamespace, judges: str, networks: dict, written: list, draws: dict) -> Paper:
-    """D's turn behind one power iteration of each judge, then all others'."""
+def processes_paper(a: SimpleNamespace, of_phi: str, networks: dict, written: list, draws: dict) -> Paper:
+    """D's turn behind one power iteration of each discriminator, then all others'."""
     phi, theta = written
-    turns = Move(phi, draws, tools.power_iterations(*judges)), Move(theta, draws)
+    turns = Move(phi, draws, tools.power_iterations(*of_phi)), Move(theta, draws)
     return Paper(owners(a, "".join(networks)), networks, train(a, turns))
 
 

@@ -75,7 +75,7 @@ def adversarial_autoencoder(sigma: float, heard: bool = True) -> list[Line]:
 
 
 def cycle_gan(sigma: float) -> list[Line]:
-    """Eq 15 for z -> x (G, judged by D, read back by E) and eq 35 for x -> z (E, C, G), added."""
+    """Eq 15 for z -> x (G, told from data by D, read back by E) and eq 35 for x -> z (E, C, G), added."""
 
     def phi(nets, batch, now):
         x, z = nets.G(batch.z).detach(), nets.E(batch.x).detach()
@@ -137,7 +137,7 @@ def predictability(units: int, blind: bool, p_steps: int) -> list[Line]:
 # --------------------------------------------------------------------------------------- eqs 1, 22, 47
 
 
-def gan_judge(nets: SimpleNamespace, batch: SimpleNamespace, now: SimpleNamespace) -> Losses:
+def gan_discriminator(nets: SimpleNamespace, batch: SimpleNamespace, now: SimpleNamespace) -> Losses:
     """Eq 1 for D: both expectations, not their mean."""
     f, g = nets.D(batch.x), nets.D(nets.G(batch.z).detach())
     return {"D": tell(f, g).mean(-1)}
@@ -151,7 +151,7 @@ def iwgan(d_steps: int) -> list[Line]:
         odds = (torch.sigmoid(f) / torch.sigmoid(-f)).detach()
         return {"G": (odds / odds.sum(-1, keepdim=True) * fool(f)).sum(-1)}
 
-    return [gan_judge] * d_steps + [theta]
+    return [gan_discriminator] * d_steps + [theta]
 
 
 def class_conditional(x: Tensor, y: Tensor, weighted: bool) -> list[Line]:
@@ -223,7 +223,7 @@ def vae_gan(sigma: float) -> list[Line]:
         elbo = negative_bound(nets, batch.x, batch.eps, sigma).mean(-1)
         return {"G": elbo + fool(nets.D(nets.G(batch.z))).mean(-1), "E": elbo}
 
-    return [gan_judge, joint]
+    return [gan_discriminator, joint]
 
 
 def folded(x: Tensor, z: Tensor, sigma: float = 0.5) -> Tensor:
@@ -237,7 +237,7 @@ def shifted(x: Tensor, z: Tensor) -> Tensor:
 
 
 def implicit_posterior(d_steps: int, log_likelihood: Callable = folded) -> list[Line]:
-    """Adversarial variational Bayes: given x, D tells the prior's z (y = 1) from the arm's (y = 0)."""
+    """Adversarial variational Bayes: given x, D tells the prior's z (y = 1) from the encoder's (y = 0)."""
 
     def phi(nets, batch, now):
         z = nets.E(torch.cat([batch.x, batch.eps], -1)).detach()

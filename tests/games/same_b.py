@@ -71,18 +71,14 @@ SAME = {
         "rest = torch.randn(rounds, self.batch, self.normal, generator=generator)": CPU,
         "return torch.cat([F.one_hot(labels, self.classes), rest], -1)": EXACT,
     },
-    "processes.Process.labelled": {
-        "y = torch.ones(2 * given.shape[-2], device=given.device)": EXACT,
-        "y = torch.ones(2 * given.shape[-2], dtype=given.dtype)": CPU,
-    },
     "processes.Process.told": {
         "if True:": NO_GRADIENT,
         "return labelling.infogan(f, y, torch.zeros_like(f)).mean(1)": AXIS,
     },
     "processes.Process.made": {
-        "log_source = torch.cat([log_source, log_source], -1)": "it is not looked at where y = 1",
-        "log_source = torch.cat([torch.zeros_like(log_source), log_source], 1)": AXIS,
-        "return labelling.infogan(labelling.reverse(f), y, log_source).mean(1)": AXIS,
+        "both = torch.cat([log_source, log_source], -1)": "it is not evaluated where y = 1",
+        "both = torch.cat([torch.zeros_like(log_source), log_source], 1)": AXIS,
+        "return labelling.infogan(labelling.reverse(f), y, both).mean(1)": AXIS,
     },
     "processes.Residual.slope": {
         "return -(1 + super().slope(x))": OF_NETWORKS,
@@ -145,11 +141,11 @@ SAME = {
     },
     "aavae.is_real": {"return (torch.arange(2 * n) < n).to(like)": CPU},
     "aavae._neighbours": {"return f.unflatten(1, (2, -1)).roll(1, -1).flatten(-2)": AXIS},
-    "aavae.autoencoder": {
-        "return {'model': negative_bound(G, E, pairs, eps).mean(1)}": AXIS,
-        "return {'D': labelling.label_nll(f, is_real(batch, f)).mean(1), 'model': "
+    "aavae._plain_turn": {"return {'model': negative_bound(G, E, pairs, eps).mean(1)}": AXIS},
+    "aavae._activated_turn": {
+        "return {'D': labelling.label_nll(f, is_real(n, f)).mean(1), 'model': "
         "weighted.adversary_activated(believed, loss, temperature).mean(-1)}": AXIS,
-        "return {'D': labelling.label_nll(f, is_real(batch, f)).mean(-1), 'model': "
+        "return {'D': labelling.label_nll(f, is_real(n, f)).mean(-1), 'model': "
         "weighted.adversary_activated(believed, loss, temperature).mean(1)}": AXIS,
     },
     "m2._m2_turn": {

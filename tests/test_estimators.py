@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bridgekit.measure import estimators as tm
+from bridgekit.measure import estimators
 from bridgekit.models.heads import Critic
 from bridgekit.models.mlp import MLP
 from bridgekit.random import stream
@@ -61,12 +61,12 @@ def gaussian_second_moments(mu, sigma, power, twin):
 def test_one_sample_estimates_are_the_printed_formulas():
     x = torch.randn(7, 1, 1, 1, generator=stream(0, "x"), dtype=DOUBLE)
     forward, reverse = formulas(x, x, *grid())
-    close(tm.forward_estimate(x, *grid()), forward, 1e-12)
-    close(tm.reverse_estimate(x, *grid()), reverse, 1e-12)
+    close(estimators.forward_estimate(x, *grid()), forward, 1e-12)
+    close(estimators.reverse_estimate(x, *grid()), reverse, 1e-12)
     assert forward.shape == (2, 7, 3, 5, 4)
 
 
-@pytest.mark.parametrize("moments", [tm.forward_moments, tm.reverse_moments])
+@pytest.mark.parametrize("moments", [estimators.forward_moments, estimators.reverse_moments])
 def test_means_are_the_gradient_of_the_divergence(moments):
     mu, sigma, alpha = (t.clone().requires_grad_() for t in grid())
     exact = torch.stack(torch.autograd.grad(alpha_normal(mu, sigma, alpha).sum(), (mu, sigma)))
@@ -77,7 +77,7 @@ def test_means_are_the_gradient_of_the_divergence(moments):
 def test_variances_are_the_closed_forms_and_infinite_exactly_where_those_diverge(twin):
     mu, sigma, alpha = grid()
     power = 2 * alpha if twin == "forward" else 2 * alpha - 1
-    mean, variance = getattr(tm, f"{twin}_moments")(mu, sigma, alpha)
+    mean, variance = getattr(estimators, f"{twin}_moments")(mu, sigma, alpha)
     finite = (power / sigma**2 + 1 - power > 0).expand_as(variance)
     second = gaussian_second_moments(mu, sigma, power, twin) / ((1 - alpha) ** 2 if twin == "forward" else 1)
     close(variance[finite], (second - mean**2)[finite], 1e-10)
@@ -90,10 +90,12 @@ def test_variances_are_the_closed_forms_and_infinite_exactly_where_those_diverge
 )
 def test_the_borders_of_infinite_variance(twin, sigma, border):
     sigma = torch.tensor(sigma, dtype=DOUBLE)
-    close(getattr(tm, f"{twin}_border")(sigma), torch.tensor(border, dtype=DOUBLE), 1e-12)
+    close(getattr(estimators, f"{twin}_border")(sigma), torch.tensor(border, dtype=DOUBLE), 1e-12)
     alpha = torch.tensor([border - 1e-3, border + 1e-3], dtype=DOUBLE)
     one = torch.tensor(1.0, dtype=DOUBLE)
-    forward, reverse = (m(one, sigma, alpha)[1].isinf() for m in (tm.forward_moments, tm.reverse_moments))
+    forward, reverse = (
+        m(one, sigma, alpha)[1].isinf() for m in (estimators.forward_moments, estimators.reverse_moments)
+    )
     assert forward.tolist() == [[False, twin == "forward"]] * 2
     assert reverse.tolist() == [[twin == "reverse", False]] * 2
 
@@ -102,17 +104,17 @@ def test_between_the_borders_both_variances_are_finite_for_every_alpha():
     mu, sigma, alpha = torch.meshgrid(
         *double([0.0, 1.0], [0.71, 1.0, 1.41], [1e-6, 0.5, 1 - 1e-6]), indexing="ij"
     )
-    assert tm.forward_moments(mu, sigma, alpha)[1].isfinite().all()
-    assert tm.reverse_moments(mu, sigma, alpha)[1].isfinite().all()
-    assert tm.forward_border(sigma).eq(1).all() and tm.reverse_border(sigma).eq(0).all()
+    assert estimators.forward_moments(mu, sigma, alpha)[1].isfinite().all()
+    assert estimators.reverse_moments(mu, sigma, alpha)[1].isfinite().all()
+    assert estimators.forward_border(sigma).eq(1).all() and estimators.reverse_border(sigma).eq(0).all()
 
 
 def test_variances_are_what_samples_have():
     mu, sigma, alpha = double(0.3, 1.05, [0.2, 0.5, 0.8])  # finite fourth moments
     x = torch.randn(400_000, 1, generator=stream(1, "x"), dtype=DOUBLE)
     for estimate, moments in (
-        (tm.forward_estimate, tm.forward_moments),
-        (tm.reverse_estimate, tm.reverse_moments),
+        (estimators.forward_estimate, estimators.forward_moments),
+        (estimators.reverse_estimate, estimators.reverse_moments),
     ):
         mean, variance = moments(mu, sigma, alpha)
         sample = estimate(x, mu, sigma, alpha)
@@ -121,20 +123,23 @@ def test_variances_are_what_samples_have():
 
 
 def test_between_equal_widths_the_reverse_twin_of_mu_is_constant_at_one():
-    mean, variance = tm.reverse_moments(*double(1.3, 1.0, 1.0))
+    mean, variance = estimators.reverse_moments(*double(1.3, 1.0, 1.0))
     close(mean[0], torch.tensor(1.3, dtype=DOUBLE), 1e-13)
     assert variance[0].abs() < 1e-13 and variance[1] > 1
 
 
 def test_the_best_gamma_minimises_the_combination_and_survives_infinities():
     forward, reverse = double([2.0, 0.5], [1.0, 3.0])
-    best = tm.best_gamma(forward, reverse)
-    least = tm.combination_variance(forward, reverse, best)
+    best = estimators.best_gamma(forward, reverse)
+    least = estimators.combination_variance(forward, reverse, best)
     close(least, forward * reverse / (forward + reverse), 1e-12)
     for gamma in (0.0, 1.0, best - 0.01, best + 0.01):
-        assert (tm.combination_variance(forward, reverse, gamma) > least).all()
+        assert (estimators.combination_variance(forward, reverse, gamma) > least).all()
     infinite = torch.tensor(torch.inf, dtype=DOUBLE)
-    assert tm.best_gamma(infinite, reverse).eq(1).all() and tm.best_gamma(forward, infinite).eq(0).all()
+    assert (
+        estimators.best_gamma(infinite, reverse).eq(1).all()
+        and estimators.best_gamma(forward, infinite).eq(0).all()
+    )
 
 
 ALPHAS = torch.arange(1, 20, dtype=DOUBLE) / 20
@@ -143,13 +148,13 @@ ALPHAS = torch.arange(1, 20, dtype=DOUBLE) / 20
 def twin_variances(mu, sigma, alpha):
     """The exact variances of both twins at one model, each (2, len(alpha))."""
     mu, sigma = double(mu, sigma)
-    return tm.forward_moments(mu, sigma, alpha)[1], tm.reverse_moments(mu, sigma, alpha)[1]
+    return estimators.forward_moments(mu, sigma, alpha)[1], estimators.reverse_moments(mu, sigma, alpha)[1]
 
 
 def in_band(mu, sigma, c, d, alpha=ALPHAS):
     """Where footnote 1's weight makes a combination that is below both twins, (2, len(alpha))."""
-    low, high = tm.winning_band(*twin_variances(mu, sigma, alpha))
-    log_odds = tm.sigmoid_log_odds(alpha, *double(c, d))
+    low, high = estimators.winning_band(*twin_variances(mu, sigma, alpha))
+    log_odds = estimators.sigmoid_log_odds(alpha, *double(c, d))
     return (low < log_odds) & (log_odds < high)
 
 
@@ -157,24 +162,24 @@ def test_the_winning_band_is_where_the_combination_is_below_both_twins():
     gamma = torch.linspace(0.001, 0.999, 999, dtype=DOUBLE)
     log_odds = gamma.logit()
     for forward, reverse in ((1.0, 5.0), (1.0, 1.1), (2.0, 2.0), (1.1, 1.0), (300.0, 1.0)):
-        low, high = tm.winning_band(*double(forward, reverse))
-        lowest = tm.combination_variance(forward, reverse, gamma) < min(forward, reverse)
+        low, high = estimators.winning_band(*double(forward, reverse))
+        lowest = estimators.combination_variance(forward, reverse, gamma) < min(forward, reverse)
         assert lowest.any() and torch.equal((low < log_odds) & (log_odds < high), lowest)
 
 
 def test_no_weight_wins_against_a_variance_of_zero_or_infinity():
     for forward, reverse in ((0.0, 1.0), (1.0, 0.0), (torch.inf, 1.0), (1.0, torch.inf), (0.0, 0.0)):
-        low, high = tm.winning_band(*double(forward, reverse))
+        low, high = estimators.winning_band(*double(forward, reverse))
         assert not low < high
 
 
 @pytest.mark.parametrize(("c", "d"), [(0.5, 0.2), (15.0, -1.8), (20.0, -10.0), (6.0, 3.0), (6.0, -9.0)])
 def test_the_log_odds_are_those_of_the_weight_in_footnote_1(c, d):
-    close(tm.sigmoid_log_odds(ALPHAS, *double(c, d)).sigmoid(), sigmoid_gamma(ALPHAS, c, d), 1e-12)
+    close(estimators.sigmoid_log_odds(ALPHAS, *double(c, d)).sigmoid(), sigmoid_gamma(ALPHAS, c, d), 1e-12)
 
 
 def test_members_with_one_c_are_one_curve_moved_and_right_where_the_weight_is_one_in_floating_point():
-    steep = tm.sigmoid_log_odds(ALPHAS, *double(200.0, [[-20.0], [-100.0]]))
+    steep = estimators.sigmoid_log_odds(ALPHAS, *double(200.0, [[-20.0], [-100.0]]))
     close(steep[0] - steep[1], (steep[0] - steep[1])[:1].expand(19), 1e-12)
     rest = torch.tensor(-170.0, dtype=DOUBLE).exp() - torch.tensor(-180.0, dtype=DOUBLE).exp()
     close(steep[0, -1], -rest.log(), 1e-9)  # at 0.95, without e^-20 beside 1
@@ -186,7 +191,7 @@ def test_whether_the_combination_is_lowest_at_the_stated_point_depends_on_c_and_
     assert in_band(1.0, 1.0, 15.0, -1.8).all()
     assert in_band(1.0, 1.0, 20.0, -10.0).sum(1).tolist() == [2, 12]
     forward, reverse = twin_variances(1.0, 1.0, ALPHAS)
-    combination = tm.combination_variance(forward, reverse, sigmoid_gamma(ALPHAS, 15.0, -1.8))
+    combination = estimators.combination_variance(forward, reverse, sigmoid_gamma(ALPHAS, 15.0, -1.8))
     assert (combination < torch.minimum(forward, reverse)).all()
 
 
@@ -196,14 +201,14 @@ def test_close_enough_to_one_no_member_of_the_family_beats_the_reverse_twin(c, d
     """The slope at 1 is not zero, and the forward variance grows like (1 - alpha)^-2."""
     near = 1 - torch.tensor([1e-2, 1e-5, 1e-6], dtype=DOUBLE)
     forward, reverse = twin_variances(1.0, sigma, near)
-    low, _ = tm.winning_band(forward, reverse)
-    assert (tm.sigmoid_log_odds(near, *double(c, d)) < low)[:, 1:].all()
+    low, _ = estimators.winning_band(forward, reverse)
+    assert (estimators.sigmoid_log_odds(near, *double(c, d)) < low)[:, 1:].all()
 
 
 def test_no_weight_of_any_form_beats_both_twins_for_a_near_and_a_far_model():
     """The errata say so: at one alpha their bands have no point in common, for either parameter."""
-    near = tm.winning_band(*twin_variances(0.25, 1.0, ALPHAS[:1]))
-    far = tm.winning_band(*twin_variances(2.0, 0.75, ALPHAS[:1]))
+    near = estimators.winning_band(*twin_variances(0.25, 1.0, ALPHAS[:1]))
+    far = estimators.winning_band(*twin_variances(2.0, 0.75, ALPHAS[:1]))
     assert (near[0] < near[1]).all() and (far[0] < far[1]).all()
     assert (far[1] < near[0]).all()
 
@@ -212,7 +217,9 @@ def test_which_twin_is_quieter_as_alpha_goes_to_zero_at_equal_widths():
     """Closed forms at alpha = 0, sigma = 1: the forward twin is quieter above |mu| = 0.898 and 0.834."""
     mu = torch.tensor([0.3, 0.8331, 0.8341, 0.8975, 0.8985, 2.0], dtype=DOUBLE)
     square, zero = mu**2, torch.zeros_like(mu)
-    forward, reverse = (m(mu, zero + 1, zero)[1] for m in (tm.forward_moments, tm.reverse_moments))
+    forward, reverse = (
+        m(mu, zero + 1, zero)[1] for m in (estimators.forward_moments, estimators.reverse_moments)
+    )
     close(forward, torch.stack([zero + 1, 2 + 4 * square]), 1e-11)
     reverse_mu = square * torch.expm1(square)
     reverse_sigma = square * (1 + 4 * square) * square.exp() - square**2
@@ -235,7 +242,7 @@ class Setting:
         )
 
     def printed(self):
-        return tm.printed_gradient(
+        return estimators.printed_gradient(
             self.G, self.f, self.x, self.codes, self.z, self.alpha, self.gamma, self.sigma
         )
 
