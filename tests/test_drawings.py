@@ -91,11 +91,8 @@ def test_a_raster_has_few_colours_where_they_are_enough_and_all_of_a_photograph(
     for name, mode in (("lines", "P"), ("photograph", "RGB")):
         made = Image.open(io.BytesIO(displays.raster(figures[name])))
         every = Image.open(io.BytesIO(displays.render(figures[name], "png"))).convert("RGB")
-        assert (
-            made.mode == mode
-            and made.size == every.size
-            and made.info["dpi"] == pytest.approx((150, 150), abs=0.1)
-        )
+        assert made.mode == mode and made.size == every.size
+        assert made.info["dpi"] == pytest.approx((150, 150), abs=0.1)
         assert np.abs(np.asarray(made.convert("RGB"), float) - np.asarray(every)).mean() < 1
         assert made.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
         displays.close(figures[name])

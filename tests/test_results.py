@@ -264,7 +264,7 @@ def test_damaged_images_and_arrays_of_a_reference_are_not_shown(root):
     for file in ("curve.svg", "curve.png", "growth.webp", "curve.npz"):
         path = reference.folder / file
         whole = path.read_bytes()
-        for body in damaged(whole, 30):
+        for body in damaged(whole, 15):
             path.write_bytes(body)
             try:
                 assert reference.film("growth") == shown

@@ -113,8 +113,11 @@ def _source(function: FunctionType) -> Any:
 def _lambda(code: CodeType) -> ast.Lambda:
     """The lambda whose body begins where this code does: it may share its lines with others."""
     tree = ast.parse("".join(inspect.findsource(code)[0]))
-    places = (instruction.positions for instruction in dis.get_instructions(code))
-    begins = min((at.lineno, at.col_offset) for at in places if at.end_col_offset)  # others have none, or 0
+    begins = min(
+        (step.positions.lineno, step.positions.col_offset)
+        for step in dis.get_instructions(code)
+        if step.positions.end_col_offset  # of what is nowhere in the text it is None, or 0
+    )
     found = (node for node in ast.walk(tree) if isinstance(node, ast.Lambda))
     return next(node for node in found if (node.body.lineno, node.body.col_offset) == begins)
 
