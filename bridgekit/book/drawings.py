@@ -163,8 +163,7 @@ def _figure(sheets: dict[str, bytes], entry: dict, mark: str, run: str = "") -> 
 
 def _moving(film: Points | Walk, entry: dict, mark: str, run: str = "") -> Html:
     alt, kind = displays.plain(entry["alt"]), " bk-player" if isinstance(film, Points) else " bk-walk"
-    html = displays.framed(film.html(alt, entry["slider"]), entry, mark, run, kind)
-    return Html(f"{html}\n{film.script}", f"[film] {alt}")
+    return Html(displays.framed(film.html(alt, entry["slider"]), entry, mark, run, kind), f"[film] {alt}")
 
 
 def inline(svg: bytes, mark: str, alt: str, kind: str) -> str:

@@ -85,7 +85,7 @@ class Points:
         return displays.picture(fig)
 
     def html(self, alt: str, slider: str) -> str:
-        """Canvases under a labelled slider, with a button that plays it."""
+        """Canvases under a labelled slider, a button that plays it, and the script that moves it."""
         end, here = len(self.labels) - 1, escape(self.labels[-1])
         place = (
             f'<label>{escape(slider)} <input type="range" min="0" max="{end}" value="{end}" step="1"></label>'
@@ -96,12 +96,7 @@ class Points:
             f'{place} <output aria-live="off">{here}</output></div>'
             '<p class="bk-told" aria-live="polite"></p>'
         )
-        return displays.stage(self.still(), alt, control, self.data())
-
-    @property
-    def script(self) -> str:
-        """What moves it."""
-        return _SCRIPT
+        return displays.stage(self.still(), alt, control, self.data()) + _SCRIPT
 
 
 def _bytes(values: np.ndarray, kind: type) -> str:

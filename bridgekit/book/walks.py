@@ -77,12 +77,7 @@ class Walk:
         )
         says = '<p class="bk-says" aria-live="polite"></p>'
         control = f'{_STYLE}<div class="bk-walk-control" hidden>{sliders}</div>{says}'
-        return ends + displays.stage(self.still(), alt, control, self.data())
-
-    @property
-    def script(self) -> str:
-        """What moves it."""
-        return _SCRIPT
+        return ends + displays.stage(self.still(), alt, control, self.data()) + _SCRIPT
 
 
 _STYLE = """<style>
