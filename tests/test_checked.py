@@ -74,9 +74,7 @@ def test_a_page_that_shows_nothing_of_it_is_told(tags: str, code: str, found: se
 # Metrics that decide, whose smoke values are too small for their sign to be held: what one item weighs, or
 # the last digits of single precision. Their functions are held by tests/test_deciding.py.
 SMALL = {
-    "aavae_gains accuracy_gain_10",  # one image of sixty, in one trial
     "iwgan is_gain",  # after four rounds 1e-6 of a score of 1
-    "table1 rkl_quality",  # one sample of two hundred, in one trial
     "transfer class_kept_of_fine_tuning",  # one or two codes of forty
 }
 

@@ -28,26 +28,36 @@ REFERENCES = REPOSITORY / "tests" / "smoke"
 COUNTED = {
     # What decides a claim comes first, with less than would let its sign be turned over.
     r"symmetric/metrics.json: log_kinds": 0.15,  # of sixty images' attributes
+    r"aavae_gains/metrics.json: accuracy_gain": 0.0125,  # one of sixty images in one of two trials
     r"aavae_gains/metrics.json: held_gain": 3e-5,  # of bounds of 44 nats in single precision, averaged
     r"activation/metrics.json: (judged|exchanged)_over": 1e-4,
+    r"table1/metrics.json: rkl_quality": 0.0025,  # one of two hundred samples in one of three trials
+    r"photographs/metrics.json: fid_over": 20.0,  # of 30 and 40; other processors, other features
+    r"photographs/metrics.json: is_over": 0.03,
     r"forgetting/metrics.json: plane_modes_share": 0.3,  # of the two modes that a trial had
     r"iwgan_photographs/metrics.json: .*fid_gain": 0.1,
     r"inference_arm/metrics.json: (any_)?(features|answers|gained|stayed).*of_bridge": 0.12,
     r"metrics.json: .*(modes|classes)": 0.5,
     r"metrics.json: .*quality": 0.01,
     r"metrics.json: .*(accuracy|agreement(?!_gradient)|read|right_mode|told_apart)": 0.05,
-    r"metrics.json: temperature_": 4.0,  # at `smoke` one is as good as another
+    r"metrics.json: temperature_": 2.0,  # of 1, 1.5, 3 and 5: at `smoke` neighbours are alike
     # The evaluation classifier is trained at `smoke` for a hundred steps: other processors, other features.
     r"metrics.json: (log_)?fid_.*(gain|over)": 0.02,
     r"iwgan/metrics.json: fid_": 8.0,
     r"symmetric/.*fid": 20.0,
-    r"transfer/.*fid": 20.0,
-    r"transfer/film.npz: .*_(bridge|fine_tuning)$": 0.5,  # of 24 levels
+    # Where D starts anew at these rates, a trial goes its own way on another processor. Seen: a third of each.
+    r"transfer/.*(fid|search)": 30.0,
+    r"transfer/film.npz: .*_bridge$": 0.5,  # of 24 levels
+    r"transfer/film.npz: .*_fine_tuning$": 2.0,
+    r"transfer/logits.npz: class_": 1.5,  # from -4 to 5
+    r"transfer/metrics.json: bound_share_lost": 0.6,
+    r"transfer/metrics.json: attributes_bound_share_lost": 20.0,  # of some 270 in one trial
     r"photographs/.*(fid|search)": 20.0,
     r"photographs/(film|images).npz: .*(bridge|GAN)$": 0.5,  # of 24 levels
-    r"photographs/(trade.npz|metrics.json): .*(precision|recall)": 1.0,  # of forty images
+    r"photographs/(trade.npz|metrics.json): .*(precision|recall)": 0.3,  # of forty images; 0.09 were seen
     r"photographs/pairs.npz: .*accuracy$": 0.05,
-    r"transfer/.*features": 0.1,
+    r"transfer/.*attributes.*features": 0.6,
+    r"transfer/.*features": 0.4,
     r"transfer/(answers|.*(kept|floor))": 0.5,  # of forty codes: chance alone keeps most classes at `smoke`
     r"inference_arm/.*(fid|search)": 20.0,
     r"inference_arm/(reconstructions|edits).npz: (drawn|back|images)": 0.5,  # of 24 levels
@@ -157,6 +167,10 @@ def assert_same(drawn, kept, what: str, size: float = 0.0):
 @pytest.mark.parametrize(
     ("what", "moved", "same"),
     [
+        ("aavae_gains/metrics.json: temperature_vae_1", 2.0, True),
+        ("aavae_gains/metrics.json: temperature_vae_1", 3.5, False),
+        ("photographs/trade.npz: bridge precision", 7 / 40, True),
+        ("photographs/trade.npz: bridge precision", 14 / 40, False),
         ("variants/adaptation.npz: after", 2 / 355, True),
         ("variants/adaptation.npz: after", 8 / 355, False),
         ("variants/adaptation.npz: something else", 2 / 355, False),
@@ -173,6 +187,32 @@ def test_an_item_on_the_fence_may_tip_and_no_more(what: str, moved: float, same:
     else:
         with pytest.raises(AssertionError):
             assert_same(kept + moved, kept, what)
+
+
+SHARE = re.compile("precision|recall|accuracy|quality|share|correct")
+
+
+def compared():
+    """All that is kept, by the names that tolerances are given for: arrays of figures, metrics' values."""
+    for path in sorted(REFERENCES.glob("*/*.npz")):
+        arrays = records.read_npz(path)
+        yield from ((f"{path.parent.name}/{path.name}: {name}", array) for name, array in arrays.items())
+    for path in sorted(REFERENCES.glob("*/metrics.json")):
+        metrics = json.loads(path.read_text())
+        for name, metric in metrics.items():
+            yield f"{path.parent.name}/metrics.json: {name}", np.array(metric["values"], dtype=float)
+
+
+def test_no_share_may_be_any_other():
+    """A tolerance that would take none for all, or all for none, is one that nothing can fail."""
+    shares = 0
+    for what, kept in compared():
+        if SHARE.search(what) and ((kept >= 0) & (kept <= 1)).all():
+            shares += 1
+            farthest = np.full_like(kept, kept.mean() < 0.5)
+            with pytest.raises(AssertionError):
+                assert_same(farthest, kept, what)
+    assert shares > 50
 
 
 EXACT = {"kind": "exact", "values": [4e-9]}

@@ -160,9 +160,4 @@ SAME = {
         "return {'D': labelling.label_nll(f, is_real(n, f).repeat(2)).mean(1), "
         "'model': of_known + of_rest}": AXIS,
     },
-    "aavae.networks_of": {
-        f"if width is not None and data.shape and (data.shape[{a}] != data.shape[{b}]):": ELSEWHERE
-        + "tests/test_vae.py"
-        for a, b in ((1, -2), (-2, -2), (-1, 2), (-1, -3))
-    },
 }
