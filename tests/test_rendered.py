@@ -663,6 +663,28 @@ def test_a_word_on_a_bar_is_whole_or_not_seen(opened, size: str):
     assert tab.evaluate(CUT) == []
 
 
+# Claims that are cut where they stand folded, and numbers that do not stand beside their dots.
+CUT_CLAIMS = """() => [...document.querySelectorAll(".bk-claim summary > span")]
+    .filter(said => said.scrollHeight > said.clientHeight + 1).map(said => said.textContent)"""
+ASTRAY = """() => [...document.querySelectorAll(".bk-parts small")].filter(said => {
+    const own = said.getBoundingClientRect(), dot = said.previousElementSibling.getBoundingClientRect()
+    return !said.checkVisibility() || own.left < dot.right || Math.abs(own.top + own.bottom - dot.top - dot.bottom) > 4
+}).map(said => said.textContent)"""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_folded_row_says_its_whole_claim_and_its_numbers_where_there_is_room(opened, size: str):
+    tab, _, _ = opened("scoreboard", size)
+    assert tab.evaluate(CUT_CLAIMS) == []
+    number = tab.locator("#A13 .bk-parts small").nth(1)
+    if size == "laptop":
+        assert tab.evaluate(ASTRAY) == [] and number.inner_text() == "−6.68 (above 0)"
+    else:
+        assert number.is_hidden()
+        tab.locator("#A13 summary").click()
+        assert "median −6.68 [" in tab.locator("#A13 li").nth(1).inner_text()
+
+
 def test_the_scoreboards_buttons_choose_and_an_address_unfolds(opened):
     tab, _, _ = opened("scoreboard")
     rows, failed = tab.locator(".bk-claim"), tab.locator(".bk-claim[data-verdict='not reproduced']")

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from conftest import REPOSITORY, rewrite
 
-from bridgekit.book import cite, claims, criteria, dots, index, records, runs, scoreboard
+from bridgekit.book import cite, claims, criteria, displays, dots, index, records, runs, scoreboard
 from bridgekit.book.criteria import Part
 from bridgekit.book.verdicts import NOT, REPRODUCED, UNDECIDED, Measured, Verdict
 
@@ -141,8 +141,11 @@ BAND, EXACT = part("within", 1, 3), part("below", -math.inf, 1, "exact")
 )
 def test_a_dot_stands_where_its_interval_does(item: Measured, x: float, ends, shape: str):
     claim = criteria.Claim("X1", "X", "eq 1", "It falls.", "demo", "by one", (item.part,))
-    svg = ElementTree.fromstring(dots.dots(Verdict(claim, item.verdict, "one part", (item,))))
-    assert svg.get("role") == "img" and svg.get("aria-label") == "one part"
+    found = Verdict(claim, item.verdict, "one part", (item,))
+    svg, said = group = ElementTree.fromstring(dots.dots(found, {"metric": {"unit": "nats"}}))
+    assert group.get("role") == "group" and group.get("aria-label") == "one part"
+    asked = {"above": "above 1", "below": "below 1", "within": "within [1, 3]"}[item.part.bound]
+    assert said.text == f"{displays.number(item.value)} nats ({asked})"
     (dot,) = svg.iter("g")
     *line, mark = dot
     drawn = {"square": dots._SQUARE, "circle": dots._CIRCLE, "diamond": dots._DIAMOND, "beyond": dots._BEYOND}

@@ -1,4 +1,4 @@
-"""The parts of a claim as dots with their intervals, each against its bound: one small SVG.
+"""The parts of a claim as dots with their intervals, each against its bound, its number beside it.
 
 Right of the bound, or inside the band, a dot speaks for the claim. Parts have scales of their own, so that
 each is drawn in units of its own: half its interval, or a quarter of its band. A number without an interval
@@ -6,7 +6,7 @@ is drawn in quarters of itself or of its bound, whichever is larger.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 
 from bridgekit.book.criteria import Part
@@ -18,29 +18,42 @@ _CIRCLE = "M-3.6 0a3.6 3.6 0 1 0 7.2 0a3.6 3.6 0 1 0-7.2 0z"
 _SQUARE, _DIAMOND, _BEYOND = "M-3.2-3.2h6.4v6.4h-6.4z", "M0-4.4 4.4 0 0 4.4-4.4 0z", "M-4-4 4 0-4 4z"
 
 
-def dots(found: Verdict, own: Verdict | None = None) -> str:
-    """Each part as a dot against its bound, and hollow beneath it what ``own``, this run, says of it."""
+def dots(found: Verdict, about: Mapping[str, dict], own: Verdict | None = None) -> str:
+    """Each part as a dot against its bound, and hollow beneath it what ``own``, this run, says of it.
+
+    Beside a dot stands its number, in the unit that the metric has by ``about``, and what was asked of it.
+    """
     ours = {item.part: item for item in own.measured} if own else {}
     drawn = ordered(found.measured or ours.values())
     if not drawn:
         return f"<small>{rich(found.reason)}</small>"
-    step, lines = PITCH * (2 if ours else 1), []
-    for k, item in enumerate(drawn):
-        y, mine, unit = 3 + k * step, ours.get(item.part), _unit(item)
-        low, high = (-2, 2) if item.part.bound == "within" else (0, 4.4)
-        x, width = 120 + UNIT * low, UNIT * (high - low)
-        lines.append(f'<path class="bk-for" d="M{x:g} {y}h{width:g}v{step}h-{width:g}z"/>')
-        ends = (low, high) if low else (0,)
-        lines += [f'<path class="bk-bound" d="M{120 + UNIT * end:g} {y}v{step}"/>' for end in ends]
-        if found.measured:
-            lines.append(_mark(item, unit, y + PITCH / 2))
-        if mine:
-            lines.append(_mark(mine, unit, y + step - PITCH / 2, " bk-own-dot"))
-    height = len(drawn) * step
-    field = f'<path class="bk-against" d="M5.6 3h228.8v{height}H5.6z"/>'
+    lanes = []
+    for item in drawn:
+        both = {"": item if found.measured else None, " bk-own-dot": ours.get(item.part)}
+        scale, unit = _unit(item), said_in(item.part, about)
+        lanes += [_lane(each, scale, unit, kind) for kind, each in both.items() if each]
     label = escape(plain(f"{found.reason}; this run: {own.reason}" if own else found.reason))
-    about = f'viewBox="0 0 240 {height + 6}" role="img" aria-label="{label}"'
-    return f"<svg {about}>{field}{''.join(lines)}</svg>"
+    return f'<span class="bk-parts" role="group" aria-label="{label}">{"".join(lanes)}</span>'
+
+
+def said_in(part: Part, about: Mapping[str, dict]) -> str:
+    """The unit of a part's metric, or of those that it is made of."""
+    units = (about[name].get("unit") for name in (part.metric, *part.metrics) if name in about)
+    return next(filter(None, units), "")
+
+
+def _lane(item: Measured, scale: float, unit: str, kind: str) -> str:
+    """A part's field with its bound and its dot, and in words the number and what was asked of it."""
+    low, high = (-2, 2) if item.part.bound == "within" else (0, 4.4)
+    start, end = 120 + UNIT * low, 120 + UNIT * high
+    field = f'<path class="bk-against" d="M5.6 0h228.8v{PITCH}H5.6z"/>'
+    field += f'<path class="bk-for" d="M{start:g} 0H{end:g}v{PITCH}H{start:g}z"/>'
+    bounds = (start, end) if low else (start,)
+    field += "".join(f'<path class="bk-bound" d="M{x:g} 0v{PITCH}"/>' for x in bounds)
+    drawn = f"{field}{_mark(item, scale, PITCH / 2, kind)}"
+    asked = str(item.part).removeprefix(item.part.metric).strip()
+    said = f"{number(item.value)} {escape(unit)}".strip() + f" ({asked})"
+    return f'<svg viewBox="0 0 240 {PITCH}" aria-hidden="true">{drawn}</svg><small>{said}</small>'
 
 
 def ordered(measured: Iterable[Measured]) -> list[Measured]:

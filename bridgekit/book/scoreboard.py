@@ -14,7 +14,7 @@ from pathlib import Path
 from bridgekit.book import cards, claims, criteria, verdicts
 from bridgekit.book.criteria import Claim
 from bridgekit.book.displays import Html, markdown, number, rich
-from bridgekit.book.dots import dots, ordered, value
+from bridgekit.book.dots import dots, ordered, said_in, value
 from bridgekit.book.records import REFERENCE, REPEATED, committed
 from bridgekit.book.runs import Run
 from bridgekit.book.verdicts import NOT, NOT_RUN, PARTLY, REPRODUCED, UNDECIDED, VERDICTS, Measured, Verdict
@@ -137,20 +137,22 @@ def claims_table(run: Run) -> Html:
     rows = (_row(found, run.root, ours, run) for found, ours in zip(decided(run), own, strict=True))
     return _html(
         "<p><small>Filled: the reference run, which decides. Hollow: this run. "
-        f'Right of the line: for the claim.</small></p><ul class="bk-claims">{"".join(rows)}</ul>'
+        "Right of the line: for the claim. In brackets: what was asked.</small></p>"
+        f'<ul class="bk-claims">{"".join(rows)}</ul>'
     )
 
 
 def _row(found: Verdict, root: Path, own: Verdict | None = None, run: Run | None = None) -> str:
     claim, link = found.claim, f'<a href="scoreboard.html#{found.claim.id}">on the scoreboard</a>'
     mark, see = (f"claim-{claim.id}", link) if run else (claim.id, _see(found, Path(root)))
+    about = _about(claim, root, run)
     marks = ", ".join(filter(None, [found.mark, "superseded" if found.superseded else ""]))
     row = (
         f'<li class="bk-claim" id="{mark}" data-paper="{claim.paper}" data-verdict="{found.verdict}" '
         f'data-mark="{found.mark}">'
         f"<details><summary><b>{claim.id}</b><span>{_said(found.verdict)} <small>{marks}</small></span>"
-        f"<span>{_text(claim.statement)}</span>{dots(found, own)}</summary>"
-        f"<div>{_evidence(found, root, own, run)}</div></details>"
+        f"<span>{_text(claim.statement)}</span>{dots(found, about, own)}</summary>"
+        f"<div>{_evidence(found, root, about, own, run)}</div></details>"
         f"<p>{escape(claim.place)}<br><span>{see}</span></p></li>"
     )
     return cards.linked(row, claim.paper)
@@ -166,15 +168,16 @@ def _see(found: Verdict, root: Path) -> str:
     return f'{waits}<a href="{claim.page}.html#{place}">{claim.page}, {what}</a>'
 
 
-def _evidence(found: Verdict, root: Path, own: Verdict | None, run: Run | None) -> str:
-    """What stands behind the verdict: reason, parts, both runs, criterion, what was said before.
-
-    A metric has its words from the page, as it is now where this is the page, else as it was judged.
-    """
-    claim = found.claim
+def _about(claim: Claim, root: Path, run: Run | None) -> dict[str, dict]:
+    """The words for a claim's metrics: its page's, as it is now where this is the page, else as judged."""
     words = {part.metric: {"label": part.label} for part in claim.parts} | (run.labelled if run else {})
     about = committed(root, claim.page).record["metrics"]
-    about = about | {name: about.get(name, {}) | said for name, said in words.items()}
+    return about | {name: about.get(name, {}) | said for name, said in words.items()}
+
+
+def _evidence(found: Verdict, root: Path, about: dict, own: Verdict | None, run: Run | None) -> str:
+    """What stands behind the verdict: reason, parts, both runs, criterion, what was said before."""
+    claim = found.claim
     lines = [_found(found, about)]
     lines += [
         f"By the {which} run alone {_said(play.verdict)}: {_text(play.reason)}."
@@ -216,14 +219,13 @@ def _parts(found: Verdict, about: Mapping[str, dict]) -> str:
     """Each part in a line, the primary one first: criterion, value, and the value of each of two runs."""
     lines = []
     for item in ordered(found.measured):
-        units = (about[name].get("unit") for name in (item.part.metric, *item.part.metrics) if name in about)
         alone = [
             f"{which} run {value(each)}"
             for play, which in zip(found.plays, (REFERENCE, REPEATED), strict=False)
             for each in play.measured
             if each.part == item.part
         ]
-        said = [_measured(item, next(filter(None, units), "")), *alone]
+        said = [_measured(item, said_in(item.part, about)), *alone]
         part = _condition(str(item.part), about) + " (says most)" * item.part.primary
         lines.append(f"<li>{_said(item.verdict)} {part}: {'; '.join(said)}</li>")
     return f"<ul>{''.join(lines)}</ul>" * bool(lines)
