@@ -45,7 +45,7 @@ COUNTED = {
     r"metrics.json: (log_)?fid_.*(gain|over)": 0.02,
     r"iwgan/metrics.json: fid_": 8.0,
     r"symmetric/.*fid": 20.0,
-    # Where D starts anew at these rates, a trial goes its own way on another processor. Seen: a third of each.
+    # Where D starts anew at these rates, a trial goes its own way elsewhere. Seen: about a third of each.
     r"transfer/.*(fid|search)": 30.0,
     r"transfer/film.npz: .*_bridge$": 0.5,  # of 24 levels
     r"transfer/film.npz: .*_fine_tuning$": 2.0,
