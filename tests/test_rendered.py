@@ -19,7 +19,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from conftest import REPOSITORY, SIZES, VIEWS, ToyBook, seen_as, unset
 
 from bridgekit import spec
-from bridgekit.book import criteria, kernels, pages, records
+from bridgekit.book import criteria, displays, kernels, pages, records
 
 pytestmark = pytest.mark.book
 REFERENCES = REPOSITORY / "tests" / "smoke"
@@ -668,7 +668,8 @@ CUT_CLAIMS = """() => [...document.querySelectorAll(".bk-claim summary > span")]
     .filter(said => said.scrollHeight > said.clientHeight + 1).map(said => said.textContent)"""
 ASTRAY = """() => [...document.querySelectorAll(".bk-parts small")].filter(said => {
     const own = said.getBoundingClientRect(), dot = said.previousElementSibling.getBoundingClientRect()
-    return !said.checkVisibility() || own.left < dot.right || Math.abs(own.top + own.bottom - dot.top - dot.bottom) > 4
+    const level = Math.abs(own.top + own.bottom - dot.top - dot.bottom) < 4
+    return !said.checkVisibility() || own.left < dot.right || !level
 }).map(said => said.textContent)"""
 
 
@@ -704,6 +705,27 @@ def test_the_scoreboards_buttons_choose_and_an_address_unfolds(opened):
     assert tab.locator(".bk-claim:visible").count() == tab.locator(chosen).count() > 0
     tab.emulate_media(media="print")
     assert tab.locator(".bk-claim:visible").count() == rows.count()
+
+
+def test_a_tile_of_the_front_page_says_its_claim(opened):
+    tab, _, _ = opened(FRONT, "phone")
+    tiles = """[...document.querySelectorAll(".bk-tiles a")].filter(a => a.lastElementChild.checkVisibility())
+        .map(a => [a.getAttribute("href"), a.lastElementChild.textContent])"""
+    said = {f"scoreboard.html#{c.id}": c.statement.replace("_", "") for c in criteria.load(REPOSITORY)}
+    assert dict(tab.evaluate(tiles)) == said
+
+
+def test_the_course_says_what_the_runs_behind_it_took(opened, book: ToyBook):
+    tab, _, _ = opened("teaching")
+    rows = dict(
+        tab.evaluate("""[...document.querySelectorAll("#a-course-of-two-weeks tbody tr")]
+        .map(row => [...row.cells].map(cell => cell.innerText.trim()))""")
+    )
+    assert len(rows) == 9 and rows["8. Tribunal"].startswith("none")
+    made = records.committed(REPOSITORY, "divergences").record["provenance"]
+    assert rows["1. Divergences"] == f"{displays.number(made['wall_seconds'] / 60, 2)} min"
+    *each, together = (float(text.split()[0]) for text in rows.values() if text.endswith("min"))
+    assert max(each) < together <= sum(each) * 1.01, "of a run that two meetings show once"
 
 
 def test_the_scoreboard_without_javascript_has_every_row(browser, book: ToyBook):

@@ -161,7 +161,7 @@ _STYLE = """<style>
 @media (max-width: 600px) {
   .bk-stage:has(> div:nth-child(3)) { grid-template-columns: repeat(3, minmax(0, 1fr)); }
   .bk-stage:has(> div:nth-child(4):last-child) { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-  .bk-stage small { font-size: 0.8rem; min-height: 3.9em; }
+  .bk-stage small { font-size: 0.8rem; min-height: 5.2em; }
 }
 .bk-told { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .bk-player :focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }

@@ -56,21 +56,24 @@ def listed(found: Iterable[Verdict], page: str = "scoreboard.html") -> Html:
     return _html(_one_stop([_chip(each, page) for each in found]))
 
 
-def _chip(found: Verdict, page: str) -> str:
+def _chip(found: Verdict, page: str, words: str = "") -> str:
     claim, verdict = found.claim, found.verdict
     return (
         f'<a class="bk-chip" data-verdict="{verdict}" href="{page}#{claim.id}" '
         f'title="{verdict}: {escape(claim.statement)}">'
-        f'{_sign(verdict)} {claim.id}<span class="visually-hidden"> {verdict}</span></a>'
+        f'{_sign(verdict)} {claim.id}<span class="visually-hidden"> {verdict}</span>{words}</a>'
     )
 
 
 def tiles(ledger: Sequence[Verdict]) -> Html:
-    """Every claim as a chip, by verdict, and how many there are of each."""
-    chips = listed(sorted(ledger, key=lambda each: VERDICTS.index(each.verdict))).html
+    """Every claim as a tile that says it, what failed first, and how many there are of each verdict."""
+    tiles = [
+        _chip(each, "scoreboard.html", f" <span>{_text(each.claim.statement)}</span>")
+        for each in sorted(ledger, key=lambda each: FIRST.index(each.verdict))
+    ]
     found = Counter(each.verdict for each in ledger)
     words = " · ".join(f"{_said(verdict)} {found[verdict]}" for verdict in VERDICTS)
-    return _html(f'<p class="bk-tiles">{chips}</p><p class="bk-legend">{words}</p>')
+    return _html(f'<p class="bk-tiles">{_one_stop(tiles)}</p><p class="bk-legend">{words}</p>')
 
 
 def _one_stop(chips: list[str]) -> str:
