@@ -134,8 +134,7 @@ def _told(x: np.ndarray, mixture) -> list[str]:
         covered = on_plane.modes_covered(x, mixture)
     except BridgekitError:  # perfect samples would often miss a mode, too
         return on_one
-    of = len(mixture.means)
-    return [f"{n:.0f} of {of} modes, {said}" for n, said in zip(covered, on_one, strict=True)]
+    return [f"{n:.0f} of {len(mixture.means)} modes, {said}" for n, said in zip(covered, on_one, strict=True)]
 
 
 def walk_over_modes(clouds: Mapping, at: list[int], steps: list[int], mixture) -> Points:
