@@ -109,7 +109,7 @@ games.avb.implicit_posterior @ implicit_posterior
 games.processes.autoencoder @ autoencoder of pixels
   the autoencoder hears its adversary: .mean(-1) / 2) => .mean(-1) / 2 + E(x).sum((-2, -1)))
 games.processes.Process.labelled @ infogan
-  made samples labelled as given: y = is_real( => y = 1 - is_real(
+  made samples labelled as given: x, is_real( => x, 1 - is_real(
 games.processes.Process.made @ cycle_gan
   the makers do not reverse the discriminator: labelling.reverse(f) => f
 games.method.divergence_turn @ minimise
