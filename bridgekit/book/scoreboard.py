@@ -140,8 +140,7 @@ def claims_table(run: Run) -> Html:
     rows = (_row(found, run.root, ours, run) for found, ours in zip(decided(run), own, strict=True))
     return _html(
         "<p><small>Filled: the reference run, which decides. Hollow: this run. "
-        "Right of the line: for the claim. In brackets: what was asked.</small></p>"
-        f'<ul class="bk-claims">{"".join(rows)}</ul>'
+        f'Right of the line: for the claim.</small></p><ul class="bk-claims">{"".join(rows)}</ul>'
     )
 
 
