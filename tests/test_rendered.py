@@ -309,7 +309,7 @@ FRONT = "welcome"
 NAMED = (FRONT, "scoreboard", "plane", "twin_gradients")  # the front door, and the models for all others
 LONG_ON_A_PHONE = [  # more than twelve screens there: no page is added
     *("divergences", "exploding_gradients", "forgetting", "generalised", "iwgan", "iwgan_bound"),
-    *("moving_discriminator", "new_losses", "quieter_twin", "robustness", "symmetric", "table1"),
+    *("moving_discriminator", "new_losses", "symmetric", "table1"),
     *("unified", "variants"),
 ]
 
