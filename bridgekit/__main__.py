@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bridgekit import __version__, files
-from bridgekit.book import audit, cite, claims, index, keys, make, pages, records, site, verdicts
+from bridgekit.book import audit, cite, claims, index, kernels, keys, make, pages, records, site, verdicts
 from bridgekit.errors import BridgekitError, say
 
 
@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # what a terminal cannot show comes out as `?`
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    kernels.keep_memory()  # cells are played, and classifiers trained, in this process
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's kill cleans up as Ctrl-C does
     try:

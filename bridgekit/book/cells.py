@@ -111,9 +111,14 @@ class Store:
         began = time.monotonic()
         arrays = {key: records.as_array(values) for key, values in make().items()}
         seconds, after = round(time.monotonic() - began, 1), records.git_state(self.root)[1]
-        about = {"commit": commit, "dirty": None if None in (before, after) else before or after}
-        about |= {"seconds": seconds, "criteria": self.criteria}
-        about |= {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
+        about = {
+            "commit": commit,
+            "dirty": None if None in (before, after) else before or after,
+            "seconds": seconds,
+            "criteria": self.criteria,
+            "torch": torch.__version__,
+            "cpu": torch.backends.cpu.get_cpu_capability(),
+        }
         content = arrays | {_ABOUT: np.array(json.dumps(about, sort_keys=True))}
         path = self._files(name)[0]
         with files.writing(path, _WAY_OUT):

@@ -150,18 +150,25 @@ def close(fig) -> None:
 @dataclass(frozen=True)
 class Film:
     """Figures of one size, a label for each (``"α = 0.35"``). A generator of new figures, or of one that it
-    changes, will do. It opens on the frame that tells most: ``start``, from 0 (the first one) to 1."""
+    changes, will do. It opens on the frame that tells most: ``start``, from 0 (the first one) to 1.
+
+    One of ``curves`` is turned over by night, as it is a sheet of pixels on white; one of images is not."""
 
     frames: Iterable
     labels: list[str]
     start: float = 1.0
+    curves: bool = False
 
     def drawn(self) -> tuple[bytes, dict]:
         """Its sprite, and what an entry says of it."""
         sheet, layout = sprite(self.frames)
         if len(self.labels) != layout["frames"]:
             raise BridgekitError(f"a film has {len(self.labels)} labels for {layout['frames']} frames.")
-        return sheet, layout | {"labels": [str(label) for label in self.labels], "start": self.start}
+        return sheet, layout | {
+            "labels": [str(label) for label in self.labels],
+            "start": self.start,
+            "curves": self.curves,
+        }
 
 
 def sprite(frames: Iterable) -> tuple[bytes, dict]:
@@ -221,7 +228,8 @@ def film(sprite: bytes, entry: dict, mark: str = "", run: str = "") -> Html:
     )
     texts = escape(json.dumps(labels, ensure_ascii=False))
     data = f' data-columns="{columns}" data-rows="{rows}" data-labels="{texts}"'
-    html = framed(f"{_FOCUS}{window}{control}", entry, mark, run, " bk-film", data)
+    kind = " bk-film" + " bk-curves" * entry.get("curves", False)
+    html = framed(f"{_FOCUS}{window}{control}", entry, mark, run, kind, data)
     return Html(f"{html}\n{_PLAYER}", f"[film, {len(labels)} frames] {alt}")
 
 

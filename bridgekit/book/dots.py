@@ -51,7 +51,7 @@ def _lane(item: Measured, scale: float, unit: str, kind: str) -> str:
     bounds = (start, end) if low else (start,)
     field += "".join(f'<path class="bk-bound" d="M{x:g} 0v{PITCH}"/>' for x in bounds)
     drawn = f"{field}{_mark(item, scale, PITCH / 2, kind)}"
-    asked = str(item.part).removeprefix(item.part.metric).strip()
+    asked = str(item.part).removeprefix(item.part.metric).strip().replace("-", "−")
     said = f"{number(item.value)} {escape(unit)}".strip() + f" ({asked})"
     return f'<svg viewBox="0 0 240 {PITCH}" aria-hidden="true">{drawn}</svg><small>{said}</small>'
 

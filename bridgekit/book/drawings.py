@@ -60,8 +60,10 @@ _SHEET = {
     "lines.linewidth": 1.8,  # 2.4 px
     "svg.fonttype": "none",
 }
-_SHEETS = "<style>.bk-narrow { display: none } @media (max-width: 600px) { .bk-wide { display: none } "
-_SHEETS += ".bk-narrow { display: inline } }</style>"
+_SHEETS = (
+    "<style>.bk-narrow { display: none } @media (max-width: 600px) { .bk-wide { display: none } "
+    ".bk-narrow { display: inline } }</style>"
+)
 PROTAGONIST = 2.55  # points: 3.4 px
 
 
@@ -179,8 +181,10 @@ def inline(svg: bytes, mark: str, alt: str, kind: str) -> str:
     for role, colour in ROLES.items():
         text = re.sub(rf"(: ?){colour}\b", rf"\1var(--bk-{role}, {colour})", text)
     view = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', text)
-    style = f"width: 100%; max-width: {float(view[1]) * 96 / 72:.0f}px; height: auto; font-family: {FONT}; "
-    style += "stroke-linejoin: round; stroke-linecap: butt"
+    style = (
+        f"width: 100%; max-width: {float(view[1]) * 96 / 72:.0f}px; height: auto; font-family: {FONT}; "
+        "stroke-linejoin: round; stroke-linecap: butt"
+    )
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     opening = (
         f'<svg class="bk-{kind}" role="img" aria-label="{escape(alt)}" {view[0]} {names} style="{style}">'

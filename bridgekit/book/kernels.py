@@ -5,6 +5,7 @@ no IPython start-up files, and is dead when the block ends, however it ends. Wha
 folder goes with it; of a killed run the next one sweeps it away.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from bridgekit.errors import BridgekitError
 WAY_OUT = "Point TMPDIR to a folder that can be written."
 PREFIX = "bk-"
 WARM = "BRIDGEKIT_WARM"  # where kernels are forked from a process that has imported PyTorch
+# What glibc is told, as in mallopt(3): to give no memory back, and to have one heap for all threads. Else
+# it asks for the same memory again in each step of a training, which takes a fifth to a half of the time.
+KEPT = {"TRIM_THRESHOLD_": (-1, 2**30), "MMAP_THRESHOLD_": (-3, 2**30), "ARENA_MAX": (-8, 1)}
 LONGEST = 79  # bytes of a folder's name; a socket's whole name may have 103 on macOS, 107 on Linux
 
 
@@ -115,6 +119,13 @@ def folder() -> AbstractContextManager[Path]:
     return files.workshop(place, PREFIX, WAY_OUT)
 
 
+def keep_memory() -> None:
+    """Tell glibc in this process what it is told in kernels; to be called before there are threads."""
+    with suppress(AttributeError, OSError):  # another C library
+        for option, value in KEPT.values():
+            ctypes.CDLL(None).mallopt(option, value)
+
+
 def threads() -> int:
     """$BRIDGEKIT_THREADS, one unless set: results differ in the fifth digit between one thread and two."""
     text = os.environ.get("BRIDGEKIT_THREADS") or "1"
@@ -130,8 +141,7 @@ def _habits(folder: Path) -> dict[str, str]:
     if data := os.environ.get("BRIDGEKIT_DATA"):
         habits["BRIDGEKIT_DATA"] = str(files.expanded(data).resolve())  # the kernel runs elsewhere
     habits |= {f"{library}_NUM_THREADS": str(threads()) for library in ("OMP", "MKL", "OPENBLAS")}
-    # Otherwise glibc gives memory back and asks for it again in every step: a fifth of the training time.
-    habits |= {f"MALLOC_{name}_THRESHOLD_": str(2**30) for name in ("MMAP", "TRIM")}
+    habits |= {f"MALLOC_{name}": str(value) for name, (_, value) in KEPT.items()}
     package = str(Path(__file__).resolve().parents[2])
     return habits | {
         "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),

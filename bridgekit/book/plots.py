@@ -13,8 +13,15 @@ from bridgekit.book.records import as_array, metric_values
 from bridgekit.book.runs import Run
 
 # Okabe and Ito's colours (Color Universal Design, 2008) without the yellow, which a white page swallows.
-PALETTE = {"blue": "#0072b2", "orange": "#d55e00", "green": "#009e73", "purple": "#cc79a7"}
-PALETTE |= {"amber": "#e69f00", "sky": "#56b4e9", "ink": "#333333"}
+PALETTE = {
+    "blue": "#0072b2",
+    "orange": "#d55e00",
+    "green": "#009e73",
+    "purple": "#cc79a7",
+    "amber": "#e69f00",
+    "sky": "#56b4e9",
+    "ink": "#333333",
+}
 DASH = "—"
 
 

@@ -205,14 +205,24 @@ class Run(Figures):
     def record(self) -> dict:
         """The run record as it stands."""
         device = str(self.parameters.get("device", "cpu"))
-        made = {"started": self._started.isoformat(timespec="seconds"), "code": self._code}
-        made |= {"wall_seconds": round(time.monotonic() - self._clock, 2), "data": dict(self._data)}
+        made = {
+            "started": self._started.isoformat(timespec="seconds"),
+            "code": self._code,
+            "wall_seconds": round(time.monotonic() - self._clock, 2),
+            "data": dict(self._data),
+        }
         if self._store.made:
             made["cells"] = dict(self._store.made)
-        facts = {"schema": records.SCHEMA, "page": self.page, "profile": self.profile, "role": self.role}
-        facts |= self._known() | {"figures": dict(self._figures)}
-        facts |= {"criteria": dict(self._criteria), "analysis": dict(self._analysis)}
-        return facts | {"provenance": records.provenance(self.root, device) | made}
+        return self._known() | {
+            "schema": records.SCHEMA,
+            "page": self.page,
+            "profile": self.profile,
+            "role": self.role,
+            "figures": dict(self._figures),
+            "criteria": dict(self._criteria),
+            "analysis": dict(self._analysis),
+            "provenance": records.provenance(self.root, device) | made,
+        }
 
     def finish(self) -> None:
         """Put figures, sums and record in place of the earlier run's; glue metrics; drop own checkpoints.
