@@ -281,7 +281,7 @@ def test_a_verdict_that_moves_takes_the_chip_from_the_sentence(moved):
 
 
 PAPERS_OWN = (  # numbers that are names
-    r"\{(?:glue:\w*|cite)\}`.*?`|\]\(.*?\)|α = [01]|25 Gaussians"
+    r"\{(?:glue:\w*|cite)\}`.*?`|\]\(.*?\)|α = [01]|25 Gaussians|CIFAR-10"
     r"|(?i:eqs?|table|lemma|proposition|sections?) [\d.]+(?: and \d)?"
 )
 
