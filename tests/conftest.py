@@ -20,6 +20,7 @@ from bridgekit import spec
 from bridgekit.book import kernels, sums
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+kernels.keep_memory()  # games are played in this process, too
 PAGES = frozenset(path.stem for path in (REPOSITORY / "book").glob("*.md"))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HEADER = """---

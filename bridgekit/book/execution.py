@@ -44,8 +44,10 @@ def execute(
     notebook, reached = jupytext.reads(source, fmt="md:myst"), []
     options = {"progress_bar": False, "start_timeout": 600, "iopub_timeout": 60, "cwd": cwd}
     # Papermill's own way of keeping track, the whole notebook written twice a cell, is seconds a page.
-    options |= {"request_save_on_cell_execute": False}
-    options |= {"on_cell_start": lambda cell, cell_index: reached.append(cell)}
+    options |= {
+        "request_save_on_cell_execute": False,
+        "on_cell_start": lambda cell, cell_index: reached.append(cell),
+    }
     failed.unlink(missing_ok=True)
     with kernels.started(cwd, env, limit) as kernel:
         try:

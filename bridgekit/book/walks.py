@@ -69,8 +69,10 @@ class Walk:
             '<span class="bk-forward">α = 0 · maximum likelihood<br>KL[data ‖ model]</span>'
             '<span class="bk-reverse">α = 1 · adversarial<br>KL[model ‖ data]</span></div>'
         )
-        rows = [(slider, len(self.fits["alpha"]), a)]
-        rows.append(("Distance of the two modes", len(self.fits["separation"]), s))
+        rows = (
+            (slider, len(self.fits["alpha"]), a),
+            ("Distance of the two modes", len(self.fits["separation"]), s),
+        )
         sliders = "".join(
             f'<label>{escape(text)}<input type="range" min="0" max="{end - 1}" value="{at}" step="1"></label>'
             for text, end, at in rows

@@ -14,8 +14,13 @@ SPLITS = {"train": (20190101, 10_000), "test": (20190102, 2_000)}  # seed and nu
 CHUNK = 16  # images that are drawn together: they stay in a core's cache
 # Rows and columns where the eyes and the mouth are: nothing else is computed for them.
 ALL, EYES, MOUTH = np.s_[:, :, :], np.s_[:, 14:50, 8:56], np.s_[:, 32:64, 8:56]
-HAIR = {"Black": (28, 25, 32), "Brown": (88, 54, 30), "Blond": (238, 204, 122)}
-HAIR |= {"Red": (198, 76, 32), "Gray": (172, 175, 182)}
+HAIR = {
+    "Black": (28, 25, 32),
+    "Brown": (88, 54, 30),
+    "Blond": (238, 204, 122),
+    "Red": (198, 76, 32),
+    "Gray": (172, 175, 182),
+}
 SKIN = {"Pale": (252, 222, 202), "Tan": (214, 160, 114), "Dark": (138, 92, 68)}
 GROUND = {"Blue": (92, 146, 222), "Green": (104, 176, 104), "Pink": (234, 142, 174), "White": (236, 236, 232)}
 COLOURS = {"Hair": HAIR, "Skin": SKIN, "Background": GROUND}

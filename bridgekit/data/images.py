@@ -6,6 +6,7 @@ file that is damaged is built again, and a root that cannot be written simply ha
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -59,8 +60,12 @@ class Images:
 
     def canonical(self) -> list:
         """What tells these tensors from others, as JSON: a fingerprint knows of no size, part or style."""
-        moments = (self.x.sum(dtype=torch.float64), self.x.square().sum(dtype=torch.float64))
-        return [self.fingerprint, list(self.x.shape), *map(float, moments)]
+        return [self.fingerprint, list(self.x.shape), *self._moments]
+
+    @cached_property
+    def _moments(self) -> tuple[float, float]:
+        """Taken once, since all images are read for it and every cell asks: nobody changes them in place."""
+        return self.x.sum(dtype=torch.float64).item(), self.x.square().sum(dtype=torch.float64).item()
 
 
 def load(
