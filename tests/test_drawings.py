@@ -239,6 +239,17 @@ def test_a_film_of_the_reference_run_is_drawn_of_its_arrays(root):
     assert alone.html.count("bk-film-window") == 1 and not pyplot.get_fignums()
 
 
+@pytest.mark.parametrize("curves", [True, False])
+def test_a_film_says_whether_it_shows_curves(root, curves):
+    def draw(a, said):
+        return displays.Film([pyplot.subplots(figsize=(1, 1))[0]], ["one"], curves=curves)
+
+    run = make_run(root)
+    shown = run.figure(draw, "film", alt="A", caption="**It is.**", slider="At", arrays={"x": [1.0]})
+    assert ('class="bk-figure bk-film bk-curves"' in shown.html) is curves
+    assert run.record()["figures"]["film"]["curves"] is curves
+
+
 def smallest_words(code: str) -> float:
     """CSS pixels on a phone of the smallest words of the pictures that a cell makes: points, and inches wide.
 

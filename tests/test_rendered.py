@@ -662,6 +662,18 @@ def test_a_film_moves_with_its_slider(opened):
     assert film.locator("label:not(:empty) input[type=range]").count() == 1
 
 
+TURNED = """() => [...document.querySelectorAll(".bk-film-window")]
+    .map(film => getComputedStyle(film).filter !== "none")"""
+
+
+@pytest.mark.parametrize("page, by_night", [("moving_discriminator", True), (calling("run.film")[0], False)])
+def test_by_night_a_film_of_curves_is_turned_over_and_one_of_images_is_not(opened, page: str, by_night: bool):
+    tab, _, _ = opened(page)
+    assert set(tab.evaluate(TURNED)) == {False}
+    seen_as(tab, "laptop", "dark")
+    assert set(tab.evaluate(TURNED)) == {by_night}
+
+
 def test_a_folded_solution_opens(opened):
     tab, _, _ = opened("forgetting")
     solution = tab.locator("details", has_text="Show the solution").first
