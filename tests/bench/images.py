@@ -38,6 +38,7 @@ from plane import compiled_losses
 from torch.nn import functional as F
 
 from bridgekit import data, spec
+from bridgekit.book import kernels
 from bridgekit.games import baselines, bridge, setups
 from bridgekit.play.game import Game
 from bridgekit.play.loop import play
@@ -252,6 +253,7 @@ def main() -> None:
     parser.add_argument("--bridge", nargs="+", choices=["I", "II", "III"], default=[])
     options = parser.parse_args()
     os.environ.update(spec.tell(Path(tempfile.gettempdir()) / "bridgekit-bench.json", progress=os.devnull))
+    kernels.keep_memory()  # as where pages are run: else a layout that asks for less wins
     torch.set_num_threads(options.threads)
     print(f"{options.device}, {options.threads} thread(s), width {options.width}, batch {options.batch}")
     for step in options.bridge:
