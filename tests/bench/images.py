@@ -15,7 +15,7 @@ Each line: milliseconds a round, how many times as fast as the first (the median
 repeats), and the mean losses of D and G over the rounds of one seed. That is the check that a faster way
 still plays the same game: all ways start from the same weights and see the same noise.
 
-Channels last are about 1.2 times as fast on a CPU, and still not the default there: with PyTorch 2.15 some
+Channels last are about 1.1 times as fast on a CPU, and still not the default there: with PyTorch 2.15 some
 such convolutions corrupt memory (a residual classifier of width 4 on 16 x 16 images dies of it).
 
 With --bridge, in their place, rounds of these steps of the alpha-Bridge, against a loop written by hand with
