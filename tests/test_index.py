@@ -202,7 +202,7 @@ def test_where(capsys):
         "Code: theory.alpha.forward_twin (bridgekit/theory/alpha.py, line ",
         "Checked: theory.alpha.forward_twin: an oracle of value and gradient (tests/oracles/of_alpha.py, ",
         "Claim: A3 [scoreboard] reproduced: ",
-        "(eq 10 against differences, μ, below 1e-06: ",
+        "(eq 10 against differences, μ, below 1e−06: ",
         "[twin_gradients]",
         "Erratum: below eq 10, below eq 11. Printed: ",
     ):

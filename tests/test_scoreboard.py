@@ -161,6 +161,11 @@ def test_a_dot_stands_where_its_interval_does(item: Measured, x: float, ends, sh
     assert len(bounds) == (2 if item.part.bound == "within" else 1)
 
 
+def test_what_is_asked_has_a_real_minus_sign():
+    part = criteria.Part("a_fall", "within", (-0.5, 0.5))
+    assert dots.asked(part) == "within [−0.5, 0.5]"
+
+
 LEDGER = claims.ledger(REPOSITORY)
 TABLE = scoreboard.table(LEDGER, REPOSITORY).html
 

@@ -48,12 +48,15 @@ def _lane(item: Measured, scale: float, unit: str, kind: str) -> str:
     start, end = 120 + UNIT * low, 120 + UNIT * high
     field = f'<path class="bk-against" d="M5.6 0h228.8v{PITCH}H5.6z"/>'
     field += f'<path class="bk-for" d="M{start:g} 0H{end:g}v{PITCH}H{start:g}z"/>'
-    bounds = (start, end) if low else (start,)
-    field += "".join(f'<path class="bk-bound" d="M{x:g} 0v{PITCH}"/>' for x in bounds)
-    drawn = f"{field}{_mark(item, scale, PITCH / 2, kind)}"
-    asked = str(item.part).removeprefix(item.part.metric).strip().replace("-", "−")
-    said = f"{number(item.value)} {escape(unit)}".strip() + f" ({asked})"
-    return f'<svg viewBox="0 0 240 {PITCH}" aria-hidden="true">{drawn}</svg><small>{said}</small>'
+    field += "".join(f'<path class="bk-bound" d="M{x:g} 0v{PITCH}"/>' for x in (start, end)[: 1 + bool(low)])
+    field += _mark(item, scale, PITCH / 2, kind)
+    said = f"{number(item.value)} {escape(unit)}".strip() + f" ({asked(item.part)})"
+    return f'<svg viewBox="0 0 240 {PITCH}" aria-hidden="true">{field}</svg><small>{said}</small>'
+
+
+def asked(part: Part) -> str:
+    """What a part asks of its metric: `above 1`, `within [−0.5, 0.5]`."""
+    return str(part).removeprefix(part.metric).strip().replace("-", "−")
 
 
 def ordered(measured: Iterable[Measured]) -> list[Measured]:

@@ -206,8 +206,8 @@ def _recorded(page: str, metric: str, words: str) -> str:
 
 
 def _measured(item: Measured) -> str:
-    label, bound = item.part.label, str(item.part).removeprefix(item.part.metric)
-    return f"({label}{',' * (',' in label)}{bound}: {dots.value(item)})"
+    label = item.part.label
+    return f"({label}{',' * (',' in label)} {dots.asked(item.part)}: {dots.value(item)})"
 
 
 def entry(name: str) -> dict[str, list[str]]:
